@@ -1,0 +1,54 @@
+// A group of ranks that exchange tensors, in the order of a stream.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "device/device.hpp"
+
+namespace ferula {
+
+enum class ReduceOp : std::uint8_t { sum, max };
+
+/// All ranks of a group make the same calls in the same order. A call returns at once; its work runs in the order of
+/// `stream`. Views stay valid and untouched until that work is done. On a group of one every collective is a no-op
+/// (a copy where source and destination differ). Sums accumulate bf16 in f32, in rank order: the same bits each time.
+/// Errors (a dead, late or differing rank) throw CommError from the stream, naming operation, rank and host.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// "self", "mpi", "shared-memory", "simulated": for headers and messages.
+  virtual std::string_view kind() const = 0;
+
+  virtual void all_reduce(Stream& stream, TensorView inout, ReduceOp op) = 0;
+  /// `whole` has size() × shard.count() elements; `shard` may be this rank's own part of `whole`.
+  virtual void all_gather(Stream& stream, TensorView shard, TensorView whole) = 0;
+  /// Rank r receives the reduced part r of `whole`; `shard` may be this rank's own part of `whole`. Other parts of
+  /// `whole` are undefined afterwards.
+  virtual void reduce_scatter(Stream& stream, TensorView whole, TensorView shard, ReduceOp op) = 0;
+  virtual void broadcast(Stream& stream, TensorView inout, int root) = 0;
+  virtual void send(Stream& stream, TensorView data, int to) = 0;
+  virtual void receive(Stream& stream, TensorView data, int from) = 0;
+  /// Sends and receives given between the two calls progress together, in any order of the ranks.
+  virtual void group_begin() = 0;
+  virtual void group_end() = 0;
+
+  /// Memory that peers can reach, where the transport profits from it: collectives on views into it need no staging
+  /// copy. Called by all ranks of the group with the same size. Must not outlive the communicator.
+  virtual Buffer allocate(std::int64_t bytes, MemoryKind kind) = 0;
+
+  /// A collective that waits longer for a peer throws CommError. Zero waits for ever.
+  virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
+  /// Makes every rank of the group throw CommError with `reason` from its current or next collective.
+  virtual void abort(std::string_view reason) = 0;
+};
+
+/// Agreement on host scalars: blocks the caller until all ranks of the group have the result.
+double agree_sum(Communicator& group, Stream& stream, double value);
+double agree_max(Communicator& group, Stream& stream, double value);
+void barrier(Communicator& group, Stream& stream);
+
+}  // namespace ferula

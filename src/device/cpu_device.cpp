@@ -1,0 +1,63 @@
+// Host memory and CPU streams.
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/narrow.hpp"
+#include "device/cpu_stream.hpp"
+#include "device/device.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::int64_t kAlignment = 64;
+constexpr std::int64_t kHugePage = 2 << 20;
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(MemoryLedger& ledger) : ledger_(&ledger) {}
+  DeviceKind kind() const override { return DeviceKind::cpu; }
+  std::string name() const override { return "cpu"; }
+  MemoryLedger& ledger() override { return *ledger_; }
+  std::unique_ptr<Stream> make_stream() override { return std::make_unique<InlineStream>(); }
+  std::unique_ptr<Stream> make_side_stream(std::string_view name) override {
+    return std::make_unique<ThreadStream>(std::string(name));
+  }
+
+  Buffer allocate(std::int64_t bytes, MemoryKind kind) override {
+    FERULA_CHECK(bytes >= 0, "asked for {} bytes", bytes);
+    if (bytes == 0) return {};
+    const bool large = bytes >= 2 * kHugePage;
+    const std::int64_t alignment = large ? kHugePage : kAlignment;
+    const auto rounded = narrow<std::size_t>(round_up(bytes, alignment));
+    void* memory = std::aligned_alloc(static_cast<std::size_t>(alignment), rounded);
+    if (memory == nullptr) throw CapacityError(refusal(bytes, kind));
+    if (large) madvise(memory, rounded, MADV_HUGEPAGE);  // fewer page walks; refusal costs nothing
+    std::memset(memory, 0, rounded);
+    return {static_cast<std::byte*>(memory), bytes, kind, ledger_,
+            [](std::byte* data, std::int64_t) { std::free(data); }};
+  }
+
+ private:
+  std::string refusal(std::int64_t bytes, MemoryKind kind) const {
+    std::string held;
+    for (std::size_t index = 0; index < kMemoryKinds; ++index) {
+      const auto each = static_cast<MemoryKind>(index);
+      held += fmt::format("{}{} {} MiB", held.empty() ? "" : ", ", name_of(each), ledger_->current_bytes(each) >> 20);
+    }
+    return fmt::format(
+        "out of memory on the cpu: asked for {} MiB of {}; this rank holds {}. A higher zero_optimization.stage, a "
+        "smaller "
+        "train_micro_batch_size_per_gpu or more ranks need less a rank",
+        bytes >> 20, name_of(kind), held);
+  }
+
+  MemoryLedger* ledger_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_cpu_device(MemoryLedger& ledger) { return std::make_unique<CpuDevice>(ledger); }
+
+}  // namespace ferula

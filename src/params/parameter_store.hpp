@@ -1,0 +1,126 @@
+// Owns values, gradients and optimizer state of a model in flat ranges, and moves them between ranks as the ZeRO plan
+// says. Model code asks for a unit's whole values and hands back its gradient; it knows no ranks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ops/execution.hpp"
+#include "params/flat_layout.hpp"
+#include "params/param_spec.hpp"
+#include "params/zero_plan.hpp"
+
+namespace ferula {
+
+class ParameterStore;
+
+/// Whole tensors of one unit (values, or the gradient contribution of one micro batch) while it lives. Move-only.
+class UnitLease {
+ public:
+  UnitLease() = default;
+  UnitLease(ParameterStore* store, std::size_t unit, std::size_t slot, const std::vector<TensorView>* tensors)
+      : store_(store), unit_(unit), slot_(slot), tensors_(tensors) {}
+  UnitLease(UnitLease&& other) noexcept;
+  UnitLease& operator=(UnitLease&& other) noexcept;
+  UnitLease(const UnitLease&) = delete;
+  UnitLease& operator=(const UnitLease&) = delete;
+  ~UnitLease() { release(); }
+
+  /// Tensor `param` of the unit in the shape of its ParamSpec. In a gradient lease f32, and empty where frozen.
+  TensorView tensor(std::size_t param) const;
+  /// Tensors first … first + n − 1, which are joined, as one of [sum of first dims, rest].
+  TensorView joined(std::size_t first, std::size_t n) const;
+  /// The same as a linear layer's weight, with its packed form where the store keeps one.
+  WeightView weight(std::size_t first, std::size_t n = 1) const;
+  std::size_t unit() const { return unit_; }
+  std::size_t slot() const { return slot_; }
+  explicit operator bool() const { return store_ != nullptr; }
+  void release();
+
+ private:
+  ParameterStore* store_ = nullptr;
+  std::size_t unit_ = 0;
+  std::size_t slot_ = 0;
+  const std::vector<TensorView>* tensors_ = nullptr;
+};
+
+/// The roles of state in checkpoints: "value" (storage dtype), and those of the optimizer.
+struct StateRole {
+  std::string name;  // value, master, exp_avg, exp_avg_sq, momentum
+  DType dtype = DType::f32;
+};
+
+/// A contiguous piece of one tensor that this rank owns (each element has exactly one owner among the ranks).
+struct OwnedPiece {
+  std::string tensor;
+  Shape global_shape;
+  std::string role;
+  std::int64_t offset = 0;  // first element within the flattened tensor
+  TensorView data;          // one-dimensional
+};
+
+/// What `update` needs to know of this step.
+struct OptimizerStep {
+  double learning_rate = 0.0;
+  double gradient_scale = 1.0;  // clipping: the gradient is multiplied by it
+  std::int64_t step = 1;        // 1 in the first step, for bias correction
+};
+
+struct StoreSettings {
+  OptimizerRule rule;
+  float weight_decay = 0.0f;
+  std::int64_t prefetch_elements = 50'000'000;   // zero_optimization.stage3_prefetch_bucket_size
+  std::int64_t persistence_threshold = 100'000;  // zero_optimization.stage3_param_persistence_threshold
+  int stage = 0;
+  bool trains = true;  // false: values only
+};
+
+class ParameterStore {
+ public:
+  /// Collective. Allocates this rank's pieces; the values are undefined until `initialize` or a checkpoint is read.
+  ParameterStore(ModelSpec model, const StoreSettings& settings, Mesh& mesh, Execution& execution);
+  ~ParameterStore();
+
+  const ModelSpec& model() const;
+
+  // --- a step, called by all ranks in the same order ----------------------------------------------------------------
+  /// Whole values of a unit, valid while the lease lives. An all-gather where values are partitioned, else an alias.
+  UnitLease acquire(std::size_t unit);
+  /// Starts the all-gather of a unit that is needed next; harmless where nothing is to be done.
+  void prefetch(std::size_t unit);
+  /// Memory for one micro batch's gradient of a unit; zero, or holding earlier micro batches where it is kept whole.
+  /// Operations add to it. May be held over the leases of other units (tied weights).
+  UnitLease gradient(std::size_t unit);
+  /// Adds the contribution into this rank's part of the gradient: a reduce-scatter over gradient.shard.
+  void reduce(UnitLease contribution);
+  void zero_gradients();
+  /// After the last micro batch: this rank's optimizer piece then holds the sum over all ranks.
+  void finish_gradients();
+  /// L2 norm of the whole gradient, each element counted once; the same bits on every rank.
+  double gradient_norm();
+  /// The optimizer on this rank's piece, then all values are up to date on every rank.
+  void update(const OptimizerStep& step);
+
+  // --- state ------------------------------------------------------------------------------------------------------
+  /// Fills values (and masters) from each tensor's name, never from a rank.
+  void initialize(std::uint64_t seed);
+  /// Roles that a checkpoint of this model holds, "value" first.
+  std::vector<StateRole> roles() const;
+  /// The pieces that this rank owns, each element of each role exactly once among all ranks of the job.
+  std::vector<OwnedPiece> owned_pieces() const;
+  /// The pieces that this rank must read to be complete (a superset of the owned ones).
+  std::vector<OwnedPiece> needed_pieces() const;
+  /// After `needed_pieces` were filled from a checkpoint: brings all derived copies up to date. Collective.
+  /// `has_optimizer_state`: false when only values were read (masters are then made from the values).
+  void adopt_loaded_state(bool has_optimizer_state);
+
+ private:
+  friend class UnitLease;
+  void release(std::size_t unit, std::size_t slot);
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ferula

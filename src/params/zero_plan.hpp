@@ -1,0 +1,37 @@
+// ZeRO as a choice of process groups (Rajbhandari et al. 2020): for each kind of state, who holds different pieces and
+// who holds the same one.
+#pragma once
+
+#include <cstdint>
+
+#include "comm/mesh.hpp"
+
+namespace ferula {
+
+enum class Tier : std::uint8_t { device };
+
+/// `shard`: ranks that hold different pieces; `replica`: ranks that hold the same piece.
+struct Placement {
+  Communicator* shard = nullptr;
+  Communicator* replica = nullptr;
+  Tier tier = Tier::device;
+};
+
+/// The choice for one flat range. Each rank's optimizer piece lies inside its gradient and its parameter piece.
+struct ZeroPlan {
+  Placement optimizer;
+  Placement gradient;
+  Placement parameter;
+  Communicator* scatter = nullptr;  // of gradient.replica: ranks over which the optimizer cuts finer than the gradient
+  Communicator* combine = nullptr;  // of gradient.replica: ranks that update the same piece
+  Communicator* publish = nullptr;  // of optimizer.shard: ranks that must hear of each other's updates
+};
+
+/// The only function that knows the numbers 0 to 3.
+ZeroPlan make_zero_plan(int stage, Mesh& mesh);
+/// The same for a range that every rank keeps whole between steps.
+ZeroPlan make_persistent_plan(int stage, Mesh& mesh);
+/// Into how many pieces the plan cuts a range at its finest.
+int finest_parts(const ZeroPlan& plan);
+
+}  // namespace ferula
