@@ -1,0 +1,66 @@
+// The CPU backend of `Ops`: gives each operation to the stream and dispatches it to a free function of its topic.
+#pragma once
+
+#include "ops/cpu/products.hpp"
+#include "ops/cpu/workspace.hpp"
+#include "ops/ops.hpp"
+
+namespace ferula {
+
+/// One object a rank. Operations that need scratch wait for each other when two streams run them at once.
+class CpuOps final : public Ops {
+ public:
+  explicit CpuOps(Device& device) : workspace_(device), products_(device, workspace_) {}
+
+  void linear(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView y,
+              Accumulate accumulate) override;
+  void linear_backward_input(Stream& stream, TensorView dy, const WeightView& w, TensorView dx,
+                             Accumulate accumulate) override;
+  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, TensorView dbias) override;
+  std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype) override;
+
+  void embed(Stream& stream, TensorView token, TensorView position, TensorView table, TensorView positions,
+             TensorView y) override;
+  void embed_backward(Stream& stream, TensorView token, TensorView position, TensorView dy, TensorView dtable,
+                      TensorView dpositions) override;
+
+  void residual_norm(Stream& stream, const NormSpec& spec, TensorView residual, TensorView delta, TensorView weight,
+                     TensorView bias, TensorView y, TensorView statistics) override;
+  void norm_backward(Stream& stream, const NormSpec& spec, TensorView dy, TensorView x, TensorView weight,
+                     TensorView statistics, TensorView dx, Accumulate accumulate, TensorView dweight,
+                     TensorView dbias) override;
+  void gelu(Stream& stream, TensorView x, TensorView y) override;
+  void gelu_backward(Stream& stream, TensorView x, TensorView dy, TensorView dx) override;
+  void swiglu(Stream& stream, TensorView gate_up, TensorView y) override;
+  void swiglu_backward(Stream& stream, TensorView gate_up, TensorView dy, TensorView dgate_up) override;
+  void rotary(Stream& stream, TensorView x, TensorView position, float theta, RotaryDirection direction) override;
+  void dropout(Stream& stream, const DropoutSpec& spec, TensorView x) override;
+  void add(Stream& stream, TensorView x, TensorView y) override;
+  void copy(Stream& stream, TensorView from, TensorView to) override;
+  void fill(Stream& stream, TensorView x, float value) override;
+  void gather_rows(Stream& stream, TensorView x, TensorView row, TensorView y) override;
+
+  void attention(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v, TensorView starts,
+                 TensorView out, TensorView logsumexp) override;
+  void attention_backward(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
+                          TensorView starts, TensorView out, TensorView dout, TensorView logsumexp, TensorView dq,
+                          TensorView dk, TensorView dv) override;
+  void cache_append(Stream& stream, TensorView k, TensorView v, TensorView slot, TensorView position,
+                    TensorView k_cache, TensorView v_cache) override;
+  void attention_cached(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k_cache, TensorView v_cache,
+                        TensorView slot, TensorView position, TensorView out) override;
+
+  void cross_entropy(Stream& stream, TensorView logits, TensorView target, std::int64_t vocabulary, float scale,
+                     TensorView losses, TensorView dlogits) override;
+
+  void sum_of_squares(Stream& stream, TensorView x, TensorView total) override;
+  void optimizer_update(Stream& stream, const OptimizerRule& rule, TensorView scalars,
+                        const OptimizerRange& range) override;
+  void fill_normal(Stream& stream, TensorView x, std::uint64_t key, std::int64_t first, float std) override;
+
+ private:
+  cpu::Workspace workspace_;
+  cpu::Products products_;
+};
+
+}  // namespace ferula

@@ -1,0 +1,10 @@
+// The optimizer's sweep over a flat range on the CPU; contract in ops.hpp.
+#pragma once
+
+#include "ops/ops.hpp"
+
+namespace ferula::cpu {
+
+void optimizer_update(const OptimizerRule& rule, TensorView scalars, const OptimizerRange& range);
+
+}  // namespace ferula::cpu
