@@ -96,13 +96,14 @@ void CpuOps::gather_rows(Stream& stream, TensorView x, TensorView row, TensorVie
 
 void CpuOps::attention(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                        TensorView starts, TensorView out, TensorView logsumexp) {
-  stream.run([=] { cpu::attention(spec, q, k, v, starts, out, logsumexp); });
+  stream.run([=, this] { cpu::attention(workspace_, spec, q, k, v, starts, out, logsumexp); });
 }
 
 void CpuOps::attention_backward(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                                 TensorView starts, TensorView out, TensorView dout, TensorView logsumexp, TensorView dq,
                                 TensorView dk, TensorView dv) {
-  stream.run([=] { cpu::attention_backward(spec, q, k, v, starts, out, dout, logsumexp, dq, dk, dv); });
+  stream.run(
+      [=, this] { cpu::attention_backward(workspace_, spec, q, k, v, starts, out, dout, logsumexp, dq, dk, dv); });
 }
 
 void CpuOps::cache_append(Stream& stream, TensorView k, TensorView v, TensorView slot, TensorView position,
@@ -112,7 +113,7 @@ void CpuOps::cache_append(Stream& stream, TensorView k, TensorView v, TensorView
 
 void CpuOps::attention_cached(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k_cache,
                               TensorView v_cache, TensorView slot, TensorView position, TensorView out) {
-  stream.run([=] { cpu::attention_cached(spec, q, k_cache, v_cache, slot, position, out); });
+  stream.run([=, this] { cpu::attention_cached(workspace_, spec, q, k_cache, v_cache, slot, position, out); });
 }
 
 void CpuOps::cross_entropy(Stream& stream, TensorView logits, TensorView target, std::int64_t vocabulary, float scale,
