@@ -3,14 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ops/execution.hpp"
 #include "params/flat_layout.hpp"
 #include "params/param_spec.hpp"
-#include "params/zero_plan.hpp"
+#include "params/store_memory.hpp"
+#include "params/unit_pool.hpp"
 
 namespace ferula {
 
@@ -68,15 +71,6 @@ struct OptimizerStep {
   std::int64_t step = 1;        // 1 in the first step, for bias correction
 };
 
-struct StoreSettings {
-  OptimizerRule rule;
-  float weight_decay = 0.0f;
-  std::int64_t prefetch_elements = 50'000'000;   // zero_optimization.stage3_prefetch_bucket_size
-  std::int64_t persistence_threshold = 100'000;  // zero_optimization.stage3_param_persistence_threshold
-  int stage = 0;
-  bool trains = true;  // false: values only
-};
-
 class ParameterStore {
  public:
   /// Collective. Allocates this rank's pieces; the values are undefined until `initialize` or a checkpoint is read.
@@ -119,8 +113,24 @@ class ParameterStore {
  private:
   friend class UnitLease;
   void release(std::size_t unit, std::size_t slot);
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  PreparedWeight* prepared(std::size_t unit, std::size_t param, const TensorView& values);
+  void start_gather(std::size_t unit, std::size_t slot);
+  void publish_values();
+  void write_step_scalars(const OptimizerStep& step);
+
+  ModelSpec model_;
+  StoreSettings settings_;
+  Execution* execution_;
+  StoreMemory memory_;
+  UnitPool gathered_;                                    // slots 0 … of value leases
+  UnitPool contributions_;                               // slots kFirstContribution … of gradient leases
+  std::vector<std::vector<TensorView>> kept_values_;     // by unit: views of tensors that stay whole
+  std::vector<std::vector<TensorView>> kept_gradients_;  // by unit
+  std::map<std::pair<std::size_t, std::size_t>, std::unique_ptr<PreparedWeight>> prepared_;  // by (unit, first param)
+  std::uint64_t version_ = 0;                                                                // of the values
+  Communicator* norm_group_;  // ranks whose optimizer pieces together are the whole model
+  Buffer step_scalars_;       // f32[kStepScalars]: a stable address
+  Buffer norm_total_;         // f64[1]
 };
 
 }  // namespace ferula

@@ -1,0 +1,46 @@
+// One flat range of a unit as this rank holds it: which extents, and where they lie in memory.
+#pragma once
+
+#include <vector>
+
+#include "ops/ops.hpp"
+#include "params/flat_layout.hpp"
+#include "params/zero_plan.hpp"
+
+namespace ferula {
+
+/// Views into the store's buffers; extents are element ranges of the padded flat range.
+struct ShardedRange {
+  std::size_t unit = 0;
+  FlatRange layout;
+  ZeroPlan plan;
+  Extent parameter;  // what this rank keeps of the values …
+  Extent gradient;   // … of the gradient …
+  Extent optimizer;  // … and of the optimizer state: lies inside both
+
+  TensorView value;      // [parameter] storage dtype
+  TensorView gradients;  // [gradient] f32; empty when frozen, as all below
+  TensorView master;     // [optimizer] f32; the value itself when that is f32
+  TensorView moment1;    // [optimizer] f32, where the rule has it
+  TensorView moment2;    // [optimizer] f32, where the rule has it
+
+  std::vector<DecaySegment> decay;  // of the optimizer extent
+  bool awaits_first_reduce = true;  // no micro batch of this step has been reduced into `gradients`
+
+  bool value_is_whole() const { return parameter.count() == layout.padded; }
+  bool gradient_is_whole() const { return gradient.count() == layout.padded; }
+  bool has_own_master() const { return layout.trainable && layout.storage != DType::f32; }
+  /// The part of `value` and of `gradients` that this rank's optimizer updates.
+  TensorView optimizer_value() const;
+  TensorView optimizer_gradient() const;
+};
+
+/// Extents and decay segments of a range for the calling rank; no memory yet.
+ShardedRange make_sharded_range(std::size_t unit_index, const UnitSpec& unit, FlatRange layout, const ZeroPlan& plan,
+                                float weight_decay);
+
+/// Which moments a rule keeps.
+bool keeps_moment1(const OptimizerRule& rule);
+bool keeps_moment2(const OptimizerRule& rule);
+
+}  // namespace ferula

@@ -1,0 +1,49 @@
+#include "params/zero_plan.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace ferula {
+namespace {
+
+/// What each stage cuts, cumulative: 0 nothing, 1 optimizer state, 2 gradients too, 3 parameters too.
+struct StageCuts {
+  bool optimizer;
+  bool gradient;
+  bool parameter;
+};
+
+StageCuts cuts_of(int stage) {
+  FERULA_CHECK(stage >= 0 && stage <= 3, "ZeRO stage {}", stage);
+  return {stage >= 1, stage >= 2, stage >= 3};
+}
+
+ZeroPlan plan_of(StageCuts cuts, Mesh& mesh) {
+  const Placement cut{&mesh.shard(), &mesh.replica()};
+  const Placement whole{&mesh.self(), &mesh.data()};
+  ZeroPlan plan;
+  plan.optimizer = cuts.optimizer ? cut : whole;
+  plan.gradient = cuts.gradient ? cut : whole;
+  plan.parameter = cuts.parameter ? cut : whole;
+  plan.scatter = cuts.optimizer && !cuts.gradient ? plan.optimizer.shard : &mesh.self();
+  plan.combine = plan.optimizer.replica;
+  plan.publish = cuts.optimizer && !cuts.parameter ? plan.optimizer.shard : &mesh.self();
+  return plan;
+}
+
+}  // namespace
+
+ZeroPlan make_zero_plan(int stage, Mesh& mesh) { return plan_of(cuts_of(stage), mesh); }
+
+ZeroPlan make_persistent_plan(int stage, Mesh& mesh) {
+  StageCuts cuts = cuts_of(stage);
+  cuts.parameter = false;
+  return plan_of(cuts, mesh);
+}
+
+int finest_parts(const ZeroPlan& plan) {
+  return std::max({plan.optimizer.shard->size(), plan.gradient.shard->size(), plan.parameter.shard->size()});
+}
+
+}  // namespace ferula
