@@ -85,6 +85,7 @@ UnitLease ParameterStore::acquire(std::size_t unit) {
     FERULA_CHECK(slot.has_value(), "no slot is free for {}: too many units are leased", model_.at(unit).name);
     start_gather(unit, *slot);
   }
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   UnitSlot& held = gathered_.at(*slot);
   FERULA_CHECK(!held.leased, "{} is leased already", model_.at(unit).name);
   held.leased = true;
@@ -102,6 +103,7 @@ void ParameterStore::start_gather(std::size_t unit, std::size_t slot_index) {
   UnitSlot& slot = gathered_.at(slot_index);
   slot.unit = unit;
   slot.tensors.assign(kept_values_.at(unit).begin(), kept_values_.at(unit).end());
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   execution_->communication.wait(slot.idle);
   for_each_in_slot(memory_.of_unit(unit), slot.memory, gathered_dtype, [&](ShardedRange& range, TensorView whole) {
     range.plan.parameter.shard->all_gather(execution_->communication, range.value, whole);
@@ -155,6 +157,7 @@ UnitLease ParameterStore::gradient(std::size_t unit) {
 
 void ParameterStore::reduce(UnitLease contribution) {
   if (contribution.slot() == kNoSlot) return;
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   Stream& stream = execution_->communication;
   UnitSlot& slot = contributions_.at(contribution.slot() - kFirstContribution);
   stream.wait(execution_->compute.record());
@@ -171,6 +174,7 @@ void ParameterStore::reduce(UnitLease contribution) {
 }
 
 void ParameterStore::finish_gradients() {
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   Stream& stream = execution_->communication;
   stream.wait(execution_->compute.record());
   memory_.for_each([&](ShardedRange& range) {
@@ -184,12 +188,14 @@ void ParameterStore::finish_gradients() {
 }
 
 double ParameterStore::gradient_norm() {
+  const PhaseTimes::Scope timed(execution_->phases, Phase::optimizer);
   const TensorView total = norm_total_.flat(DType::f64);
   const std::span<double> sum = total.span<double>();
   execution_->compute.run([sum] { sum[0] = 0.0; });
   memory_.for_each([&](ShardedRange& range) {
     if (range.layout.trainable) execution_->ops.sum_of_squares(execution_->compute, range.optimizer_gradient(), total);
   });
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   execution_->communication.wait(execution_->compute.record());
   norm_group_->all_reduce(execution_->communication, total, ReduceOp::sum);
   execution_->communication.synchronize();
@@ -212,6 +218,7 @@ void ParameterStore::write_step_scalars(const OptimizerStep& step) {
 }
 
 void ParameterStore::update(const OptimizerStep& step) {
+  const PhaseTimes::Scope timed(execution_->phases, Phase::optimizer);
   write_step_scalars(step);
   memory_.for_each([&](ShardedRange& range) {
     if (!range.layout.trainable) return;
@@ -227,6 +234,7 @@ void ParameterStore::update(const OptimizerStep& step) {
 }
 
 void ParameterStore::publish_values() {
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   Stream& stream = execution_->communication;
   stream.wait(execution_->compute.record());
   memory_.for_each([&](ShardedRange& range) {

@@ -18,8 +18,8 @@ struct UnitSlot {
   TensorView memory;           // [bytes] u8
   std::size_t unit = kNoUnit;  // whose tensors it holds (or is being filled with)
   bool leased = false;
-  Event ready;                      // filled
-  Event idle;                       // last use done
+  Event ready{};                    // filled
+  Event idle{};                     // last use done
   std::vector<TensorView> tensors;  // of `unit`, in the order of its params; empty views where held elsewhere
 };
 
