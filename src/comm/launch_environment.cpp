@@ -1,0 +1,39 @@
+#include "comm/launch_environment.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+namespace ferula {
+namespace {
+
+std::optional<int> whole_number(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  const std::string_view digits(text);
+  int value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{} || end != digits.data() + digits.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+struct Variables {
+  const char* rank;
+  const char* ranks;
+};
+constexpr std::array<Variables, 3> kLaunchers{{{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+                                               {"PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
+                                               {"PMI_RANK", "PMI_SIZE"}}};
+
+}  // namespace
+
+std::optional<LaunchedRank> launched_rank() {
+  for (const Variables& launcher : kLaunchers) {
+    const std::optional<int> rank = whole_number(launcher.rank), ranks = whole_number(launcher.ranks);
+    if (rank && ranks && *rank < *ranks) return LaunchedRank{.rank = *rank, .ranks = *ranks};
+  }
+  return std::nullopt;
+}
+
+}  // namespace ferula

@@ -1,0 +1,18 @@
+// Whether mpirun or srun started this process as one rank of several: the one place that reads their variables.
+#pragma once
+
+#include <optional>
+
+namespace ferula {
+
+/// This process as its launcher sees it. Known before MPI is initialised.
+struct LaunchedRank {
+  int rank = 0;
+  int ranks = 1;
+};
+
+/// Empty in a process that nobody started as a rank, also inside a SLURM batch script. Reads the variables of Open MPI
+/// (OMPI_COMM_WORLD_*), of srun with PMIx (PMIX_RANK, SLURM_STEP_NUM_TASKS) and of PMI-2 (PMI_RANK, PMI_SIZE).
+std::optional<LaunchedRank> launched_rank();
+
+}  // namespace ferula

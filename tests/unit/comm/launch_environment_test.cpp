@@ -1,0 +1,60 @@
+// How a process learns from its environment that it is a rank.
+#include "comm/launch_environment.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+
+namespace ferula {
+namespace {
+
+class LaunchEnvironment : public testing::Test {
+ protected:
+  LaunchEnvironment() { clear(); }
+  ~LaunchEnvironment() override { clear(); }
+  static void clear() {
+    for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS",
+                             "PMI_RANK", "PMI_SIZE", "SLURM_PROCID", "SLURM_NTASKS"})
+      unsetenv(name);
+  }
+  static void set(const char* name, const char* value) { setenv(name, value, 1); }
+};
+
+TEST_F(LaunchEnvironment, IsEmptyInAProcessOnItsOwn) { EXPECT_FALSE(launched_rank()); }
+
+TEST_F(LaunchEnvironment, KnowsMpirunSrunAndPmi2) {
+  constexpr std::array<std::array<const char*, 2>, 3> kVariables{{{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+                                                                  {"PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
+                                                                  {"PMI_RANK", "PMI_SIZE"}}};
+  for (const auto& [rank, ranks] : kVariables) {
+    clear();
+    set(rank, "2");
+    set(ranks, "5");
+
+    const auto launched = launched_rank();
+
+    ASSERT_TRUE(launched) << rank;
+    EXPECT_EQ(launched->rank, 2);
+    EXPECT_EQ(launched->ranks, 5);
+  }
+}
+
+TEST_F(LaunchEnvironment, ABatchScriptOfSlurmIsNoRank) {
+  set("SLURM_PROCID", "0");
+  set("SLURM_NTASKS", "8");
+
+  EXPECT_FALSE(launched_rank());
+}
+
+TEST_F(LaunchEnvironment, IgnoresVariablesThatMakeNoSense) {
+  set("OMPI_COMM_WORLD_RANK", "4");
+  set("OMPI_COMM_WORLD_SIZE", "4");
+  EXPECT_FALSE(launched_rank());
+
+  set("OMPI_COMM_WORLD_RANK", "one");
+  EXPECT_FALSE(launched_rank());
+}
+
+}  // namespace
+}  // namespace ferula
