@@ -1,0 +1,84 @@
+#include "model/layers.hpp"
+
+namespace ferula {
+namespace {
+
+bool is_separate(const UnitSpec& unit, std::size_t param) {
+  return param != kAbsent && unit.params[param].placing == Placing::separate;
+}
+
+}  // namespace
+
+TensorView UnitPass::value(std::size_t param) const { return param == kAbsent ? TensorView{} : values.tensor(param); }
+
+TensorView UnitPass::gradient(std::size_t first, std::size_t n) const {
+  return first == kAbsent ? TensorView{} : gradients->joined(first, n);
+}
+
+void NormLayer::forward(const UnitPass& unit, TensorView residual, TensorView stream, TensorView y,
+                        TensorView statistics) const {
+  unit.execution.ops.residual_norm(unit.execution.compute, spec, residual, stream, unit.value(weight), unit.value(bias),
+                                   y, statistics);
+}
+
+void NormLayer::backward(const UnitPass& unit, TensorView dy, TensorView x, TensorView statistics, TensorView dx,
+                         Accumulate accumulate) const {
+  unit.execution.ops.norm_backward(unit.execution.compute, spec, dy, x, unit.value(weight), statistics, dx, accumulate,
+                                   unit.gradient(weight), unit.gradient(bias));
+}
+
+void LinearLayer::forward(const UnitPass& unit, TensorView x, TensorView y) const {
+  for (const LinearRun& run : runs) {
+    const TensorView bias = run.bias == kAbsent ? TensorView{} : unit.values.joined(run.bias, run.parts);
+    unit.execution.ops.linear(unit.execution.compute, x, unit.values.weight(run.weight, run.parts), bias,
+                              y.columns(run.first_output, run.outputs), Accumulate::overwrite);
+  }
+}
+
+void LinearLayer::backward(const UnitPass& unit, TensorView x, TensorView dy, TensorView dx) const {
+  Ops& ops = unit.execution.ops;
+  Stream& stream = unit.execution.compute;
+  Accumulate accumulate = Accumulate::overwrite;
+  for (const LinearRun& run : runs) {
+    const TensorView dy_run = dy.columns(run.first_output, run.outputs);
+    const TensorView dw = unit.gradient(run.weight, run.parts);
+    const TensorView dbias = unit.gradient(run.bias, run.parts);
+    if (!dw.empty() || !dbias.empty()) ops.linear_backward_weight(stream, x, dy_run, dw, dbias);
+    ops.linear_backward_input(stream, dy_run, unit.values.weight(run.weight, run.parts), dx, accumulate);
+    accumulate = Accumulate::add;
+  }
+}
+
+std::size_t find_param(const UnitSpec& unit, std::string_view name) {
+  for (std::size_t index = 0; index < unit.params.size(); ++index)
+    if (unit.params[index].name == name) return index;
+  return kAbsent;
+}
+
+NormLayer find_norm(const UnitSpec& unit, const NormSpec& spec, std::string_view name) {
+  NormLayer norm{spec, find_param(unit, fmt::format("{}.weight", name)),
+                 find_param(unit, fmt::format("{}.bias", name))};
+  FERULA_CHECK(norm.weight != kAbsent, "{} has no {}", unit.name, name);
+  return norm;
+}
+
+LinearLayer find_linear(const UnitSpec& unit, const std::vector<std::string>& names) {
+  LinearLayer layer;
+  std::int64_t first_output = 0;
+  for (const std::string& name : names) {
+    const std::size_t weight = find_param(unit, name + ".weight");
+    const std::size_t bias = find_param(unit, name + ".bias");
+    FERULA_CHECK(weight != kAbsent, "{} has no {}", unit.name, name);
+    const std::int64_t outputs = unit.params[weight].shape.at(0);
+    if (layer.runs.empty() || is_separate(unit, weight) || is_separate(unit, bias)) {
+      layer.runs.push_back({weight, bias, 1, first_output, outputs});
+    } else {
+      ++layer.runs.back().parts;
+      layer.runs.back().outputs += outputs;
+    }
+    first_output += outputs;
+  }
+  return layer;
+}
+
+}  // namespace ferula
