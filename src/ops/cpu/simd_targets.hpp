@@ -1,0 +1,5 @@
+// Which instruction sets the Highway kernels are compiled for: the build's baseline, AVX2 and AVX-512. Include it
+// before Highway.
+#pragma once
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
