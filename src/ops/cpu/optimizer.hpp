@@ -5,6 +5,7 @@
 
 namespace ferula::cpu {
 
+/// The decay segments are in ascending order and disjoint; elements outside of all of them have no decay.
 void optimizer_update(const OptimizerRule& rule, TensorView scalars, const OptimizerRange& range);
 
 }  // namespace ferula::cpu

@@ -1,0 +1,93 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/random.cpp"
+// clang-format off
+#include "ops/cpu/simd_targets.hpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// clang-format on
+#include "ops/cpu/random.hpp"
+#include "ops/cpu/parallel.hpp"
+#include "ops/cpu/simd-inl.hpp"
+#include "ops/dropout_counter.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ferula::cpu::HWY_NAMESPACE {
+
+/// Drops and scales the columns of one row.
+template <class T>
+void dropout_row(const DropoutSpec& spec, std::int64_t sample, std::int32_t position, T* x, std::int64_t width) {
+  constexpr std::int64_t kChunk = 64;  // columns whose random bits are drawn together
+  const std::int64_t step = *spec.step.as<std::int64_t>();
+  const hn::RebindToUnsigned<FloatTag> bits_tag;
+  const auto threshold = hn::Set(bits_tag, dropout_threshold(spec.rate));
+  const Floats scale = hn::Set(kFloat, static_cast<float>(1.0 / (1.0 - static_cast<double>(spec.rate))));
+  std::array<std::uint32_t, kChunk> bits;
+  for (std::int64_t begin = 0; begin < width; begin += kChunk) {
+    const std::int64_t columns = std::min(kChunk, width - begin);
+    for (std::int64_t at = 0; at < columns; at += 4) {
+      const auto block = dropout_block(spec.key, step, sample, position, static_cast<std::uint32_t>((begin + at) / 4));
+      std::memcpy(bits.data() + at, block.data(), sizeof(block));
+    }
+    sweep(columns, [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
+      const auto drawn = hn::ShiftRight<8>(hn::LoadU(bits_tag, bits.data() + at));
+      const auto dropped = hn::RebindMask(kFloat, hn::Lt(drawn, threshold));
+      store(hn::IfThenZeroElse(dropped, hn::Mul(load(x + begin + at, lanes), scale)), x + begin + at, lanes);
+    });
+  }
+}
+
+void dropout_piece(const DropoutSpec& spec, TensorView x) {
+  const std::int64_t* sample = spec.sample.as<std::int64_t>();
+  const std::int32_t* position = spec.position.as<std::int32_t>();
+  for (std::int64_t row = 0; row < x.dim(0); ++row) {
+    if (x.dtype == DType::bf16)
+      dropout_row(spec, sample[row], position[row], row_of<bf16>(x, row), x.dim(1));
+    else
+      dropout_row(spec, sample[row], position[row], row_of<float>(x, row), x.dim(1));
+  }
+}
+
+}  // namespace ferula::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ferula::cpu {
+namespace {
+
+HWY_EXPORT(dropout_piece);
+
+template <class T>
+void fill_normal_range(std::span<T> x, std::uint64_t key, std::int64_t first, float std) {
+  for (std::size_t index = 0; index < x.size(); ++index) {
+    const double value = normal(key, static_cast<std::uint64_t>(first) + index);
+    x[index] = static_cast<T>(static_cast<float>(static_cast<double>(std) * value));
+  }
+}
+
+}  // namespace
+
+void dropout(const DropoutSpec& spec, TensorView x) {
+  check_compute_type(x);
+  FERULA_CHECK(spec.rate >= 0.0f && spec.rate < 1.0f, "a dropout rate of {}", spec.rate);
+  if (x.count() == 0 || spec.rate == 0.0f) return;
+  const TensorView matrix = as_matrix(x);
+  parallel_ranges(matrix.dim(0), rows_per_piece(matrix.dim(1)), [&](std::int64_t begin, std::int64_t rows) {
+    DropoutSpec part = spec;
+    part.sample = spec.sample.rows(begin, rows);
+    part.position = spec.position.rows(begin, rows);
+    HWY_DYNAMIC_DISPATCH(dropout_piece)(part, matrix.rows(begin, rows));
+  });
+}
+
+void fill_normal(TensorView x, std::uint64_t key, std::int64_t first, float std) {
+  check_compute_type(x);
+  parallel_ranges(x.count(), kPieceElements, [&](std::int64_t begin, std::int64_t length) {
+    const TensorView part = x.range(begin, length);
+    if (x.dtype == DType::bf16)
+      fill_normal_range(part.span<bf16>(), key, first + begin, std);
+    else
+      fill_normal_range(part.span<float>(), key, first + begin, std);
+  });
+}
+
+}  // namespace ferula::cpu
+#endif  // HWY_ONCE
