@@ -1,7 +1,7 @@
 // Opening, closing and walking HDF5 files, and creating datasets.
 #include "storage/hdf5_file.hpp"
 
-#include <algorithm>
+#include <array>
 
 #include "storage/hdf5_handles.hpp"
 #include "storage/hyperslabs.hpp"

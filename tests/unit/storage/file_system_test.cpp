@@ -1,0 +1,101 @@
+// Files of the operating system: atomic writing, renaming without replacing, errors by kind.
+#include "storage/file_system.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "scratch_directory.hpp"
+
+namespace ferula {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class FileSystemTest : public testing::Test {
+ protected:
+  std::string content_of(const std::string& name) { return read_file(*files_, scratch_.path(name), 1000); }
+  ScratchDirectory scratch_;
+  std::unique_ptr<FileSystem> files_ = make_posix_file_system();
+};
+
+TEST_F(FileSystemTest, AtomicWriteLeavesOnlyTheFile) {
+  write_file_atomically(*files_, scratch_.path("note"), "first", Replace::never);
+  write_file_atomically(*files_, scratch_.path("note"), "second", Replace::existing);
+
+  EXPECT_EQ(content_of("note"), "second");
+  EXPECT_THAT(files_->list(scratch_.path()), ElementsAre("note"));
+}
+
+TEST_F(FileSystemTest, AtomicWriteOvercomesALeftOver) {
+  std::ofstream(scratch_.path("note.unfinished")) << "left by a process that died";
+  write_file_atomically(*files_, scratch_.path("note"), "new", Replace::never);
+
+  EXPECT_EQ(content_of("note"), "new");
+}
+
+TEST_F(FileSystemTest, RenameDoesNotReplace) {
+  write_file_atomically(*files_, scratch_.path("old"), "old", Replace::never);
+  files_->make_directory(scratch_.path("a"));
+  files_->make_directory(scratch_.path("b"));
+
+  EXPECT_THROW(write_file_atomically(*files_, scratch_.path("old"), "new", Replace::never), DeviceError);
+  EXPECT_THROW(files_->rename(scratch_.path("a"), scratch_.path("b"), Replace::never), DeviceError);
+  EXPECT_EQ(content_of("old"), "old");
+}
+
+TEST_F(FileSystemTest, CreateRefusesAnExistingFile) {
+  files_->open(scratch_.path("file"), OpenMode::create);
+  EXPECT_THROW(files_->open(scratch_.path("file"), OpenMode::create), DeviceError);
+}
+
+TEST_F(FileSystemTest, MissingAndShortFilesAreDamage) {
+  EXPECT_THAT([&] { files_->open(scratch_.path("none"), OpenMode::read); },
+              ThrowsMessage<DamageError>(HasSubstr("none: cannot open: No such file")));
+  std::ofstream(scratch_.path("short")) << "four";
+  std::array<std::byte, 8> target{};
+  EXPECT_THAT([&] { files_->open(scratch_.path("short"), OpenMode::read)->read_at(0, target); },
+              ThrowsMessage<DamageError>(HasSubstr("expected 8 bytes at byte 0, found the end of the file at 4")));
+}
+
+TEST_F(FileSystemTest, FullDiskIsACapacityError) {
+  const auto full = files_->open("/dev/full", OpenMode::update);
+  EXPECT_THAT([&] { full->write_at(0, bytes_of_text("x")); },
+              ThrowsMessage<CapacityError>(HasSubstr("No space left on device")));
+}
+
+TEST_F(FileSystemTest, RemovesTreesAndMissingThings) {
+  files_->make_directory(scratch_.path("a/b/c"));
+  std::ofstream(scratch_.path("a/b/file")) << "x";
+
+  files_->remove(scratch_.path("a"));
+  files_->remove(scratch_.path("a"));
+
+  EXPECT_FALSE(files_->exists(scratch_.path("a")));
+  EXPECT_TRUE(files_->list(scratch_.path("a")).empty());
+}
+
+TEST_F(FileSystemTest, KnowsTheFreeSpace) {
+  EXPECT_GT(files_->free_space(scratch_.path()).bytes, 0);
+  EXPECT_GT(files_->free_space(scratch_.path()).files, 0);
+}
+
+TEST_F(FileSystemTest, ReadFileHasALimit) {
+  std::ofstream(scratch_.path("large")) << std::string(1001, 'x');
+  EXPECT_THAT([&] { content_of("large"); }, ThrowsMessage<DataError>(HasSubstr("at most 1000 bytes, found 1001")));
+}
+
+TEST(Paths, JoinAndParent) {
+  EXPECT_EQ(join_path("/", "a"), "/a");
+  EXPECT_EQ(join_path("a/b", "c"), "a/b/c");
+  EXPECT_EQ(parent_of("a/b"), "a");
+  EXPECT_EQ(parent_of("/a"), "/");
+  EXPECT_EQ(parent_of("a"), ".");
+}
+
+}  // namespace
+}  // namespace ferula
