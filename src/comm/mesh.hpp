@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/communicator.hpp"
+#include "comm/node_place.hpp"
 #include "comm/traffic.hpp"
 
 namespace ferula {
@@ -24,6 +25,15 @@ struct MeshShape {
 struct MeshGroup {
   std::string axis;
   std::vector<int> members;  // world ranks, ascending; position = rank in the group
+  bool contains(int rank) const;
+};
+
+/// All groups of all axes, in the order in which every rank makes them; those of one axis partition the ranks.
+std::vector<MeshGroup> mesh_groups(const MeshShape& shape);
+
+struct MeshOptions {
+  bool check_collectives = false;        // [debug] check_collectives: compare the calls of all ranks
+  std::chrono::milliseconds timeout{0};  // a collective that waits longer throws CommError; 0 waits for ever
 };
 
 /// The only owner of communicators. A rank has one; simulated ranks have one each.
@@ -36,16 +46,19 @@ class Mesh {
     virtual int rank() const = 0;
     virtual int size() const = 0;
     virtual std::string host() const = 0;
+    virtual NodePlace place() const = 0;
     /// Called by all ranks of the world in the same order, also by those outside `group` (then null is returned).
     virtual std::unique_ptr<Communicator> make(const MeshGroup& group, Device& device) = 0;
   };
 
-  Mesh(std::unique_ptr<Transport> transport, MeshShape shape, Device& device);
+  /// Collective. Throws ConfigError where `shape` does not have as many ranks as the transport.
+  Mesh(std::unique_ptr<Transport> transport, MeshShape shape, Device& device, const MeshOptions& options = {});
 
   const MeshShape& shape() const { return shape_; }
   int rank() const { return transport_->rank(); }
   int size() const { return transport_->size(); }
   std::string host() const { return transport_->host(); }
+  NodePlace place() const { return transport_->place(); }
 
   Communicator& self();
   Communicator& world();
@@ -59,6 +72,8 @@ class Mesh {
   const TrafficLedger& traffic() const { return traffic_; }
 
  private:
+  void keep(const MeshGroup& group, std::unique_ptr<Communicator> made, const MeshOptions& options);
+
   MeshShape shape_;
   TrafficLedger traffic_;
   std::unique_ptr<Transport> transport_;

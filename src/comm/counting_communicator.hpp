@@ -1,0 +1,15 @@
+// A decorator that counts and times what a rank sends.
+#pragma once
+
+#include <memory>
+
+#include "comm/communicator.hpp"
+#include "comm/traffic.hpp"
+
+namespace ferula {
+
+/// Passes every call on to `inner` and adds it to `ledger`, which must outlive the result. A message counts where it is
+/// sent; messages of one group are timed together.
+std::unique_ptr<Communicator> count_traffic(std::unique_ptr<Communicator> inner, TrafficLedger& ledger);
+
+}  // namespace ferula

@@ -1,0 +1,101 @@
+#include "comm/group_channel.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+
+namespace ferula {
+namespace {
+
+constexpr int kSpins = 100;  // about ten microseconds: ranks may share cores, so sleep soon
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+bool is_process_alive(int process) {
+  if (kill(process, 0) != 0 && errno == ESRCH) return false;
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  std::string line;
+  if (!std::getline(file, line)) return false;
+  const std::size_t name_end = line.rfind(')');
+  const char state = name_end + 2 < line.size() ? line[name_end + 2] : 'R';
+  return state != 'Z' && state != 'X';
+}
+
+GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks)
+    : identity_(&identity), blocks_(std::move(blocks)) {}
+
+void GroupChannel::meet(Lane lane, std::string_view operation) {
+  throw_if_aborted(operation);
+  const auto at = static_cast<std::size_t>(lane);
+  const std::uint32_t meeting = ++meetings_[at];
+  mine().arrivals[at].ring();
+  const auto arrived = [meeting](std::uint32_t value) { return static_cast<std::int32_t>(value - meeting) >= 0; };
+  for (int rank = 0; rank < identity_->size(); ++rank) await(block(rank).arrivals[at], arrived, {&rank, 1}, operation);
+}
+
+void GroupChannel::await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation) {
+  await(
+      mine().doorbell, [seen](std::uint32_t value) { return value != seen; }, awaited, operation);
+}
+
+template <class Ready>
+void GroupChannel::await(Bell& bell, Ready ready, std::span<const int> awaited, std::string_view operation) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (ready(bell.value.load())) return;
+    pause_briefly();
+  }
+  const std::chrono::milliseconds timeout(timeout_ms_.load());
+  const auto start = std::chrono::steady_clock::now();
+  while (true) {
+    const std::uint32_t value = bell.value.load();
+    if (ready(value)) return;
+    throw_if_aborted(operation);
+    bell.sleep_while(value);
+    if (bell.value.load() != value) continue;
+    for (const int rank : awaited) {
+      if (!ready(bell.value.load())) check_alive(rank, operation);
+    }
+    if (timeout.count() > 0 && std::chrono::steady_clock::now() - start > timeout)
+      fail(operation, fmt::format("waited {:.1f} s for {}, which did not come; look at its log, or raise the timeout "
+                                  "where it is only slow",
+                                  std::chrono::duration<double>(timeout).count(), names_of(awaited)));
+  }
+}
+
+void GroupChannel::check_alive(int rank, std::string_view operation) {
+  const GroupMember& member = identity_->members[static_cast<std::size_t>(rank)];
+  if (member.process == 0 || is_process_alive(member.process)) return;
+  fail(operation,
+       fmt::format("{}, process {}, has ended; its own log says why", describe(*identity_, rank), member.process));
+}
+
+std::string GroupChannel::names_of(std::span<const int> ranks) const {
+  std::string names;
+  for (const int rank : ranks) names += (names.empty() ? "" : ", ") + describe(*identity_, rank);
+  return names;
+}
+
+void GroupChannel::abort(std::string_view reason) {
+  raise_abort(mine(), fmt::format("{} gave up: {}", describe(*identity_, identity_->rank), reason));
+}
+
+void GroupChannel::throw_if_aborted(std::string_view operation) {
+  for (const RankBlock* block : blocks_) {
+    if (!is_aborted(*block)) continue;
+    throw CommError(failure_of(*identity_, operation, block->abort_reason.data()));
+  }
+}
+
+void GroupChannel::fail(std::string_view operation, std::string_view what) {
+  const std::string message = failure_of(*identity_, operation, what);
+  raise_abort(mine(), message);
+  throw CommError(message);
+}
+
+}  // namespace ferula

@@ -1,0 +1,46 @@
+// Meetings of the ranks of a group through shared words: arrive, wait with a time limit, notice the dead, abort.
+#pragma once
+
+#include <span>
+
+#include "comm/rank_block.hpp"
+
+namespace ferula {
+
+/// One rank's end. Every wait throws CommError when the group is aborted, when an awaited process has ended, or when it
+/// takes longer than the timeout; it then aborts the group, so that the other ranks fail as well.
+class GroupChannel {
+ public:
+  /// `blocks[r]` belongs to rank r; they and what `identity` names stay valid while the channel lives.
+  GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks);
+
+  void set_timeout(std::chrono::milliseconds timeout) { timeout_ms_ = timeout.count(); }
+  RankBlock& block(int rank) { return *blocks_[static_cast<std::size_t>(rank)]; }
+  RankBlock& mine() { return block(identity_->rank); }
+
+  /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
+  void meet(Lane lane, std::string_view operation);
+  /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
+  void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
+
+  void abort(std::string_view reason);
+  void throw_if_aborted(std::string_view operation);
+  /// Aborts the group and throws CommError.
+  [[noreturn]] void fail(std::string_view operation, std::string_view what);
+
+ private:
+  template <class Ready>
+  void await(Bell& bell, Ready ready, std::span<const int> awaited, std::string_view operation);
+  void check_alive(int rank, std::string_view operation);
+  std::string names_of(std::span<const int> ranks) const;
+
+  const GroupIdentity* identity_;
+  std::vector<RankBlock*> blocks_;
+  std::array<std::uint32_t, 2> meetings_{};  // by Lane
+  std::atomic<std::int64_t> timeout_ms_{0};
+};
+
+/// False once the process has ended, also while its parent has not yet collected it.
+bool is_process_alive(int process);
+
+}  // namespace ferula

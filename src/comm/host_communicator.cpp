@@ -1,0 +1,88 @@
+#include "comm/host_communicator.hpp"
+
+#include <utility>
+
+#include "comm/ordered_reduce.hpp"
+
+namespace ferula {
+namespace {
+
+void check_operand(const TensorView& view) { FERULA_CHECK(view.contiguous(), "a collective needs contiguous memory"); }
+
+void check_reducible(DType dtype) {
+  FERULA_CHECK(is_reducible(dtype), "cannot reduce {}: f32, f64, bf16, i32 and i64 can be", name_of(dtype));
+}
+
+void check_parts(const TensorView& shard, const TensorView& whole, int ranks) {
+  check_operand(shard);
+  check_operand(whole);
+  FERULA_CHECK(shard.dtype == whole.dtype, "shard is {}, whole is {}", name_of(shard.dtype), name_of(whole.dtype));
+  FERULA_CHECK(whole.count() == shard.count() * ranks, "{} ranks with a shard of {} need a whole of {}, found {}",
+               ranks, shard.count(), shard.count() * ranks, whole.count());
+}
+
+}  // namespace
+
+void HostCommunicator::all_reduce(Stream& stream, TensorView inout, ReduceOp op) {
+  check_operand(inout);
+  check_reducible(inout.dtype);
+  if (inout.empty()) return;
+  stream.run([this, inout, op] { run_all_reduce(inout, op); });
+}
+
+void HostCommunicator::all_gather(Stream& stream, TensorView shard, TensorView whole) {
+  check_parts(shard, whole, size());
+  if (whole.empty()) return;
+  stream.run([this, shard, whole] { run_all_gather(shard, whole); });
+}
+
+void HostCommunicator::reduce_scatter(Stream& stream, TensorView whole, TensorView shard, ReduceOp op) {
+  check_parts(shard, whole, size());
+  check_reducible(whole.dtype);
+  if (whole.empty()) return;
+  stream.run([this, whole, shard, op] { run_reduce_scatter(whole, shard, op); });
+}
+
+void HostCommunicator::broadcast(Stream& stream, TensorView inout, int root) {
+  check_operand(inout);
+  FERULA_CHECK(root >= 0 && root < size(), "root {} of {} ranks", root, size());
+  if (inout.empty()) return;
+  stream.run([this, inout, root] { run_broadcast(inout, root); });
+}
+
+void HostCommunicator::send(Stream& stream, TensorView data, int to) {
+  give(stream, {Message::Direction::send, to, data});
+}
+
+void HostCommunicator::receive(Stream& stream, TensorView data, int from) {
+  give(stream, {Message::Direction::receive, from, data});
+}
+
+void HostCommunicator::group_begin() {
+  FERULA_CHECK(!grouping_, "groups of messages do not nest");
+  grouping_ = true;
+  grouped_stream_ = nullptr;
+}
+
+void HostCommunicator::group_end() {
+  FERULA_CHECK(grouping_, "group_end without group_begin");
+  grouping_ = false;
+  if (grouped_.empty()) return;
+  grouped_stream_->run([this, messages = std::exchange(grouped_, {})] { run_messages(messages); });
+}
+
+void HostCommunicator::give(Stream& stream, const Message& message) {
+  check_operand(message.data);
+  FERULA_CHECK(message.peer >= 0 && message.peer < size() && message.peer != rank(),
+               "rank {} of {} cannot exchange messages with rank {}", rank(), size(), message.peer);
+  if (message.data.empty()) return;
+  if (!grouping_) {
+    stream.run([this, message] { run_messages({message}); });
+    return;
+  }
+  FERULA_CHECK(grouped_stream_ == nullptr || grouped_stream_ == &stream, "one group of messages uses one stream");
+  grouped_stream_ = &stream;
+  grouped_.push_back(message);
+}
+
+}  // namespace ferula

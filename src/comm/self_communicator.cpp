@@ -1,0 +1,51 @@
+#include "comm/self_communicator.hpp"
+
+#include <cstring>
+
+#include "base/narrow.hpp"
+
+namespace ferula {
+namespace {
+
+class SelfCommunicator final : public Communicator {
+ public:
+  explicit SelfCommunicator(Device& device) : device_(&device) {}
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  std::string_view kind() const override { return "self"; }
+
+  void all_reduce(Stream&, TensorView, ReduceOp) override {}
+  void all_gather(Stream& stream, TensorView shard, TensorView whole) override { copy(stream, shard, whole); }
+  void reduce_scatter(Stream& stream, TensorView whole, TensorView shard, ReduceOp) override {
+    copy(stream, whole, shard);
+  }
+  void broadcast(Stream&, TensorView, int root) override { FERULA_CHECK(root == 0, "root {} of one rank", root); }
+  void send(Stream&, TensorView, int to) override { FERULA_CHECK(false, "one rank alone cannot send to rank {}", to); }
+  void receive(Stream&, TensorView, int from) override {
+    FERULA_CHECK(false, "one rank alone cannot receive from rank {}", from);
+  }
+  void group_begin() override {}
+  void group_end() override {}
+
+  Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
+  void set_timeout(std::chrono::milliseconds) override {}
+  void abort(std::string_view) override {}
+
+ private:
+  static void copy(Stream& stream, TensorView from, TensorView to) {
+    FERULA_CHECK(from.contiguous() && to.contiguous() && from.dtype == to.dtype && from.count() == to.count(),
+                 "cannot copy {} × {} to {} × {}", name_of(from.dtype), from.count(), name_of(to.dtype), to.count());
+    if (from.data == to.data || from.empty()) return;
+    stream.run([from, to] { std::memcpy(to.data, from.data, narrow<std::size_t>(from.bytes())); });
+  }
+
+  Device* device_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_self_communicator(Device& device) {
+  return std::make_unique<SelfCommunicator>(device);
+}
+
+}  // namespace ferula

@@ -1,0 +1,77 @@
+#include "comm/window_communicator.hpp"
+
+#include "comm/ordered_reduce.hpp"
+#include "comm/window_exchange.hpp"
+
+namespace ferula {
+namespace {
+
+using Kind = CollectiveCall::Kind;
+using Chunk = WindowExchange::Chunk;
+
+std::vector<RankBlock*> blocks_of(PeerMemory& memory, int ranks) {
+  std::vector<RankBlock*> blocks;
+  for (int rank = 0; rank < ranks; ++rank) blocks.push_back(&memory.block(rank));
+  return blocks;
+}
+
+/// The share of `rank` when `chunk` is cut into nearly equal ranges.
+Chunk share_of(Chunk chunk, int rank, int ranks) {
+  const std::int64_t begin = chunk.length * rank / ranks;
+  return {chunk.begin + begin, chunk.length * (rank + 1) / ranks - begin};
+}
+
+}  // namespace
+
+WindowCommunicator::WindowCommunicator(std::string_view kind, GroupIdentity identity,
+                                       std::unique_ptr<PeerMemory> memory)
+    : HostCommunicator(std::move(identity)),
+      kind_(kind),
+      memory_(std::move(memory)),
+      channel_(HostCommunicator::identity(), blocks_of(*memory_, size())) {}
+
+void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
+  const CollectiveCall call{Kind::all_reduce, inout.dtype, inout.count(), static_cast<std::int64_t>(op)};
+  WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
+  exchange.bring_results_back();
+  std::vector<TensorView> operands(static_cast<std::size_t>(size()));
+  exchange.for_each_chunk([&](Chunk chunk) {
+    const Chunk mine = share_of(chunk, rank(), size());
+    if (mine.length == 0) return;
+    for (int peer = 0; peer < size(); ++peer) operands[static_cast<std::size_t>(peer)] = exchange.at(peer, 0, mine);
+    reduce_in_order(operands, operands, op);  // nobody else touches this range: the result goes to all at once
+  });
+}
+
+void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
+  const CollectiveCall call{Kind::all_gather, whole.dtype, whole.count(), 0};
+  WindowExchange exchange(identity(), channel_, *memory_, call, shard, 1);
+  exchange.for_each_chunk([&](Chunk chunk) {
+    for (int peer = 0; peer < size(); ++peer) {
+      const TensorView target = whole.range(peer * shard.count() + chunk.begin, chunk.length);
+      copy_elements(peer == rank() ? shard.range(chunk.begin, chunk.length) : exchange.at(peer, 0, chunk), target);
+    }
+  });
+}
+
+void WindowCommunicator::run_reduce_scatter(TensorView whole, TensorView shard, ReduceOp op) {
+  const CollectiveCall call{Kind::reduce_scatter, whole.dtype, whole.count(), static_cast<std::int64_t>(op)};
+  WindowExchange exchange(identity(), channel_, *memory_, call, whole, size());
+  std::vector<TensorView> operands(static_cast<std::size_t>(size()));
+  exchange.for_each_chunk([&](Chunk chunk) {
+    for (int peer = 0; peer < size(); ++peer)
+      operands[static_cast<std::size_t>(peer)] = exchange.at(peer, rank(), chunk);
+    const TensorView result = shard.range(chunk.begin, chunk.length);
+    reduce_in_order(operands, {&result, 1}, op);
+  });
+}
+
+void WindowCommunicator::run_broadcast(TensorView inout, int root) {
+  const CollectiveCall call{Kind::broadcast, inout.dtype, inout.count(), root};
+  WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
+  exchange.for_each_chunk([&](Chunk chunk) {
+    if (rank() != root) copy_elements(exchange.at(root, 0, chunk), inout.range(chunk.begin, chunk.length));
+  });
+}
+
+}  // namespace ferula

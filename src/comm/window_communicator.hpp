@@ -1,0 +1,39 @@
+// Collectives of ranks that read and write each other's memory: threads of one process, or processes on one node.
+#pragma once
+
+#include <memory>
+
+#include "comm/host_communicator.hpp"
+#include "comm/peer_memory.hpp"
+
+namespace ferula {
+
+class WindowExchange;
+
+/// Each rank reduces its own part of every rank's operand, in rank order, and writes the result where it is wanted.
+/// Operands that peers cannot reach pass through bounce memory chunk by chunk; the sums are the same bits.
+/// A collective costs two meetings, and two more for each further chunk.
+class WindowCommunicator final : public HostCommunicator {
+ public:
+  /// `kind` is a literal: "simulated", "shared-memory".
+  WindowCommunicator(std::string_view kind, GroupIdentity identity, std::unique_ptr<PeerMemory> memory);
+
+  std::string_view kind() const override { return kind_; }
+  Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return memory_->allocate(channel_, bytes, kind); }
+  void set_timeout(std::chrono::milliseconds timeout) override { channel_.set_timeout(timeout); }
+  void abort(std::string_view reason) override { channel_.abort(reason); }
+
+ protected:
+  void run_all_reduce(TensorView inout, ReduceOp op) override;
+  void run_all_gather(TensorView shard, TensorView whole) override;
+  void run_reduce_scatter(TensorView whole, TensorView shard, ReduceOp op) override;
+  void run_broadcast(TensorView inout, int root) override;
+  void run_messages(const std::vector<Message>& messages) override;
+
+ private:
+  std::string_view kind_;
+  std::unique_ptr<PeerMemory> memory_;
+  GroupChannel channel_;
+};
+
+}  // namespace ferula

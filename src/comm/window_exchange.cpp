@@ -1,0 +1,83 @@
+#include "comm/window_exchange.hpp"
+
+#include <algorithm>
+
+#include "comm/ordered_reduce.hpp"
+
+namespace ferula {
+
+WindowExchange::WindowExchange(const GroupIdentity& identity, GroupChannel& channel, PeerMemory& memory,
+                               const CollectiveCall& call, TensorView operand, int parts)
+    : identity_(identity), channel_(channel), memory_(memory), call_(call), operand_(operand), parts_(parts) {}
+
+void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
+  publish();
+  const std::int64_t part_count = operand_.count() / parts_;
+  const auto bounce_bytes = static_cast<std::int64_t>(memory_.bounce(identity_.rank).size());
+  const std::int64_t limit = std::max<std::int64_t>(1, bounce_bytes / bytes_of(operand_.dtype) / parts_);
+  chunk_ = {0, std::min(limit, part_count)};
+  while (true) {
+    for (int part = 0; staging_ && part < parts_; ++part)
+      copy_elements(own(part, chunk_), staged(memory_.bounce(identity_.rank), part, chunk_));
+    channel_.meet(Lane::collectives, name_of(call_.kind));
+    if (chunk_.begin == 0) {
+      check_calls();
+      if (!anyone_stages()) chunk_.length = part_count;
+    }
+    work(chunk_);
+    channel_.meet(Lane::collectives, name_of(call_.kind));
+    for (int part = 0; staging_ && results_return_ && part < parts_; ++part)
+      copy_elements(staged(memory_.bounce(identity_.rank), part, chunk_), own(part, chunk_));
+    const std::int64_t done = chunk_.begin + chunk_.length;
+    if (done >= part_count) return;
+    chunk_ = {done, std::min(limit, part_count - done)};
+  }
+}
+
+void WindowExchange::publish() {
+  RankBlock& block = channel_.mine();
+  const std::optional<Operand> reachable = memory_.publish(operand_);
+  staging_ = !reachable.has_value();
+  block.call = call_;
+  block.staged = staging_ ? 1 : 0;
+  block.operand = reachable.value_or(Operand{});
+}
+
+void WindowExchange::check_calls() {
+  const CollectiveCall& expected = channel_.block(0).call;
+  for (int rank = 1; rank < identity_.size(); ++rank) {
+    const CollectiveCall& found = channel_.block(rank).call;
+    if (found == expected) continue;
+    channel_.fail(name_of(call_.kind),
+                  fmt::format("all ranks make the same calls in the same order, but {} called {} and {} called {}",
+                              describe(identity_, 0), describe(expected), describe(identity_, rank), describe(found)));
+  }
+}
+
+bool WindowExchange::anyone_stages() const {
+  for (int rank = 0; rank < identity_.size(); ++rank)
+    if (channel_.block(rank).staged != 0) return true;
+  return false;
+}
+
+TensorView WindowExchange::at(int rank, int part, Chunk range) const {
+  if (rank == identity_.rank && !staging_) return own(part, range);
+  const RankBlock& block = channel_.block(rank);
+  if (block.staged != 0) return staged(memory_.bounce(rank), part, range);
+  TensorView view = own(part, range);
+  view.data = memory_.resolve(rank, block.operand) + (view.data - operand_.data);
+  return view;
+}
+
+TensorView WindowExchange::own(int part, Chunk range) const {
+  return operand_.range(part * (operand_.count() / parts_) + range.begin, range.length);
+}
+
+TensorView WindowExchange::staged(std::span<std::byte> memory, int part, Chunk range) const {
+  const std::int64_t first = part * chunk_.length + (range.begin - chunk_.begin);
+  const TensorView chunk(memory.data(), operand_.dtype, {parts_ * chunk_.length});
+  FERULA_CHECK(chunk.bytes() <= static_cast<std::int64_t>(memory.size()), "a chunk of {} bytes", chunk.bytes());
+  return chunk.range(first, range.length);
+}
+
+}  // namespace ferula

@@ -1,0 +1,48 @@
+// One collective through peer memory: publishes the operands, checks that all ranks mean the same, walks over chunks.
+#pragma once
+
+#include <functional>
+
+#include "comm/peer_memory.hpp"
+
+namespace ferula {
+
+/// Every rank's operand has `parts` parts of equal length; a chunk is the same range [begin, begin + length) of each
+/// part.
+class WindowExchange {
+ public:
+  struct Chunk {
+    std::int64_t begin = 0;
+    std::int64_t length = 0;
+  };
+
+  WindowExchange(const GroupIdentity& identity, GroupChannel& channel, PeerMemory& memory, const CollectiveCall& call,
+                 TensorView operand, int parts);
+
+  /// Calls `work` for each chunk while all operands are open to all ranks.
+  void for_each_chunk(const std::function<void(Chunk)>& work);
+  /// The memory of this rank's operand is filled from its bounce memory after each chunk.
+  void bring_results_back() { results_return_ = true; }
+
+  /// The range of `part` of the operand of `rank`, during `work`.
+  TensorView at(int rank, int part, Chunk range) const;
+
+ private:
+  void publish();
+  void check_calls();
+  bool anyone_stages() const;
+  TensorView staged(std::span<std::byte> memory, int part, Chunk range) const;
+  TensorView own(int part, Chunk range) const;
+
+  const GroupIdentity& identity_;
+  GroupChannel& channel_;
+  PeerMemory& memory_;
+  CollectiveCall call_;
+  TensorView operand_;
+  int parts_;
+  bool staging_ = false;  // this rank's operand
+  bool results_return_ = false;
+  Chunk chunk_;
+};
+
+}  // namespace ferula

@@ -1,0 +1,110 @@
+// What the ledger of traffic counts, and what the checking decorator reports.
+#include "comm/traffic.hpp"
+
+#include <gtest/gtest.h>
+
+#include "comm_fixture.hpp"
+
+namespace ferula {
+namespace {
+
+using test::on_simulated_ranks;
+using test::Rank;
+using test::view_of;
+
+TEST(Traffic, CountsWholeTensorsAndAnAllReduceTwice) {
+  on_simulated_ranks(2, [](Rank rank) {
+    std::vector<float> whole(10), shard(5);
+    Communicator& group = rank.mesh.shard();
+    group.all_reduce(rank.stream, view_of(whole), ReduceOp::sum);
+    group.all_gather(rank.stream, view_of(shard), view_of(whole));
+    group.reduce_scatter(rank.stream, view_of(whole), view_of(shard), ReduceOp::sum);
+    group.broadcast(rank.stream, view_of(whole), 0);
+
+    const TrafficLedger& traffic = rank.mesh.traffic();
+    EXPECT_EQ(traffic.of(Collective::all_reduce).elements, 20);
+    EXPECT_EQ(traffic.of(Collective::all_gather).elements, 10);
+    EXPECT_EQ(traffic.of(Collective::reduce_scatter).bytes, 40);
+    EXPECT_EQ(traffic.of(Collective::broadcast).calls, 1);
+    EXPECT_EQ(traffic.total().elements, 50);
+    EXPECT_GT(traffic.total().seconds, 0.0);
+  });
+}
+
+TEST(Traffic, MessagesCountWhereTheyAreSent) {
+  on_simulated_ranks(2, [](Rank rank) {
+    std::vector<float> values(3), others(3);
+    Communicator& group = rank.mesh.world();
+    const int other = 1 - rank.mesh.rank();
+    group.group_begin();
+    if (rank.mesh.rank() == 0) group.send(rank.stream, view_of(values), other);
+    if (rank.mesh.rank() == 1) group.receive(rank.stream, view_of(others), other);
+    group.group_end();
+
+    EXPECT_EQ(rank.mesh.traffic().of(Collective::point_to_point).elements, rank.mesh.rank() == 0 ? 3 : 0);
+  });
+}
+
+TEST(Traffic, GroupsOfOneCountNothing) {
+  on_simulated_ranks(2, [](Rank rank) {
+    std::vector<float> values(8), copy(8);
+    rank.mesh.self().all_reduce(rank.stream, view_of(values), ReduceOp::sum);
+    rank.mesh.replica().all_gather(rank.stream, view_of(values), view_of(copy));
+
+    EXPECT_EQ(rank.mesh.traffic().total().calls, 0);
+  });
+}
+
+template <class Body>
+std::string message_of(Body body) {
+  try {
+    body();
+  } catch (const CommError& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(CheckedCollectives, ADifferenceNamesBothRanksAndBothOperationsEverywhere) {
+  const MeshOptions options{.check_collectives = true, .timeout = std::chrono::seconds(60)};
+  on_simulated_ranks({.shard = 3}, options, [](Rank rank) {
+    std::vector<float> values(6), part(2);
+    Communicator& group = rank.mesh.shard();
+    group.all_reduce(rank.stream, view_of(values), ReduceOp::max);  // equal calls pass
+    const std::string message = message_of([&] {
+      if (rank.mesh.rank() == 1) {
+        group.reduce_scatter(rank.stream, view_of(values), view_of(part), ReduceOp::sum);
+      } else {
+        group.all_reduce(rank.stream, view_of(values), ReduceOp::sum);
+      }
+    });
+
+    EXPECT_NE(message.find("rank 0 called all_reduce(f32 × 6, sum)"), std::string::npos) << message;
+    EXPECT_NE(message.find("rank 1 called reduce_scatter(f32 × 6, sum)"), std::string::npos) << message;
+    EXPECT_NE(message.find("group 'shard'"), std::string::npos) << message;
+  });
+}
+
+TEST(CheckedCollectives, AnotherRootOrReductionIsADifference) {
+  const MeshOptions options{.check_collectives = true, .timeout = std::chrono::seconds(60)};
+  on_simulated_ranks({.shard = 2}, options, [](Rank rank) {
+    std::vector<float> values(6);
+    const std::string message =
+        message_of([&] { rank.mesh.shard().broadcast(rank.stream, view_of(values), rank.mesh.rank()); });
+    EXPECT_NE(message.find("root 0"), std::string::npos) << message;
+    EXPECT_NE(message.find("root 1"), std::string::npos) << message;
+  });
+}
+
+TEST(CheckedCollectives, TheirOwnExchangeIsNotCounted) {
+  on_simulated_ranks({.shard = 2}, {.check_collectives = true}, [](Rank rank) {
+    std::vector<float> values(6);
+    rank.mesh.shard().all_reduce(rank.stream, view_of(values), ReduceOp::sum);
+
+    EXPECT_EQ(rank.mesh.traffic().total().calls, 1);
+    EXPECT_EQ(rank.mesh.traffic().total().elements, 12);
+  });
+}
+
+}  // namespace
+}  // namespace ferula
