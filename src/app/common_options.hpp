@@ -1,0 +1,11 @@
+// Options that several commands share.
+#pragma once
+
+#include "app/command_line.hpp"
+
+namespace ferula {
+
+inline constexpr OptionSpec kSet{"set", "KEY=VALUE", "Overrides a key of the configuration; may be given many times."};
+inline constexpr OptionSpec kJson{"json", "", "Prints JSON for programs instead of text for people."};
+
+}  // namespace ferula

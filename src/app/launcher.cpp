@@ -1,0 +1,127 @@
+#include "app/launcher.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <thread>
+
+#include "app/child_process.hpp"
+#include "app/launch_report.hpp"
+
+namespace ferula {
+namespace {
+
+/// A file of its own in the temporary directory, removed at the end.
+class ReportFile {
+ public:
+  ReportFile() : path_((std::filesystem::temp_directory_path() / "ferula-ranks-XXXXXX").string()) {
+    const int descriptor = mkstemp(path_.data());
+    if (descriptor < 0)
+      throw DeviceError(fmt::format("expected to create a file '{}' for the ranks' exit codes", path_));
+    close(descriptor);
+  }
+  ~ReportFile() { unlink(path_.c_str()); }
+  ReportFile(const ReportFile&) = delete;
+  ReportFile& operator=(const ReportFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+std::vector<std::string> mpirun_words(const LaunchRequest& request, const std::string& report) {
+  std::vector<std::string> words{
+      "mpirun", "--quiet", "--oversubscribe", "--bind-to", "none", "-n", std::to_string(request.ranks)};
+  // No binding: mpirun would pin two jobs to the same cores; each rank takes its share of them by its threads instead.
+  if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
+  if (request.ranks > static_cast<int>(std::thread::hardware_concurrency()))
+    words.insert(words.end(), {"--mca", "mpi_yield_when_idle", "1"});
+  words.push_back(std::filesystem::read_symlink("/proc/self/exe").string());
+  words.insert(words.end(), request.arguments.begin(), request.arguments.end());
+  words.insert(words.end(), {fmt::format("--{}", kLaunchReport.name), report});
+  if (request.console == LogConsole::interactive) words.push_back(fmt::format("--{}", kLaunchTerminal.name));
+  return words;
+}
+
+/// What the user has asked for so far, and what mpirun has been told of it.
+class StopForwarding {
+ public:
+  StopForwarding(const LaunchRequest& request, pid_t mpirun, const std::string& report)
+      : request_(&request), mpirun_(mpirun), report_(&report) {}
+
+  void accept(int signal) {
+    interrupted_ = interrupted_ || signal == SIGINT;
+    if (requests_++ == 0 && request_->stop == CommandStop::saves) {
+      pending_ = true;
+      return;
+    }
+    if (signal == SIGUSR1) return;  // asks to save, however often it comes
+    at_once_ = true;
+    kill(mpirun_, requests_ > 2 ? SIGKILL : SIGTERM);
+  }
+  /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do.
+  void forward_when_ready() {
+    if (!pending_ || read_launch_report(*report_).ready < request_->ranks) return;
+    kill(mpirun_, SIGUSR1);
+    pending_ = false;
+  }
+  bool interrupted() const { return interrupted_; }
+  bool at_once() const { return at_once_; }
+
+ private:
+  const LaunchRequest* request_;
+  pid_t mpirun_;
+  const std::string* report_;
+  int requests_ = 0;
+  bool pending_ = false;
+  bool interrupted_ = false;
+  bool at_once_ = false;
+};
+
+/// Returns mpirun's wait status.
+int wait_for(pid_t mpirun, const sigset_t& signals, StopForwarding& stop) {
+  const timespec pause{.tv_sec = 0, .tv_nsec = 100'000'000};
+  for (;;) {
+    const int signal = sigtimedwait(&signals, nullptr, &pause);
+    if (signal > 0 && signal != SIGCHLD) stop.accept(signal);
+    stop.forward_when_ready();
+    int status = 0;
+    if (waitpid(mpirun, &status, WNOHANG) == mpirun) return status;
+  }
+}
+
+std::string ending_of(int status) {
+  if (WIFSIGNALED(status))
+    return fmt::format("mpirun was ended by signal {} ({})", WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
+  const int code = WEXITSTATUS(status);
+  if (code <= 128) return fmt::format("mpirun ended with {}", code);
+  return fmt::format("a rank was ended by signal {} ({})", code - 128, sigdescr_np(code - 128));
+}
+
+ExitCode verdict_of(const LaunchRequest& request, const LaunchReport& report, const StopForwarding& stop, int status) {
+  if (stop.at_once()) return stop.interrupted() ? ExitCode::interrupted : ExitCode::failed;
+  if (report.error) return *report.error;
+  if (report.ended == request.ranks)
+    return report.success == ExitCode::resume_me && stop.interrupted() ? ExitCode::interrupted : report.success;
+  throw DeviceError(fmt::format(
+      "expected {} ranks to end with a word, heard from {}: {}. Signal 9 mostly means that memory ran out (`dmesg` "
+      "tells); otherwise start the ranks with mpirun or srun yourself to see what it says: mpirun -n {} ferula …",
+      request.ranks, report.ended, ending_of(status), request.ranks));
+}
+
+}  // namespace
+
+ExitCode launch_ranks(const LaunchRequest& request) {
+  const BlockedSignals signals({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD});
+  const ReportFile report;
+  const pid_t mpirun = start_child(mpirun_words(request, report.path()), signals,
+                                   "install Open MPI (Debian: openmpi-bin) or load its module, or start the ranks with "
+                                   "srun");
+  StopForwarding stop(request, mpirun, report.path());
+  const int status = wait_for(mpirun, signals.set(), stop);
+  return verdict_of(request, read_launch_report(report.path()), stop, status);
+}
+
+}  // namespace ferula

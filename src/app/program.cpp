@@ -1,0 +1,141 @@
+#include "app/program.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <new>
+
+#include "app/errors.hpp"
+#include "app/launch_report.hpp"
+#include "app/launcher.hpp"
+#include "app/stop_signals.hpp"
+#include "app/version.hpp"
+#include "comm/launch_environment.hpp"
+#include "config/nearest_name.hpp"
+
+namespace ferula {
+namespace {
+
+/// Commands of the documentation that this version does not have.
+constexpr std::array<std::string_view, 8> kLaterCommands{"chat",   "compare", "doctor", "plan",
+                                                         "replay", "status",  "submit", "serve"};
+
+const Command& command_named(std::span<const Command> commands, const std::string& word) {
+  std::vector<std::string> names;
+  for (const Command& command : commands) {
+    if (command.name == word) return command;
+    names.emplace_back(command.name);
+  }
+  if (std::find(kLaterCommands.begin(), kLaterCommands.end(), word) != kLaterCommands.end())
+    throw ConfigError(
+        fmt::format("`ferula {}` does not exist in this version; there are: {}", word, fmt::join(names, ", ")));
+  const std::optional<std::string> near = nearest_name(word, names);
+  throw ConfigError(fmt::format("expected a command, found '{}'{}; `ferula --help` lists them", word,
+                                near ? fmt::format(", did you mean '{}'?", *near) : ""));
+}
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+std::string joined(std::span<const std::string> arguments) {
+  std::string text = "ferula";
+  for (const std::string& word : arguments) {
+    const bool plain = !word.empty() && word.find_first_of(" \t\n'\"$*?[]{}()<>|&;\\") == std::string::npos;
+    text += plain ? fmt::format(" {}", word) : fmt::format(" '{}'", word);
+  }
+  return text;
+}
+
+/// One started `ferula COMMAND …`: alone, as a launched rank, or as the launcher of ranks.
+class Start {
+ public:
+  Start(const Command& command, std::span<const std::string> arguments)
+      : command_(command),
+        arguments_(arguments),
+        launched_(launched_rank()),
+        line_(command.name, options_of(command), arguments.subspan(1)),
+        report_(line_.text(kLaunchReport.name).value_or("")) {}
+
+  ExitCode run() {
+    if (line_.has("help")) return is_speaker() ? (print(help_of(command_)), ExitCode::done) : ExitCode::done;
+    if (command_.ranks == CommandRanks::all_ranks) {
+      const auto ranks = static_cast<int>(line_.integer("ranks", 1).value_or(0));
+      check_ranks(ranks);
+      if (ranks > 1 && !launched_) return launch_ranks({ranks, arguments_, command_.stop, console()});
+    }
+    return run_here();
+  }
+
+ private:
+  static std::vector<OptionSpec> options_of(const Command& command) {
+    std::vector<OptionSpec> options = all_options(command);
+    options.insert(options.end(), {kLaunchReport, kLaunchTerminal});
+    return options;
+  }
+  bool is_speaker() const { return !launched_ || launched_->rank == 0; }
+  LogConsole console() const {
+    // mpirun gives ranks a terminal of their own even where its output goes to a file: only our launcher knows.
+    const bool terminal = launched_ ? line_.has(kLaunchTerminal.name) : isatty(STDOUT_FILENO) == 1;
+    return terminal ? LogConsole::interactive : LogConsole::plain;
+  }
+  void check_ranks(int ranks) const {
+    const bool simulated = line_.has("ranks-simulated");
+    if (simulated && (ranks > 0 || launched_))
+      throw ConfigError("--ranks-simulated runs all ranks in one process: use it without --ranks and without mpirun");
+    if (launched_ && report_.empty() && ranks > 0 && ranks != launched_->ranks)
+      throw ConfigError(fmt::format("mpirun or srun started {} ranks, --ranks asks for {}; give the number once",
+                                    launched_->ranks, ranks));
+  }
+  ExitCode run_here() {
+    if (command_.ranks == CommandRanks::one_process && !is_speaker()) return ExitCode::done;
+    std::unique_ptr<StopRequest> stop = std::make_unique<NoStopRequest>();
+    if (command_.stop == CommandStop::saves) stop = std::make_unique<StopSignals>();
+    report_ready(report_);
+    const ExitCode code = command_.run(line_, {.command = joined(arguments_),
+                                               .simulated_ranks = static_cast<int>(simulated_ranks()),
+                                               .console = console(),
+                                               .launch_report = report_,
+                                               .stop = stop.get()});
+    report_end(report_, code);
+    return report_.empty() ? code : ExitCode::done;  // mpirun would end the other ranks for any other code
+  }
+  std::int64_t simulated_ranks() const {
+    return command_.ranks == CommandRanks::all_ranks ? line_.integer("ranks-simulated", 1).value_or(0) : 0;
+  }
+
+  const Command& command_;
+  std::span<const std::string> arguments_;
+  std::optional<LaunchedRank> launched_;
+  CommandLine line_;
+  std::filesystem::path report_;
+};
+
+ExitCode run_words(std::span<const Command> commands, std::span<const std::string> arguments) {
+  if (arguments.empty()) throw ConfigError("expected a command\n\n" + help_of(commands));
+  const std::string& first = arguments.front();
+  const bool asks_for_help = first == "--help" || first == "-h" || first == "help";
+  if (asks_for_help && arguments.size() == 1) return print(help_of(commands)), ExitCode::done;
+  if (asks_for_help) return print(help_of(command_named(commands, arguments[1]))), ExitCode::done;
+  if (first == "--version") return print(fmt::format("ferula {} ({})\n", version(), revision())), ExitCode::done;
+  return Start(command_named(commands, first), arguments).run();
+}
+
+}  // namespace
+
+ExitCode run_program(std::span<const Command> commands, std::span<const std::string> arguments) noexcept {
+  try {
+    return run_words(commands, arguments);
+  } catch (...) {
+    const Failure failure = failure_of(std::current_exception());
+    announce(failure, launched_rank());
+    return failure.code;
+  }
+}
+
+}  // namespace ferula

@@ -1,0 +1,31 @@
+// Turns SIGUSR1, SIGTERM and the first Ctrl-C into a request that the trainer reads at the end of a step.
+#pragma once
+
+#include <csignal>
+#include <map>
+
+#include "base/stop_request.hpp"
+
+namespace ferula {
+
+/// Handles the three signals while it lives; at most one object at a time. A second Ctrl-C ends the program at once.
+class StopSignals final : public StopRequest {
+ public:
+  StopSignals();
+  ~StopSignals() override;
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  ExitCode asked() const override;
+
+ private:
+  std::map<int, struct sigaction> previous_;
+};
+
+/// For commands that end at the signal itself: nobody ever asks.
+class NoStopRequest final : public StopRequest {
+ public:
+  ExitCode asked() const override { return ExitCode::done; }
+};
+
+}  // namespace ferula

@@ -1,0 +1,14 @@
+// The table of commands; everything else is in the file of each command.
+#include <array>
+#include <string>
+#include <vector>
+
+#include "app/program.hpp"
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::array commands{
+      ferula::config_command(),
+  };
+  return static_cast<int>(ferula::run_program(commands, arguments));
+}
