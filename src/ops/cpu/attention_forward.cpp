@@ -1,0 +1,156 @@
+// Causal attention over packed sequences: each query tile runs over its keys with an online softmax.
+// Scores are held transposed, [keys, queries]: the softmax then works on whole vectors of queries, and neither keys
+// nor values are ever transposed. Method: Dao et al., "FlashAttention" (2022).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/attention_forward.cpp"
+// clang-format off
+#include "ops/cpu/simd_targets.hpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// clang-format on
+#include <omp.h>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "ops/cpu/attention.hpp"
+#include "ops/cpu/attention_kernels-inl.hpp"
+#include "ops/cpu/attention_plan.hpp"
+#include "ops/cpu/workspace.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ferula::cpu::HWY_NAMESPACE {
+
+/// The state of the online softmax of a query tile, one entry a query; logarithms to base 2.
+struct SoftmaxState {
+  float* maximum;  // of the scores so far
+  float* total;    // Σ 2^(score − maximum)
+  float* factor;   // 2^(old maximum − new maximum) of the last block
+};
+
+/// Turns the scores of a block into 2^(score − maximum) and brings the state up to date.
+template <bool kMasked>
+HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t columns, const SoftmaxState& state) {
+  const Floats lowest = hn::Set(kFloat, -std::numeric_limits<float>::infinity());
+  for (std::int64_t column = block.first_column; column < columns; column += kLanes) {
+    const Floats old = hn::LoadU(kFloat, state.maximum + column);
+    Floats best[4] = {old, lowest, lowest, lowest};  // four chains hide the latency
+    for (std::int64_t key = 0; key < block.count; key += 4)
+#pragma GCC unroll 4
+      for (std::int64_t lane = 0; lane < 4; ++lane) {
+        float* at = scores.row(key + lane) + column;
+        Floats score = hn::LoadU(kFloat, at);
+        if constexpr (kMasked) {
+          score = hn::IfThenElse(visible(block.first_column + key + lane, column), score, lowest);
+          hn::StoreU(score, kFloat, at);
+        }
+        best[lane] = hn::Max(best[lane], score);
+      }
+    const Floats maximum = hn::Max(hn::Max(best[0], best[1]), hn::Max(best[2], best[3]));
+    Floats sums[2] = {hn::Zero(kFloat), hn::Zero(kFloat)};
+    for (std::int64_t key = 0; key < block.count; key += 2)
+#pragma GCC unroll 2
+      for (std::int64_t lane = 0; lane < 2; ++lane) {
+        float* at = scores.row(key + lane) + column;
+        const Floats weight = exp2(hn::Sub(hn::LoadU(kFloat, at), maximum));
+        sums[lane] = hn::Add(sums[lane], weight);
+        hn::StoreU(weight, kFloat, at);
+      }
+    const Floats factor = exp2(hn::Sub(old, maximum));
+    const Floats total = hn::LoadU(kFloat, state.total + column);
+    hn::StoreU(maximum, kFloat, state.maximum + column);
+    hn::StoreU(hn::MulAdd(total, factor, hn::Add(sums[0], sums[1])), kFloat, state.total + column);
+    hn::StoreU(factor, kFloat, state.factor + column);
+  }
+}
+
+/// Divides by the totals and writes the tile's output and log Σ exp.
+HWY_INLINE void finish_tile(const ForwardTile& tile, const SoftmaxState& state, Panel sums, Panel staging,
+                            std::int64_t width, std::int64_t columns) {
+  for (std::int64_t column = 0; column < columns; column += kLanes) {
+    const Floats inverse = hn::Div(hn::Set(kFloat, 1.0f), hn::LoadU(kFloat, state.total + column));
+    for (std::int64_t row = 0; row < width; ++row) {
+      float* at = sums.row(row) + column;
+      hn::StoreU(hn::Mul(hn::LoadU(kFloat, at), inverse), kFloat, at);
+    }
+  }
+  transpose(sums, staging, columns, width);
+  store_rows(staging, tile.out);
+  for (std::size_t query = 0; query < tile.logsumexp.size(); ++query)
+    tile.logsumexp[query] = (state.maximum[query] + std::log2(state.total[query])) * std::numbers::ln2_v<float>;
+}
+
+void forward_tile(const ForwardTile& tile, std::span<float> scratch) {
+  const std::int64_t width = padded_width(tile.q.dim(1));
+  const std::int64_t columns = padded_queries(tile.q.dim(0));
+  PanelStack stack(scratch);
+  const Panel queries = stack.take(width, kTile);  // transposed, times scale · log2 e
+  const Panel staging = stack.take(kTile, width);
+  const Panel scores = stack.take(kTile, kTile);
+  const Panel sums = stack.take(width, kTile);  // of weighted values, transposed
+  const SoftmaxState state{stack.take(1, kTile).data, stack.take(1, kTile).data, stack.take(1, kTile).data};
+  std::fill_n(sums.data, width * kTile, 0.0f);
+  std::fill_n(state.maximum, kTile, -std::numeric_limits<float>::infinity());
+  std::fill_n(state.total, kTile, 0.0f);
+  load_rows(tile.q, staging, columns, tile.scale * std::numbers::log2e_v<float>);
+  transpose(staging, queries, width, columns);
+
+  const std::int64_t keys = tile.k.dim(0);
+  for (std::int64_t begin = 0; begin < keys;) {
+    KeyBlock block = key_block(begin, tile.first_query);
+    const std::int64_t present = std::min(block.count, keys - begin);
+    const std::int64_t first = block.first_column;
+    begin += block.count;
+    block.count = round_up(present, kRowStep);
+    load_rows(tile.k.rows(block.begin, present), staging, block.count);
+    multiply<Left::by_rows, Result::overwrite>(staging, queries.at(0, first), scores.at(0, first), block.count,
+                                               columns - first, width);
+    block.masked ? softmax_block<true>(scores, block, columns, state)
+                 : softmax_block<false>(scores, block, columns, state);
+    load_rows(tile.v.rows(block.begin, present), staging, present);
+    multiply<Left::by_columns, Result::rescale>(staging, scores.at(0, first), sums.at(0, first), width, columns - first,
+                                                present, state.factor + first);
+  }
+  finish_tile(tile, state, sums, staging, width, columns);
+}
+
+}  // namespace ferula::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ferula::cpu {
+namespace {
+
+HWY_EXPORT(forward_tile);
+
+/// Floats of scratch that `forward_tile` takes.
+std::int64_t forward_scratch(std::int64_t head_dim) {
+  return 3 * kTile * padded_width(head_dim) + kTile * kTile + 3 * kTile;
+}
+
+}  // namespace
+
+void attention(Workspace& workspace, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
+               TensorView starts, TensorView out, TensorView logsumexp) {
+  check_attention_shapes(spec, {q, out}, {k, v}, starts, logsumexp);
+  const std::span<const std::int32_t> bounds = starts.span<std::int32_t>();
+  const std::int64_t tiles = count_tiles(bounds);
+  const int group = spec.heads / spec.kv_heads;
+  const auto run = HWY_DYNAMIC_DISPATCH(forward_tile);
+  ThreadScratch scratch(workspace, forward_scratch(spec.head_dim), tiles * spec.heads);
+#pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
+  for (std::int64_t item = 0; item < tiles * spec.heads; ++item) {
+    const std::int64_t head = item % spec.heads;
+    const QueryTile at = find_tile(bounds, tiles - 1 - item / spec.heads);  // the longest of a sequence first
+    const std::int64_t keys = at.first_query + at.queries;
+    const std::int64_t row = at.begin + at.first_query;
+    const std::span<float> logarithms = logsumexp.rows(head, 1).columns(row, at.queries).span<float>();
+    run({head_rows(q, head, row, at.queries), head_rows(k, head / group, at.begin, keys),
+         head_rows(v, head / group, at.begin, keys), head_rows(out, head, row, at.queries), logarithms, at.first_query,
+         spec.scale},
+        scratch.of_thread(omp_get_thread_num()));
+  }
+}
+
+}  // namespace ferula::cpu
+#endif  // HWY_ONCE
