@@ -1,37 +1,49 @@
-// Matrix products of the CPU backend, done by oneDNN with f32 accumulation.
+// The matrix products of a linear layer on the CPU: which way bf16 is multiplied, packed weights, gradients of biases.
 #pragma once
 
 #include <memory>
 
+#include "ops/cpu/matmul.hpp"
+#include "ops/cpu/packed_weight.hpp"
 #include "ops/cpu/workspace.hpp"
 #include "ops/ops.hpp"
 
 namespace ferula::cpu {
 
-/// How bf16 operands are multiplied. Both ways accumulate in f32 and round each result once.
+/// How bf16 factors are multiplied. Both ways sum in f32 and round a result once.
 enum class Bf16Products : std::uint8_t {
-  native,       // by bf16 instructions
-  through_f32,  // operands are widened, block by block, and multiplied in f32
+  native,       // handed to oneDNN as they are
+  through_f32,  // widened block by block and multiplied in f32: five times faster without bf16 instructions
 };
 
 /// `native` where the processor multiplies bf16, else `through_f32`.
 Bf16Products best_bf16_products();
 
-/// The three products of a linear layer; contracts in ops.hpp. One object a rank: it keeps the primitives of the
-/// shapes seen so far, so that a step whose shapes have been seen creates nothing.
+/// The three products of a linear layer; contracts in ops.hpp. One object a rank.
 class Products {
  public:
+  /// `device` and `workspace` must outlive it.
   Products(Device& device, Workspace& workspace, Bf16Products bf16_products = best_bf16_products());
-  ~Products();
 
   void linear(TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate accumulate);
   void linear_backward_input(TensorView dy, const WeightView& w, TensorView dx, Accumulate accumulate);
+  /// dbias is summed in a fixed order; dw may differ in its last bits between numbers of threads.
   void linear_backward_weight(TensorView x, TensorView dy, TensorView dw, TensorView dbias);
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype);
 
  private:
-  class Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  /// c = a · b + bias (+ c); `packed`, if not null, holds b.
+  void multiply(TensorView a, TensorView b, const PackedFactor* packed, TensorView bias, TensorView c,
+                Accumulate accumulate);
+  void multiply_through_f32(TensorView a, TensorView b, const PackedFactor* packed, TensorView bias, TensorView c,
+                            Accumulate accumulate);
+  void add_outer_through_f32(TensorView x, TensorView dy, TensorView dw);
+  bool goes_through_f32(const TensorView& a, const PackedFactor* packed) const;
+
+  Device* device_;
+  Workspace* workspace_;
+  Matmul matmul_;
+  Bf16Products bf16_products_;
 };
 
 }  // namespace ferula::cpu
