@@ -1,4 +1,5 @@
-// The configuration of a run, as plain structs: each member is declared once, with default, unit and help.
+// The configuration of a run as plain structs with their defaults. What each member means, its unit and its limits
+// stand in settings.cpp, the one table from which parser, validator, reference and templates come.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ struct Auto {
   Auto(T given) : value(std::move(given)) {}  // NOLINT: a value is an Auto
   bool is_auto() const { return !value.has_value(); }
   const T& get() const { return value.value(); }
+  friend bool operator==(const Auto&, const Auto&) = default;
 };
 
 struct RunConfig {
@@ -23,6 +25,9 @@ struct RunConfig {
   std::string output_dir = "runs";
   std::int64_t seed = 1234;
   std::string device = "auto";
+  bool deterministic = false;
+
+  friend bool operator==(const RunConfig&, const RunConfig&) = default;
 };
 
 struct ModelConfig {
@@ -40,6 +45,8 @@ struct ModelConfig {
   double rope_theta = 10000.0;
   double dropout = 0.0;
   double init_std = 0.02;
+
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 struct DataConfig {
@@ -48,6 +55,8 @@ struct DataConfig {
   std::string tokenizer = "bytes";
   std::int64_t sequence_length = 128;
   double validation_fraction = 0.05;
+
+  friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
 struct TrainingConfig {
@@ -59,6 +68,8 @@ struct TrainingConfig {
   double gradient_clipping = 1.0;
   std::int64_t evaluate_every = 0;
   std::vector<std::string> frozen;  // globs of tensor names that are not trained
+
+  friend bool operator==(const TrainingConfig&, const TrainingConfig&) = default;
 };
 
 struct OptimizerParams {
@@ -70,12 +81,16 @@ struct OptimizerParams {
   bool nesterov = false;
   bool adam_w_mode = true;
   bool bias_correction = true;
+
+  friend bool operator==(const OptimizerParams&, const OptimizerParams&) = default;
 };
 
 struct OptimizerConfig {
   std::string type = "AdamW";
   OptimizerParams params;
   std::vector<std::string> no_decay = {"*.bias", "*norm*"};
+
+  friend bool operator==(const OptimizerConfig&, const OptimizerConfig&) = default;
 };
 
 struct SchedulerParams {
@@ -86,15 +101,21 @@ struct SchedulerParams {
   Auto<std::int64_t> total_num_steps;
   double warmup_min_ratio = 0.0;
   double cos_min_ratio = 1e-4;
+
+  friend bool operator==(const SchedulerParams&, const SchedulerParams&) = default;
 };
 
 struct SchedulerConfig {
   std::string type = "constant";
   SchedulerParams params;
+
+  friend bool operator==(const SchedulerConfig&, const SchedulerConfig&) = default;
 };
 
 struct Bf16Config {
   Auto<bool> enabled = false;
+
+  friend bool operator==(const Bf16Config&, const Bf16Config&) = default;
 };
 
 struct ZeroConfig {
@@ -103,17 +124,23 @@ struct ZeroConfig {
   Auto<bool> overlap_comm;
   std::int64_t stage3_prefetch_bucket_size = 50'000'000;
   std::int64_t stage3_param_persistence_threshold = 100'000;
+
+  friend bool operator==(const ZeroConfig&, const ZeroConfig&) = default;
 };
 
 struct CheckpointConfig {
   std::int64_t every_steps = 0;
   std::int64_t keep_last = 2;
   std::int64_t keep_every = 0;
+
+  friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
 };
 
 struct DebugConfig {
   bool check_collectives = false;
   double collective_timeout_s = 600.0;
+
+  friend bool operator==(const DebugConfig&, const DebugConfig&) = default;
 };
 
 struct Config {
@@ -127,6 +154,8 @@ struct Config {
   ZeroConfig zero_optimization;
   CheckpointConfig checkpoint;
   DebugConfig debug;
+
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 }  // namespace ferula

@@ -1,0 +1,14 @@
+// The reference of all keys, written from the table of settings: `ferula config keys` and docs/configuration.md.
+#pragma once
+
+#include <string>
+
+namespace ferula {
+
+/// For a terminal: each key with type, default, limits and help. `filter` keeps the keys that contain it.
+std::string config_keys_text(const std::string& filter = "");
+
+/// The text of docs/configuration.md, from first to last byte.
+std::string config_keys_markdown();
+
+}  // namespace ferula

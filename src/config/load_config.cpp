@@ -1,0 +1,122 @@
+// The three layers of a configuration, then the rules between its keys.
+#include "config/load_config.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string_view>
+
+#include "config/config_reader.hpp"
+#include "config/config_rules.hpp"
+#include "config/toml_document.hpp"
+#include "config/toml_guard.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::string_view kPrefix = "FERULA_";
+
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+/// "training.steps" for FERULA_TRAINING__STEPS; nothing for a name without a double underscore.
+std::string key_of_variable(const std::string& name) {
+  std::string key = lower_case(name.substr(kPrefix.size()));
+  if (key.find("__") == std::string::npos) return "";
+  for (std::size_t at = key.find("__"); at != std::string::npos; at = key.find("__", at + 1)) key.replace(at, 2, ".");
+  return key;
+}
+
+/// FERULA_TRAINING_STEPS with one underscore is no setting, but was surely meant as one.
+void report_single_underscore(MistakeCollector& mistakes, const std::string& name, const SourceLocation& where) {
+  const std::string word = lower_case(name.substr(kPrefix.size()));
+  for (const Section& section : config_sections()) {
+    if (!word.starts_with(section.name + "_")) continue;
+    mistakes.add({.key = name,
+                  .message = fmt::format("the environment variable {} is no setting", name),
+                  .fix = "write a double underscore between section and key, as in FERULA_TRAINING__STEPS",
+                  .where = where});
+    return;
+  }
+}
+
+void apply_environment(ConfigReader& reader, MistakeCollector& mistakes, const Environment& environment) {
+  for (const auto& [name, value] : environment) {
+    if (!name.starts_with(kPrefix)) continue;
+    const SourceLocation where{
+        .origin = "environment", .length = character_count(name), .text = fmt::format("{}={}", name, value)};
+    const std::string key = key_of_variable(name);
+    if (key.empty()) {
+      report_single_underscore(mistakes, name, where);
+    } else {
+      reader.apply_assignment(key, value, where, SourceKind::environment);
+    }
+  }
+}
+
+void apply_sets(ConfigReader& reader, MistakeCollector& mistakes, std::span<const std::string> sets) {
+  for (const std::string& set : sets) {
+    const std::size_t equals = set.find('=');
+    const SourceLocation where{.origin = "--set", .length = character_count(set.substr(0, equals)), .text = set};
+    if (equals == std::string::npos || equals == 0) {
+      mistakes.add({.key = set,
+                    .message = fmt::format("expected --set key=value, found '{}'", set),
+                    .fix = "write for example --set training.steps=100",
+                    .where = where});
+    } else {
+      reader.apply_assignment(set.substr(0, equals), set.substr(equals + 1), where, SourceKind::command_line);
+    }
+  }
+}
+
+}  // namespace
+
+Environment ferula_environment() {
+  Environment found;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view variable = *entry;
+    const std::size_t equals = variable.find('=');
+    if (!variable.starts_with(kPrefix) || equals == std::string_view::npos) continue;
+    found.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));
+  }
+  return found;
+}
+
+std::string read_config_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMostConfigBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
+    throw ConfigError(
+        fmt::format("expected a configuration file, but '{}' cannot be read; give the path of a TOML file, "
+                    "or write one with `ferula config new`",
+                    path));
+  }
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return text;
+}
+
+LoadedConfig load_config_text(const std::string& text, const std::string& name, const Environment& environment,
+                              std::span<const std::string> sets) {
+  const TomlNode document = parse_toml(text, name);
+  LoadedConfig loaded;
+  MistakeCollector mistakes;
+  ConfigReader reader(loaded, mistakes);
+  reader.apply_document(document);
+  apply_environment(reader, mistakes, environment);
+  apply_sets(reader, mistakes, sets);
+  apply_type_defaults(loaded);
+  check_config_rules(loaded, mistakes);
+  mistakes.throw_if_any();
+  return loaded;
+}
+
+LoadedConfig load_config(const std::string& path, const Environment& environment, std::span<const std::string> sets) {
+  return load_config_text(read_config_text(path), path, environment, sets);
+}
+
+}  // namespace ferula

@@ -1,0 +1,165 @@
+// The table of refused keys: features to come first, then DeepSpeed's keys without a meaning here.
+#include "config/refused_keys.hpp"
+
+#include <utility>
+
+namespace ferula {
+namespace {
+
+struct KeyAndText {
+  const char* key;
+  const char* text;
+};
+
+constexpr KeyAndText kLaterFeatures[] = {
+    {"model.path", "imported models"},
+    {"run.reproducible", "the same bits on every layout"},
+    {"training.managed_gradient_accumulation", "gradient accumulation by the caller"},
+    {"training.loss_reduction", "a choice of the loss' mean; it is the mean over all target tokens"},
+    {"fp16", "fp16 with loss scaling"},
+    {"amp", "NVIDIA's amp"},
+    {"torch_autocast", "automatic choice of types"},
+    {"data_types", "a choice of the gradient's type; it is f32"},
+    {"communication_data_type", "a choice of the type that is communicated"},
+    {"seq_parallel_communication_data_type", "sequence parallelism"},
+    {"bf16.check_grad_overflow", "a check for overflow in bf16"},
+    {"bf16.immediate_grad_update", "gradients that are accumulated in bf16"},
+    {"bf16.bf16_master_weights_and_grads", "master weights in bf16"},
+    {"bf16.bf16_optimizer_states", "optimizer state in bf16"},
+    {"zero_optimization.offload_optimizer", "offload of the optimizer's state"},
+    {"zero_optimization.offload_param", "offload of parameters"},
+    {"zero_optimization.cpu_offload", "offload of the optimizer's state"},
+    {"zero_optimization.cpu_offload_params", "offload of parameters"},
+    {"zero_optimization.cpu_offload_use_pin_memory", "offload of the optimizer's state"},
+    {"zero_optimization.super_offload", "offload of the optimizer's state"},
+    {"zero_optimization.zenflow", "offload of the optimizer's state"},
+    {"zero_optimization.zero_quantized_weights", "quantised communication"},
+    {"zero_optimization.zero_quantized_gradients", "quantised communication"},
+    {"zero_optimization.zero_quantized_nontrainable_weights", "quantised communication"},
+    {"mesh", "pipeline and tensor parallelism"},
+    {"pipeline", "pipeline parallelism"},
+    {"tensor_parallel", "tensor parallelism"},
+    {"expert_parallel", "mixtures of experts"},
+    {"use_data_before_expert_parallelism", "mixtures of experts"},
+    {"sequence_parallel", "sequence parallelism"},
+    {"activation_checkpointing", "recomputation of activations"},
+    {"aio", "state on NVMe"},
+    {"hybrid_engine", "training and generation in turns"},
+    {"autotuning", "measured choice of settings"},
+    {"flops_profiler", "a profiler of operations"},
+    {"comms_logger", "a log of each collective; summary.json has their counts and bytes"},
+    {"timers", "a choice of timers"},
+    {"compile", "compilation of the model"},
+    {"graph_harvesting", "CUDA graphs"},
+    {"sparse_attention", "sparse attention"},
+    {"sparse_gradients", "sparse gradients"},
+    {"data_efficiency", "curricula over data"},
+    {"curriculum_learning", "curricula over data"},
+    {"progressive_layer_drop", "layers that are skipped"},
+    {"eigenvalue", "eigenvalues of layers"},
+    {"compression_training", "compression"},
+    {"weight_quantization", "quantisation"},
+    {"quantization", "quantisation"},
+    {"tensorboard", "monitoring services; metrics.jsonl has the numbers"},
+    {"wandb", "monitoring services; metrics.jsonl has the numbers"},
+    {"comet", "monitoring services; metrics.jsonl has the numbers"},
+    {"csv_monitor", "monitoring services; metrics.jsonl has the numbers"},
+    {"elasticity", "elastic batch sizes"},
+    {"checkpoint.async", "checkpoints in the background"},
+    {"nebula", "checkpoints in a cloud service"},
+    {"lora", "adapters"},
+    {"peft", "adapters"},
+    {"agents", "agents"},
+    {"inference", "tuned inference"},
+    {"generation", "generation settings in the file; `ferula generate` has options"},
+    {"control", "steering"},
+    {"steering", "steering"},
+    {"coordinator", "a coordinator of workers"},
+    {"network", "a coordinator of workers"},
+    {"workers", "a coordinator of workers"},
+    {"workload", "a coordinator of workers"},
+    {"slurm", "submission of jobs"},
+};
+
+constexpr KeyAndText kMeaningless[] = {
+    {"zero_optimization.contiguous_gradients", "gradients always lie in one buffer for each unit"},
+    {"zero_optimization.allgather_partitions", "parameters are always collected by one all-gather for each unit"},
+    {"zero_optimization.allgather_bucket_size", "parameters are gathered a unit at a time"},
+    {"zero_optimization.reduce_scatter", "gradients are always reduce-scattered where they are sharded"},
+    {"zero_optimization.reduce_bucket_size", "gradients are reduced a unit at a time"},
+    {"zero_optimization.round_robin_gradients", "every rank owns an equal part of every unit"},
+    {"zero_optimization.use_multi_rank_bucket_allreduce", "gradients are reduced a unit at a time"},
+    {"zero_optimization.sub_group_size", "the optimizer sweeps over its part of the state once, without groups"},
+    {"zero_optimization.stage3_max_live_parameters", "at most two units live at once, by construction"},
+    {"zero_optimization.stage3_max_reuse_distance", "a unit is released as soon as it has been used"},
+    {"zero_optimization.stage3_module_granularity_threshold", "the units are known before the run"},
+    {"zero_optimization.stage3_model_persistence_threshold",
+     "only stage3_param_persistence_threshold keeps tensors whole"},
+    {"zero_optimization.stage3_use_all_reduce_for_fetch_params", "parameters are always collected by an all-gather"},
+    {"zero_optimization.stage3_gather_16bit_weights_on_model_save", "checkpoints are sharded and load on any layout"},
+    {"zero_optimization.stage3_gather_fp16_weights_on_model_save", "checkpoints are sharded and load on any layout"},
+    {"zero_optimization.allgather_sequential", "parameters are gathered a unit at a time"},
+    {"zero_optimization.memory_efficient_linear", "matrix products never copy their operands"},
+    {"zero_optimization.log_trace_cache_warnings", "the order of units is known before the run and needs no trace"},
+    {"zero_optimization.ignore_unused_parameters", "every trainable parameter of these models is used"},
+    {"zero_optimization.legacy_stage1", "there is one implementation of each stage"},
+    {"zero_optimization.elastic_checkpoint", "every checkpoint loads on any layout"},
+    {"zero_optimization.load_from_fp32_weights", "master weights are always loaded from the checkpoint's f32 values"},
+    {"zero_optimization.pipeline_loading_checkpoint", "each rank reads its own part of a checkpoint"},
+    {"zero_optimization.override_module_apply", "there are no Python modules"},
+    {"zero_optimization.fast_sharding_for_leaf_module", "the units are known before the run"},
+    {"zero_optimization.leaf_module", "the units are known before the run"},
+    {"zero_optimization.enable_sanity_checks", "the checks are always on"},
+    {"zero_optimization.zero_hpz_partition_size", "shard_size chooses how many ranks share one copy"},
+    {"zero_optimization.mics_shard_size", "shard_size chooses how many ranks share one copy"},
+    {"zero_optimization.mics_hierarchical_params_gather", "shard_size chooses how many ranks share one copy"},
+    {"zero_allow_untested_optimizer", "every optimizer runs at every stage"},
+    {"zero_force_ds_cpu_optimizer", "there is one implementation of each optimizer"},
+    {"optimizer.legacy_fusion", "there is one implementation of each optimizer"},
+    {"optimizer.params.torch_adam", "there is one implementation of Adam"},
+    {"optimizer.params.fused", "updates are always fused"},
+    {"gradient_allreduce_op", "gradients are always summed and weighted by their tokens"},
+    {"prescale_gradients", "gradients are summed in f32 and need no scaling before"},
+    {"gradient_predivide_factor", "gradients are summed in f32 and need no scaling before"},
+    {"disable_allgather", "parameters are always collected by an all-gather"},
+    {"dataloader_drop_last", "an epoch is a permutation of whole samples, and batches run on over its end"},
+    {"steps_per_print", "a line is shown every few seconds, and metrics.jsonl has every step"},
+    {"wall_clock_breakdown", "the summary always says where the time went"},
+    {"dump_state", "the header and `ferula config show` tell the state"},
+    {"memory_breakdown", "the summary always tells the memory by kind"},
+    {"checkpoint.tag_validation", "the ranks always agree on a checkpoint's name"},
+    {"checkpoint.load_universal", "every checkpoint loads on any layout"},
+    {"checkpoint.use_node_local_storage", "all ranks write below the run's directory"},
+    {"checkpoint.parallel_write", "all ranks always write at once"},
+    {"checkpoint.writer", "there is one writer"},
+};
+
+std::vector<RefusedKey> all_refused() {
+  std::vector<RefusedKey> keys;
+  for (const auto& [key, feature] : kLaterFeatures) {
+    keys.push_back({key, std::string("belongs to a feature that does not exist yet: ") + feature, "remove it"});
+  }
+  for (const auto& [key, because] : kMeaningless) {
+    keys.push_back({key, std::string("has no meaning here because ") + because, "remove it"});
+  }
+  keys.push_back({"optimizer.params.max_grad_norm",
+                  "is refused: 'max_grad_norm' is not supported as an optimizer parameter, please switch to using the "
+                  "deepspeed parameter 'gradient_clipping'",
+                  "write `gradient_clipping` under [training]"});
+  return keys;
+}
+
+}  // namespace
+
+const std::vector<RefusedKey>& refused_keys() {
+  static const std::vector<RefusedKey> keys = all_refused();
+  return keys;
+}
+
+const RefusedKey* find_refused_key(std::string_view key) {
+  for (const RefusedKey& refused : refused_keys())
+    if (refused.key == key) return &refused;
+  return nullptr;
+}
+
+}  // namespace ferula

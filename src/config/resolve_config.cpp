@@ -1,0 +1,189 @@
+// One function a group of automatic values; each names its rule.
+#include "config/resolve_config.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/narrow.hpp"
+#include "config/batch_triangle.hpp"
+#include "config/config_rules.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::int64_t kHighestStage = 3;
+
+class Resolver {
+ public:
+  Resolver(LoadedConfig& loaded, const ResolveFacts& facts) : loaded_(loaded), config_(loaded.config), facts_(facts) {}
+
+  void model() {
+    ModelConfig& model = config_.model;
+    const bool llama = model.family == "llama";
+    settle("model.kv_heads", model.kv_heads, model.heads, fmt::format("model.heads is {}", model.heads));
+    settle("model.head_dim", model.head_dim, model.width / model.heads,
+           fmt::format("width / heads = {} / {}", model.width, model.heads));
+    if (llama) {
+      settle("model.ffn_width", model.ffn_width, round_up(ceil_div(8 * model.width, 3), 64),
+             fmt::format("8/3 · width = 8/3 · {}, rounded up to a multiple of 64", model.width));
+    } else {
+      settle("model.ffn_width", model.ffn_width, 4 * model.width, fmt::format("4 · width = 4 · {}", model.width));
+    }
+    settle("model.tied_embeddings", model.tied_embeddings, !llama, fmt::format("the family is {}", model.family));
+    settle("model.vocabulary", model.vocabulary, facts_.tokenizer_vocabulary,
+           fmt::format("the tokenizer has {} tokens", facts_.tokenizer_vocabulary));
+    if (model.vocabulary.get() >= facts_.tokenizer_vocabulary) return;
+    report({"model.vocabulary"},
+           fmt::format("model.vocabulary: expected at least the tokenizer's {} tokens, found {}",
+                       facts_.tokenizer_vocabulary, model.vocabulary.get()),
+           "write \"auto\", or a larger number, which pads the embedding");
+  }
+
+  void precision() {
+    settle("bf16.enabled", config_.bf16.enabled, facts_.device_has_native_bf16,
+           facts_.device_has_native_bf16 ? "the device computes bf16 natively"
+                                         : "the device does not compute bf16 natively");
+  }
+
+  void zero() {
+    ZeroConfig& zero = config_.zero_optimization;
+    settle("zero_optimization.overlap_comm", zero.overlap_comm, zero.stage == kHighestStage,
+           fmt::format("the stage is {}", zero.stage));
+    const std::int64_t ranks = facts_.data_parallel_ranks;
+    if (zero.shard_size == "all") {
+      zero.shard_size = std::to_string(ranks);
+      automatic("zero_optimization.shard_size", fmt::format("all {} data-parallel ranks", ranks));
+      return;
+    }
+    const bool divides = zero.shard_size.size() < 10 && ranks % std::stoll(zero.shard_size) == 0;
+    if (divides) return;
+    report({"zero_optimization.shard_size"},
+           fmt::format("zero_optimization.shard_size: expected a divisor of the {} data-parallel ranks, found {}",
+                       ranks, zero.shard_size),
+           fmt::format("use \"all\" or one of {}", divisors_text(ranks)));
+  }
+
+  void batch() {
+    TrainingConfig& training = config_.training;
+    if (facts_.use == ConfigUse::inference) {
+      settle("training.train_micro_batch_size_per_gpu", training.train_micro_batch_size_per_gpu, std::int64_t{1},
+             "unused");
+      settle("training.gradient_accumulation_steps", training.gradient_accumulation_steps, std::int64_t{1}, "unused");
+      settle("training.train_batch_size", training.train_batch_size, std::int64_t{1}, "unused");
+      return;
+    }
+    const std::int64_t ranks = facts_.data_parallel_ranks;
+    const BatchRequest request{training.train_batch_size.value, training.train_micro_batch_size_per_gpu.value,
+                               training.gradient_accumulation_steps.value};
+    const BatchOutcome outcome = solve_batch(request, ranks);
+    if (!outcome.problem.empty()) return report_batch(request, outcome);
+    const BatchTriple& triple = outcome.triple;
+    const std::string reason = fmt::format("{} = micro batch {} · accumulation {} · {} data-parallel ranks",
+                                           triple.train, triple.micro, triple.accumulation, ranks);
+    settle("training.train_batch_size", training.train_batch_size, triple.train, reason);
+    settle("training.train_micro_batch_size_per_gpu", training.train_micro_batch_size_per_gpu, triple.micro, reason);
+    settle("training.gradient_accumulation_steps", training.gradient_accumulation_steps, triple.accumulation, reason);
+  }
+
+  void length() {
+    TrainingConfig& training = config_.training;
+    if (facts_.use == ConfigUse::inference) settle_unused_length();
+    if (!facts_.training_samples || training.train_batch_size.is_auto()) return;
+    const auto samples = static_cast<double>(*facts_.training_samples);
+    const auto batch = static_cast<double>(training.train_batch_size.get());
+    if (training.steps.is_auto()) {
+      const double steps = std::max(1.0, std::ceil(training.epochs.get() * samples / batch));
+      settle("training.steps", training.steps, static_cast<std::int64_t>(steps),
+             fmt::format("{} epochs of {} samples in batches of {}", training.epochs.get(), samples, batch));
+    }
+    settle("training.epochs", training.epochs, static_cast<double>(training.steps.get()) * batch / samples,
+           fmt::format("{} steps of {} out of {} samples", training.steps.get(), batch, samples));
+  }
+
+  void scheduler() {
+    SchedulerParams& params = config_.scheduler.params;
+    settle("scheduler.params.warmup_max_lr", params.warmup_max_lr, config_.optimizer.params.lr,
+           fmt::format("optimizer.params.lr is {}", config_.optimizer.params.lr));
+    if (config_.training.steps.is_auto()) return;
+    const std::int64_t steps = config_.training.steps.get();
+    if (!params.total_num_steps.is_auto()) return;
+    settle("scheduler.params.total_num_steps", params.total_num_steps, steps,
+           fmt::format("training.steps is {}", steps));
+    const bool decays = config_.scheduler.type == "WarmupDecayLR" || config_.scheduler.type == "WarmupCosineLR";
+    if (!decays || facts_.use == ConfigUse::inference || params.warmup_num_steps <= steps) return;
+    report({"scheduler.params.warmup_num_steps", "scheduler.type"},
+           fmt::format("scheduler.params.warmup_num_steps: total_num_steps {} is less than warmup_num_steps {}", steps,
+                       params.warmup_num_steps),
+           "shorten the warm-up or train longer");
+  }
+
+  void throw_if_any() { mistakes_.throw_if_any(); }
+
+ private:
+  void automatic(const std::string& key, std::string reason) {
+    loaded_.sources[key] = {
+        .kind = SourceKind::automatic, .where = loaded_.sources[key].where, .reason = std::move(reason)};
+  }
+
+  template <class T>
+  void settle(const std::string& key, Auto<T>& member, T value, std::string reason) {
+    if (!member.is_auto()) return;
+    member = Auto<T>(value);
+    automatic(key, std::move(reason));
+  }
+
+  void settle_unused_length() {
+    settle("training.steps", config_.training.steps, std::int64_t{1}, "unused");
+    settle("training.epochs", config_.training.epochs, 1.0, "unused");
+  }
+
+  void report_batch(const BatchRequest& request, const BatchOutcome& outcome) {
+    std::string fix = fmt::format("for {} data-parallel ranks these are legal:", facts_.data_parallel_ranks);
+    for (const BatchTriple& triple : nearest_batches(request, facts_.data_parallel_ranks, 3)) {
+      fix += fmt::format(
+          "\n     train_batch_size = {}, train_micro_batch_size_per_gpu = {}, gradient_accumulation_steps = {}",
+          triple.train, triple.micro, triple.accumulation);
+    }
+    report({"training.train_batch_size", "training.train_micro_batch_size_per_gpu",
+            "training.gradient_accumulation_steps"},
+           outcome.problem, std::move(fix));
+  }
+
+  static std::string divisors_text(std::int64_t ranks) {
+    std::string text;
+    for (std::int64_t divisor = 1; divisor <= ranks; ++divisor) {
+      if (ranks % divisor == 0) text += fmt::format("{}{}", text.empty() ? "" : ", ", divisor);
+    }
+    return text;
+  }
+
+  void report(const std::vector<std::string>& keys, std::string message, std::string fix) {
+    report_rule(loaded_, mistakes_, keys, std::move(message), std::move(fix));
+  }
+
+  LoadedConfig& loaded_;
+  Config& config_;
+  const ResolveFacts& facts_;
+  MistakeCollector mistakes_;
+};
+
+}  // namespace
+
+LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts) {
+  FERULA_CHECK(facts.data_parallel_ranks >= 1, "{} data-parallel ranks", facts.data_parallel_ranks);
+  FERULA_CHECK(facts.training_samples.value_or(1) >= 1, "{} training samples", *facts.training_samples);
+  Resolver resolver(loaded, facts);
+  resolver.model();
+  resolver.precision();
+  resolver.zero();
+  resolver.batch();
+  resolver.length();
+  resolver.scheduler();
+  resolver.throw_if_any();
+  return loaded;
+}
+
+}  // namespace ferula

@@ -1,0 +1,31 @@
+// Replaces every "auto" by a value, once what it depends on is known.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "config/load_config.hpp"
+
+namespace ferula {
+
+/// What a configuration is for: inference needs no batches and no steps.
+enum class ConfigUse { training, inference };
+
+/// What the run knows when it resolves its configuration.
+struct ResolveFacts {
+  std::int64_t data_parallel_ranks = 1;
+  std::int64_t tokenizer_vocabulary = 256;
+  bool device_has_native_bf16 = false;
+  /// Samples of sequence_length tokens in one epoch; absent while the data has not been opened.
+  std::optional<std::int64_t> training_samples;
+  ConfigUse use = ConfigUse::training;
+};
+
+/// The configuration without any "auto", each resolved value with the rule and its numbers as its source; checks the
+/// batch triangle, the shard size and the vocabulary against the facts. Throws ConfigMistakes with every mistake.
+/// While the number of samples is unknown, `epochs` stays "auto" where steps are given, and `steps` (with a scheduler's
+/// total_num_steps) stays "auto" where epochs are given. For inference the batch triangle is not checked, and what of
+/// it and of the length is missing becomes one micro batch of one sample and one step.
+LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts);
+
+}  // namespace ferula

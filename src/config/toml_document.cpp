@@ -1,0 +1,203 @@
+// Turns toml11's values into the plain tree, and its syntax errors into mistakes.
+#include "config/toml_document.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+#include <sstream>
+#include <toml.hpp>
+#include <utility>
+
+#include "config/toml_guard.hpp"
+#include "config/toml_lexer.hpp"
+
+namespace ferula {
+namespace {
+
+using KeyPlaces = std::map<std::string, TextRange>;
+
+[[noreturn]] void throw_mistake(std::string message, std::string fix, SourceLocation where) {
+  throw ConfigMistakes({{.key = "", .message = std::move(message), .fix = std::move(fix), .where = std::move(where)}});
+}
+
+void guard(const std::string& text, const std::string& origin) {
+  const auto finding = refuse_toml(text);
+  if (!finding) return;
+  SourceLocation where = location_of(text, origin, finding->offset, 1);
+  if (first_invalid_utf8(where.text)) where.text.clear();
+  throw_mistake(fmt::format("expected {}, found {}", finding->expected, finding->found),
+                "a configuration is a short TOML text; check that this is the right file", std::move(where));
+}
+
+/// The first line of toml11's message without its "[error] toml::parse_table: ".
+std::string syntax_message(const std::string& what) {
+  std::string line = what.substr(0, what.find('\n'));
+  if (line.starts_with("[error] ")) line.erase(0, 8);
+  if (line.starts_with("toml::")) {
+    if (const std::size_t colon = line.find(": "); colon != std::string::npos) line.erase(0, colon + 2);
+  }
+  return line;
+}
+
+/// Advice for the mistakes that people make most often.
+std::string syntax_fix(const std::string& line) {
+  if (line.find("= True") != std::string::npos || line.find("= False") != std::string::npos) {
+    return "TOML writes true and false in lower case";
+  }
+  if (line.find('=') == std::string::npos && line.find(':') != std::string::npos) {
+    return "TOML writes key = value, not key: value";
+  }
+  if (line.find('=') == std::string::npos) return "a line is `key = value` or `[section]`";
+  return "strings need quotes; a key may be given once; lists are [1, 2] and inline tables { key = value } on one line";
+}
+
+SourceLocation place(const toml::source_location& where, const std::string& origin) {
+  const std::string_view line = where.line_str();
+  return location_of(line, origin, where.column() - 1, where.region());
+}
+
+/// Builds the tree; `path_` is the dotted name of the value at hand.
+class TreeBuilder {
+ public:
+  TreeBuilder(const std::string& text, const std::string& origin)
+      : text_(text), origin_(origin), keys_(find_keys(text)) {}
+
+  TomlNode build(const toml::value& value, const std::string& path) const {
+    TomlNode node;
+    node.where = place(value.location(), origin_);
+    node.where.line = static_cast<std::int64_t>(value.location().line());
+    if (value.is_boolean()) node.value = value.as_boolean();
+    if (value.is_integer()) set_integer(node, value);
+    if (value.is_floating()) node.value = static_cast<double>(value.as_floating());
+    if (value.is_string()) node.value = value.as_string().str;
+    if (value.is_array()) node.value = list(value, path);
+    if (value.is_table()) node.value = table(value, path);
+    return node;
+  }
+
+ private:
+  /// toml11 turns an integer beyond 64 bits into the largest one: that one is read again.
+  static void set_integer(TomlNode& node, const toml::value& value) {
+    const std::int64_t integer = value.as_integer();
+    node.value = integer;
+    const bool at_limit =
+        integer == std::numeric_limits<std::int64_t>::max() || integer == std::numeric_limits<std::int64_t>::min();
+    if (!at_limit) return;
+    const toml::source_location where = value.location();
+    std::string digits = where.line_str().substr(where.column() - 1, where.region());
+    std::erase(digits, '_');
+    if (digits.starts_with('+')) digits.erase(0, 1);
+    std::int64_t again = 0;
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), again);
+    if (read.ec != std::errc() || again != integer) node.value = std::monostate{};
+  }
+
+  TomlNode::List list(const toml::value& value, const std::string& path) const {
+    TomlNode::List elements;
+    for (const toml::value& element : value.as_array()) elements.push_back(build(element, path));
+    return elements;
+  }
+
+  TomlNode::Table table(const toml::value& value, const std::string& path) const {
+    TomlNode::Table entries;
+    for (const auto& [key, element] : value.as_table()) {
+      const std::string name = path.empty() ? key : path + "." + key;
+      TomlNode node = build(element, name);
+      const auto found = keys_.find(name);
+      SourceLocation where =
+          found == keys_.end() ? node.where : location_of(text_, origin_, found->second.offset, found->second.length);
+      entries.emplace(key, TomlEntry{std::move(node), std::move(where)});
+    }
+    return entries;
+  }
+
+  const std::string& text_;
+  const std::string& origin_;
+  KeyPlaces keys_;
+};
+
+struct InWords {
+  std::string operator()(std::monostate) const { return "a date, a time or an integer beyond 64 bits"; }
+  std::string operator()(bool value) const { return value ? "true" : "false"; }
+  std::string operator()(std::int64_t value) const { return fmt::format("the integer {}", value); }
+  std::string operator()(double value) const { return fmt::format("the number {}", value); }
+  std::string operator()(const std::string& value) const {
+    return fmt::format("the string {}", toml_quoted(value.size() <= 60 ? value : value.substr(0, 57) + "..."));
+  }
+  std::string operator()(const TomlNode::List& value) const {
+    return value.size() == 1 ? "a list of one value" : fmt::format("a list of {} values", value.size());
+  }
+  std::string operator()(const TomlNode::Table&) const { return "a table"; }
+};
+
+void place_all(TomlNode& node, const SourceLocation& where) {
+  node.where = where;
+  if (auto* list = std::get_if<TomlNode::List>(&node.value))
+    for (TomlNode& element : *list) place_all(element, where);
+  if (auto* table = std::get_if<TomlNode::Table>(&node.value)) {
+    for (auto& [name, entry] : *table) {
+      entry.key = where;
+      place_all(entry.node, where);
+    }
+  }
+}
+
+}  // namespace
+
+std::string TomlNode::in_words() const { return std::visit(InWords{}, value); }
+
+TomlNode parse_toml(const std::string& text, const std::string& origin) {
+  guard(text, origin);
+  std::istringstream stream(text);
+  try {
+    return TreeBuilder(text, origin).build(toml::parse(stream, origin), "");
+  } catch (const toml::syntax_error& error) {
+    SourceLocation where = place(error.location(), origin);
+    where.line = static_cast<std::int64_t>(error.location().line());
+    throw_mistake("not valid TOML: " + syntax_message(error.what()), syntax_fix(where.text), std::move(where));
+  } catch (const std::exception& error) {
+    throw_mistake("not valid TOML: " + syntax_message(error.what()), "", {.origin = origin, .line = 1});
+  }
+}
+
+TomlNode parse_toml_value(const std::string& text, const SourceLocation& where) {
+  if (const auto finding = refuse_toml(text)) {
+    throw_mistake(fmt::format("expected {}, found {}", finding->expected, finding->found), "", where);
+  }
+  TomlNode bare;
+  bare.value = text;
+  bare.where = where;
+  try {
+    std::istringstream stream("value = " + text + "\n");
+    const toml::value document = toml::parse(stream, where.origin);
+    if (document.as_table().size() != 1) return bare;
+    TomlNode node = TreeBuilder(text, where.origin).build(document.as_table().at("value"), "");
+    place_all(node, where);
+    return node;
+  } catch (const std::exception&) {
+    return bare;
+  }
+}
+
+std::string toml_quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (c == '\n') {
+      quoted += "\\n";
+    } else if (c == '\t') {
+      quoted += "\\t";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      quoted += fmt::format("\\u{:04X}", static_cast<unsigned>(byte));
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "\"";
+}
+
+}  // namespace ferula
