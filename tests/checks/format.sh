@@ -1,0 +1,5 @@
+#!/bin/sh
+# Fails with the files that clang-format would change.
+set -eu
+cd "$(dirname "$0")/../.."
+find src tests -name '*.cpp' -o -name '*.hpp' | xargs clang-format-14 --dry-run -Werror
