@@ -1,0 +1,331 @@
+#include "params/parameter_store.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <numeric>
+
+#include "support/rank_parts.hpp"
+
+namespace ferula {
+namespace {
+
+using test::on_ranks;
+using test::RankParts;
+
+/// Three units of odd sizes; "b.frozen" is not trained.
+ModelSpec toy_model(DType storage) {
+  const auto param = [&](std::string name, Shape shape) {
+    return ParamSpec{.name = std::move(name), .shape = std::move(shape), .storage = storage};
+  };
+  ModelSpec model{{"a", {param("a.weight", {37, 11}), param("a.bias", {37})}},
+                  {"b", {param("b.weight", {64, 50}), param("b.frozen", {13, 7}), param("b.norm", {50})}},
+                  {"c", {param("c.weight", {129, 3})}}};
+  model[1].params[1].trainable = false;
+  model[1].params[2].init = InitKind::ones;
+  model[1].params[2].decay = false;
+  return model;
+}
+
+struct Layout {
+  MeshShape shape;
+  int stage = 0;
+  int micro_batches = 1;
+};
+
+std::string name_of_layout(const Layout& layout) {
+  return fmt::format("stage {} replica {} shard {} micro {}", layout.stage, layout.shape.replica, layout.shape.shard,
+                     layout.micro_batches);
+}
+
+StoreSettings settings_of(const Layout& layout) {
+  return {.rule = {.beta2 = 0.95f}, .weight_decay = 0.1f, .persistence_threshold = 100, .stage = layout.stage};
+}
+
+/// What global contribution `index` adds to element `element`: integers, so that sums are exact in any order.
+float contribution(std::int64_t index, std::int64_t element) {
+  return static_cast<float>((index * 7 + element * 3) % 23 - 11);
+}
+
+void add_contribution(const UnitLease& gradient, std::size_t params, std::int64_t index) {
+  for (std::size_t param = 0; param < params; ++param) {
+    const TensorView tensor = gradient.tensor(param);
+    if (tensor.data == nullptr) continue;
+    const std::span<float> values = tensor.span<float>();
+    for (std::size_t element = 0; element < values.size(); ++element)
+      values[element] += contribution(index, static_cast<std::int64_t>(element) + static_cast<std::int64_t>(param));
+  }
+}
+
+constexpr std::int64_t kContributions = 12;  // divisible by 1, 2, 3, 4 ranks and 1, 2 … micro batches
+
+/// Runs two steps; every layout sees the same twelve contributions a step.
+void train(ParameterStore& store, RankParts& rank, double* norm) {
+  const std::int64_t each = kContributions / rank.mesh.shape().data();
+  for (std::int64_t step = 1; step <= 2; ++step) {
+    store.zero_gradients();
+    for (std::int64_t micro = 0; micro < each; ++micro) {
+      for (std::size_t unit = store.model().size(); unit-- > 0;) {
+        UnitLease gradient = store.gradient(unit);
+        add_contribution(gradient, store.model()[unit].params.size(), rank.mesh.data().rank() * each + micro + step);
+        store.reduce(std::move(gradient));
+      }
+    }
+    store.finish_gradients();
+    *norm = store.gradient_norm();
+    store.update({.learning_rate = 0.01, .gradient_scale = 0.5, .step = step});
+  }
+}
+
+using Tensors = std::map<std::string, std::vector<float>>;
+
+void read_values(ParameterStore& store, Ops& ops, Stream& stream, Tensors& tensors) {
+  for (std::size_t unit = 0; unit < store.model().size(); ++unit) {
+    const UnitLease lease = store.acquire(unit);
+    for (std::size_t param = 0; param < store.model()[unit].params.size(); ++param) {
+      std::vector<float>& values = tensors[store.model()[unit].params[param].name];
+      values.resize(static_cast<std::size_t>(lease.tensor(param).count()));
+      ops.copy(stream, lease.tensor(param).range(0, lease.tensor(param).count()),
+               TensorView(reinterpret_cast<std::byte*>(values.data()), DType::f32,
+                          {static_cast<std::int64_t>(values.size())}));
+    }
+  }
+}
+
+/// Values after two steps, asserted equal on all ranks, and the last gradient norm.
+Tensors trained_values(const Layout& layout, DType storage, double* norm = nullptr) {
+  std::vector<Tensors> by_rank(static_cast<std::size_t>(layout.shape.ranks()));
+  std::vector<double> norms(by_rank.size());
+  on_ranks(layout.shape, [&](RankParts& rank) {
+    ParameterStore store(toy_model(storage), settings_of(layout), rank.mesh, rank.execution);
+    store.initialize(42);
+    const auto index = static_cast<std::size_t>(rank.mesh.rank());
+    train(store, rank, &norms[index]);
+    read_values(store, *rank.ops, *rank.compute, by_rank[index]);
+  });
+  for (std::size_t rank = 1; rank < by_rank.size(); ++rank) {
+    EXPECT_EQ(by_rank[rank], by_rank[0]) << name_of_layout(layout) << " rank " << rank;
+    EXPECT_EQ(norms[rank], norms[0]) << name_of_layout(layout);
+  }
+  if (norm != nullptr) *norm = norms[0];
+  return by_rank[0];
+}
+
+std::vector<Layout> all_layouts() {
+  std::vector<Layout> layouts;
+  for (int stage = 0; stage <= 3; ++stage)
+    for (int ranks = 1; ranks <= 4; ++ranks)
+      for (int shard = 1; shard <= ranks; ++shard)
+        if (ranks % shard == 0) layouts.push_back({{.replica = ranks / shard, .shard = shard}, stage, 1});
+  return layouts;
+}
+
+class StoreOfStorage : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Storage, StoreOfStorage, testing::Values(DType::f32, DType::bf16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST_P(StoreOfStorage, EveryLayoutGivesTheBitsOfOneRank) {
+  double expected_norm = 0.0;
+  const Tensors expected = trained_values({}, GetParam(), &expected_norm);
+
+  for (const Layout& layout : all_layouts()) {
+    double norm = 0.0;
+    EXPECT_EQ(trained_values(layout, GetParam(), &norm), expected) << name_of_layout(layout);
+    EXPECT_NEAR(norm, expected_norm, 1e-12 * expected_norm) << name_of_layout(layout);
+  }
+  EXPECT_GT(expected_norm, 0.0);
+}
+
+TEST_P(StoreOfStorage, EachElementOfEachRoleHasOneOwner) {
+  for (const Layout& layout : all_layouts()) {
+    std::mutex mutex;
+    std::map<std::pair<std::string, std::string>, std::vector<int>> owners;
+    on_ranks(layout.shape, [&](RankParts& rank) {
+      ParameterStore store(toy_model(GetParam()), settings_of(layout), rank.mesh, rank.execution);
+      const std::lock_guard lock(mutex);
+      for (const OwnedPiece& piece : store.owned_pieces()) {
+        std::vector<int>& count = owners[{piece.role, piece.tensor}];
+        count.resize(static_cast<std::size_t>(std::accumulate(piece.global_shape.begin(), piece.global_shape.end(),
+                                                              std::int64_t{1}, std::multiplies<>())));
+        for (std::int64_t element = 0; element < piece.data.count(); ++element)
+          ++count.at(static_cast<std::size_t>(piece.offset + element));
+      }
+    });
+
+    const std::size_t expected_roles = GetParam() == DType::f32 ? 5 * 3 + 1 : 5 * 4 + 1;
+    EXPECT_EQ(owners.size(), expected_roles) << name_of_layout(layout);
+    for (const auto& [key, count] : owners)
+      EXPECT_TRUE(std::all_of(count.begin(), count.end(), [](int n) { return n == 1; }))
+          << name_of_layout(layout) << ' ' << key.first << ' ' << key.second;
+  }
+}
+
+/// Large enough for paddings not to matter at one percent.
+ModelSpec large_model(DType storage) {
+  ModelSpec model;
+  for (int unit = 0; unit < 6; ++unit)
+    model.push_back({fmt::format("u{}", unit),
+                     {{.name = fmt::format("u{}.w", unit), .shape = {200, 301}, .storage = storage},
+                      {.name = fmt::format("u{}.v", unit), .shape = {101, 300}, .storage = storage}}});
+  return model;
+}
+
+/// interface.md: value 2, gradient 4, master 4, moments 8 bytes in mixed precision; 4 + 4 + 8 in f32.
+struct ExpectedBytes {
+  double parameters, gradients, optimizer;
+};
+ExpectedBytes expected_bytes(int stage, int shard, double count, DType storage) {
+  const double part = count / shard;
+  const double value = storage == DType::f32 ? 4.0 : 2.0;
+  const double state = storage == DType::f32 ? 8.0 : 12.0;
+  return {value * (stage >= 3 ? part : count), 4.0 * (stage >= 2 ? part : count), state * (stage >= 1 ? part : count)};
+}
+
+TEST_P(StoreOfStorage, MemoryByKindFollowsTheFormulas) {
+  const auto count = static_cast<double>(parameter_count(large_model(GetParam())));
+  for (const Layout& layout : all_layouts()) {
+    on_ranks(layout.shape, [&](RankParts& rank) {
+      StoreSettings settings = settings_of(layout);
+      settings.persistence_threshold = 0;
+      const ParameterStore store(large_model(GetParam()), settings, rank.mesh, rank.execution);
+
+      const ExpectedBytes expected = expected_bytes(layout.stage, layout.shape.shard, count, GetParam());
+      const auto held = [&](MemoryKind kind) { return static_cast<double>(rank.ledger.current_bytes(kind)); };
+      EXPECT_NEAR(held(MemoryKind::parameters) / expected.parameters, 1.0, 0.01) << name_of_layout(layout);
+      EXPECT_NEAR(held(MemoryKind::gradients) / expected.gradients, 1.0, 0.01) << name_of_layout(layout);
+      EXPECT_NEAR(held(MemoryKind::optimizer) / expected.optimizer, 1.0, 0.01) << name_of_layout(layout);
+    });
+  }
+}
+
+/// One step as a model does it: values forward and backward, a gradient for each unit.
+void one_step(ParameterStore& store, int micro_batches) {
+  const std::size_t units = store.model().size();
+  store.zero_gradients();
+  for (int micro = 0; micro < micro_batches; ++micro) {
+    for (std::size_t unit = 0; unit < units; ++unit) {
+      const UnitLease values = store.acquire(unit);
+      store.prefetch(std::min(unit + 1, units - 1));
+    }
+    for (std::size_t unit = units; unit-- > 0;) {
+      const UnitLease values = store.acquire(unit);
+      UnitLease gradient = store.gradient(unit);
+      store.reduce(std::move(gradient));
+    }
+  }
+  store.finish_gradients();
+  store.update({.learning_rate = 0.1, .gradient_scale = 1.0, .step = 1});
+}
+
+TEST_P(StoreOfStorage, TrafficIsThatOfTheZeroPapers) {
+  const auto count = static_cast<double>(parameter_count(large_model(GetParam())));
+  for (int stage = 0; stage <= 3; ++stage) {
+    for (const int micro_batches : {1, 3}) {
+      on_ranks({.replica = 1, .shard = 3}, [&](RankParts& rank) {
+        StoreSettings settings = settings_of({.stage = stage});
+        settings.persistence_threshold = 0;
+        ParameterStore store(large_model(GetParam()), settings, rank.mesh, rank.execution);
+
+        one_step(store, micro_batches);
+
+        const std::map<int, double> expected{{0, 2.0}, {1, 2.0}, {2, micro_batches + 1.0}, {3, 3.0 * micro_batches}};
+        EXPECT_NEAR(static_cast<double>(rank.mesh.traffic().total().elements) / count, expected.at(stage),
+                    0.01 * expected.at(stage))
+            << "stage " << stage << " micro batches " << micro_batches;
+      });
+    }
+  }
+}
+
+TEST_P(StoreOfStorage, PeakIsTheShareAndTheTwoLargestUnits) {
+  const ModelSpec model = large_model(GetParam());
+  const std::int64_t value_bytes = bytes_of(GetParam());
+  on_ranks({.replica = 1, .shard = 4}, [&](RankParts& rank) {
+    StoreSettings settings = settings_of({.stage = 3});
+    settings.persistence_threshold = 0;
+    ParameterStore store(model, settings, rank.mesh, rank.execution);
+    store.initialize(1);
+    one_step(store, 2);
+
+    using enum MemoryKind;
+    const std::int64_t share = rank.ledger.current_bytes(parameters) + rank.ledger.current_bytes(gradients) +
+                               rank.ledger.current_bytes(optimizer);
+    const std::int64_t two_units = 2 * (model[0].count() + 4 * kRangeAlignment) * (value_bytes + 4);
+    EXPECT_LE(rank.ledger.peak_bytes(), share + two_units + 1024);
+  });
+}
+
+TEST(ParameterStore, FrozenTensorsCostNeitherGradientNorState) {
+  on_ranks({}, [](RankParts& rank) {
+    ModelSpec model = large_model(DType::bf16);
+    for (UnitSpec& unit : model)
+      for (ParamSpec& param : unit.params) param.trainable = false;
+    ParameterStore store(model, {.stage = 0}, rank.mesh, rank.execution);
+
+    EXPECT_EQ(rank.ledger.current_bytes(MemoryKind::gradients), 0);
+    EXPECT_EQ(rank.ledger.current_bytes(MemoryKind::optimizer), 0);
+    EXPECT_EQ(store.gradient(0).tensor(0).data, nullptr);
+  });
+}
+
+TEST(ParameterStore, PersistentTensorsAreNotGathered) {
+  on_ranks({.replica = 1, .shard = 2}, [](RankParts& rank) {
+    StoreSettings settings{.persistence_threshold = 1'000'000'000, .stage = 3};
+    ParameterStore store(large_model(DType::f32), settings, rank.mesh, rank.execution);
+    store.initialize(3);
+    const std::int64_t before = rank.mesh.traffic().of(Collective::all_gather).elements;
+
+    for (std::size_t unit = 0; unit < store.model().size(); ++unit) store.acquire(unit);
+
+    EXPECT_EQ(rank.mesh.traffic().of(Collective::all_gather).elements, before);
+  });
+}
+
+TEST(ParameterStore, NothingAllocatesInAStep) {
+  on_ranks({.replica = 1, .shard = 2}, [](RankParts& rank) {
+    ParameterStore store(large_model(DType::bf16), {.stage = 3}, rank.mesh, rank.execution);
+    store.initialize(3);
+    one_step(store, 2);
+    const std::int64_t before = rank.ledger.allocations();
+
+    one_step(store, 2);
+
+    EXPECT_EQ(rank.ledger.allocations(), before);
+  });
+}
+
+TEST(ParameterStore, JoinedTensorsAreOneMatrix) {
+  on_ranks({.replica = 1, .shard = 2}, [](RankParts& rank) {
+    ModelSpec model{{"u",
+                     {{.name = "q", .shape = {6, 5}},
+                      {.name = "k", .shape = {4, 5}, .placing = Placing::joined_to_previous},
+                      {.name = "v", .shape = {4, 5}, .placing = Placing::joined_to_previous}}}};
+    ParameterStore store(model, {.stage = 3}, rank.mesh, rank.execution);
+    store.initialize(9);
+
+    const UnitLease lease = store.acquire(0);
+
+    EXPECT_EQ(lease.joined(0, 3).dim(0), 14);
+    EXPECT_EQ(lease.weight(1, 2).values.dim(0), 8);
+    EXPECT_EQ(lease.joined(0, 3).as<float>()[6 * 5], lease.tensor(1).as<float>()[0]);
+  });
+}
+
+TEST(ParameterStore, RefusesAThirdUnitAtATime) {
+  on_ranks({.replica = 1, .shard = 2}, [](RankParts& rank) {
+    ParameterStore store(large_model(DType::f32), {.persistence_threshold = 0, .stage = 3}, rank.mesh, rank.execution);
+    store.initialize(9);
+    const UnitLease first = store.acquire(0);
+    const UnitLease second = store.acquire(1);
+
+    EXPECT_THROW(store.acquire(2), Error);
+    EXPECT_THROW(store.acquire(0), Error);
+  });
+}
+
+}  // namespace
+}  // namespace ferula
