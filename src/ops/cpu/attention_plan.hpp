@@ -28,6 +28,13 @@ struct BackwardHead {
   float scale = 1.0f;
 };
 
+/// The query heads of one row that share one key head, against the keys of the row's cache slot.
+struct CachedHead {
+  TensorView q, out;  // [query heads, head_dim]
+  TensorView k, v;    // [keys, head_dim]
+  float scale = 1.0f;
+};
+
 /// Where a query tile lies.
 struct QueryTile {
   std::int64_t begin = 0;        // first row of its sequence
