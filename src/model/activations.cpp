@@ -43,7 +43,6 @@ void take_chunk(Memory& memory, const TransformerSpec& spec, const ActivationSiz
   chunk.blocks.resize(static_cast<std::size_t>(sizes.blocks));
   for (BlockActivations& block : chunk.blocks) block = take_block(memory, spec, sizes);
   chunk.output = memory.take(sizes.compute, {sizes.rows, spec.width});
-  chunk.gradient = memory.take(sizes.compute, {sizes.rows, spec.width});
 }
 
 template <class Memory>
@@ -119,6 +118,7 @@ FERULA_INSTANTIATE(ArenaPlan)
 std::int64_t activation_bytes(const TransformerSpec& spec, const ActivationSizes& sizes) {
   ArenaPlan plan;
   ChunkActivations chunk;
+  plan.take(sizes.compute, {sizes.rows, spec.width});
   take_chunk(plan, spec, sizes, chunk);
   return plan.bytes();
 }

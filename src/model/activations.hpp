@@ -94,7 +94,7 @@ struct ActivationSizes {
   DType compute = DType::f32;
 };
 
-/// Memory is an Arena, or an ArenaPlan that only counts.
+/// Memory is an Arena, or an ArenaPlan that only counts. `chunk.gradient` is left to the caller, who keeps it longer.
 template <class Memory>
 void take_chunk(Memory& memory, const TransformerSpec& spec, const ActivationSizes& sizes, ChunkActivations& chunk);
 template <class Memory>
@@ -111,7 +111,7 @@ InferenceScratch take_inference(Memory& memory, const TransformerSpec& spec, con
 template <class Memory>
 DecodeScratch take_decode(Memory& memory, const TransformerSpec& spec, const ActivationSizes& sizes);
 
-/// Bytes of ChunkActivations: what each micro batch under way holds.
+/// Bytes of ChunkActivations with its gradient: what each micro batch under way holds.
 std::int64_t activation_bytes(const TransformerSpec& spec, const ActivationSizes& sizes);
 /// Bytes of the largest phase of a training step beside ChunkActivations.
 std::int64_t training_scratch_bytes(const TransformerSpec& spec, const ActivationSizes& sizes);

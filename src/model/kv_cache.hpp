@@ -6,6 +6,12 @@
 
 namespace ferula {
 
+/// The keys and values of one layer, both [slots, length, kv_heads, head_dim] T.
+struct BlockCache {
+  TensorView keys;
+  TensorView values;
+};
+
 /// Owns the cache of all layers, counted as `buffers`. A slot holds one sequence of at most `length` tokens; what is in
 /// it is given by the positions of the batch, so a slot needs no clearing before another sequence uses it.
 class KvCache {
@@ -14,8 +20,7 @@ class KvCache {
 
   std::int64_t slots() const { return slots_; }
   std::int64_t length() const { return length_; }
-  TensorView keys(std::int64_t layer) const { return part(2 * layer); }        // [slots, length, kv_heads, head_dim]
-  TensorView values(std::int64_t layer) const { return part(2 * layer + 1); }  // [slots, length, kv_heads, head_dim]
+  BlockCache of_layer(std::int64_t layer) const { return {part(2 * layer), part(2 * layer + 1)}; }
 
  private:
   TensorView part(std::int64_t index) const;
