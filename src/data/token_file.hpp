@@ -1,0 +1,69 @@
+// The token file: all tokens of a corpus in one HDF5 dataset, with what they were made from.
+//
+//   /tokens            [tokens] u8 where the vocabulary is at most 256, else i32; one piece, no compression
+//   /document_offsets  [documents + 1] i64: document d is tokens [offset[d], offset[d + 1])
+//   /sources/path      u8: the documents' paths, a line each
+//   /sources/digest    u8: XXH3-128 in hexadecimal, a line each
+//   /sources/bytes     [documents] i64
+//
+// Attributes of the file: format "ferula-tokens", format_version, tokenizer, vocabulary, content_key, created_by.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/text_corpus.hpp"
+#include "data/tokenizer.hpp"
+#include "storage/file_system.hpp"
+#include "storage/hdf5_file.hpp"
+
+namespace ferula {
+
+inline constexpr std::int64_t kTokenFileVersion = 1;
+
+/// An open token file. Reads from several threads are safe.
+class TokenFile {
+ public:
+  /// DataError where the file is missing, is no token file, or does not hold together.
+  TokenFile(FileSystem& files, const std::string& path);
+
+  const std::string& path() const { return path_; }
+  std::int64_t tokens() const { return tokens_->count(); }
+  std::int64_t documents() const { return documents_; }
+  std::int64_t vocabulary() const { return vocabulary_; }
+  const std::string& tokenizer() const { return tokenizer_; }
+  /// Of the text and the tokenizer that the tokens come from: equal keys, equal tokens.
+  const std::string& content_key() const { return content_key_; }
+  const std::string& created_by() const { return created_by_; }
+  /// Reads the provenance: paths, sizes, digests and numbers of tokens.
+  std::vector<TextSource> sources() const;
+
+  /// Tokens [begin, begin + out.size()). One read of the disk or its cache, no allocation. DataError names an id
+  /// outside the vocabulary.
+  void read(std::int64_t begin, std::span<std::int32_t> out) const;
+  /// DataError where the tokens were made by another tokenizer or vocabulary.
+  void require(const Tokenizer& tokenizer) const;
+
+ private:
+  void read_header();
+  void check_structure();
+  void read_bytes(std::int64_t begin, TensorView target) const;
+
+  std::string path_;
+  Hdf5File file_;
+  std::optional<Hdf5Dataset> tokens_;
+  std::unique_ptr<File> raw_;                  // the same bytes, beside the library and its lock
+  std::optional<std::int64_t> byte_position_;  // of the first token in `raw_`
+  std::int64_t documents_ = 0;
+  std::int64_t vocabulary_ = 0;
+  std::string tokenizer_;
+  std::string content_key_;
+  std::string created_by_;
+};
+
+}  // namespace ferula
