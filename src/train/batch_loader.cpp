@@ -1,0 +1,88 @@
+#include "train/batch_loader.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/narrow.hpp"
+
+namespace ferula {
+
+BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const BatchShape& shape, Device& device)
+    : dataset_(&dataset), order_(seed, dataset.samples(Split::training)), shape_(shape) {
+  FERULA_CHECK(shape.micro_batch > 0 && shape.accumulation > 0, "{} samples, {} times", shape.micro_batch,
+               shape.accumulation);
+  FERULA_CHECK(shape.data_rank >= 0 && shape.data_rank < shape.data_ranks, "rank {} of {}", shape.data_rank,
+               shape.data_ranks);
+  const std::int64_t length = dataset.sequence_length();
+  const auto make = [&device](DType dtype, std::int64_t count, TensorView& view) {
+    Buffer buffer = device.allocate(count * bytes_of(dtype), MemoryKind::buffers);
+    view = buffer.view(dtype, {count});
+    return buffer;
+  };
+  token_ = make(DType::i32, rows(), batch_.token);
+  position_ = make(DType::i32, rows(), batch_.position);
+  target_ = make(DType::i32, rows(), batch_.target);
+  sample_ = make(DType::i64, rows(), batch_.sample);
+  starts_ = make(DType::i32, shape.micro_batch + 1, batch_.starts);
+  step_ = make(DType::i64, 1, batch_.step);
+  batch_.rows = rows();
+  const auto positions = batch_.position.span<std::int32_t>();
+  for (std::size_t row = 0; row < positions.size(); ++row) {
+    positions[row] = narrow<std::int32_t>(static_cast<std::int64_t>(row) % length);
+  }
+  const auto starts = batch_.starts.span<std::int32_t>();
+  for (std::size_t i = 0; i < starts.size(); ++i)
+    starts[i] = narrow<std::int32_t>(static_cast<std::int64_t>(i) * length);
+}
+
+double BatchLoader::epochs(std::int64_t samples_seen) const {
+  return static_cast<double>(samples_seen) / static_cast<double>(order_.samples());
+}
+
+void BatchLoader::fill(std::int64_t row, Split split, std::int64_t sample, std::int64_t place) {
+  const std::int64_t length = dataset_->sequence_length();
+  const auto tokens = batch_.token.range(row, length).span<std::int32_t>();
+  const auto targets = batch_.target.range(row, length).span<std::int32_t>();
+  batch_.targets += dataset_->read(split, sample, tokens, targets);
+  std::ranges::fill(batch_.sample.range(row, length).span<std::int64_t>(), place);
+}
+
+void BatchLoader::fill_padding(std::int64_t row) {
+  const std::int64_t length = dataset_->sequence_length();
+  std::ranges::fill(batch_.token.range(row, length).span<std::int32_t>(), 0);
+  std::ranges::fill(batch_.target.range(row, length).span<std::int32_t>(), -1);
+  std::ranges::fill(batch_.sample.range(row, length).span<std::int64_t>(), 0);
+}
+
+const TokenBatch& BatchLoader::training(const StepPlace& place, std::int64_t micro) {
+  FERULA_CHECK(micro >= 0 && micro < shape_.accumulation, "micro batch {} of {}", micro, shape_.accumulation);
+  batch_.step.span<std::int64_t>()[0] = place.step;
+  batch_.targets = 0;
+  const std::int64_t first =
+      place.samples_seen + micro * shape_.samples_per_micro_step() + shape_.data_rank * shape_.micro_batch;
+  for (std::int64_t i = 0; i < shape_.micro_batch; ++i) {
+    fill(i * dataset_->sequence_length(), Split::training, order_.index(first + i), first + i);
+  }
+  return batch_;
+}
+
+std::int64_t BatchLoader::evaluation_batches(Split split) const {
+  return ceil_div(dataset_->samples(split), shape_.samples_per_micro_step());
+}
+
+const TokenBatch& BatchLoader::evaluation(Split split, std::int64_t index) {
+  FERULA_CHECK(index >= 0 && index < evaluation_batches(split), "batch {} of {}", index, evaluation_batches(split));
+  batch_.targets = 0;
+  const std::int64_t first = index * shape_.samples_per_micro_step() + shape_.data_rank * shape_.micro_batch;
+  for (std::int64_t i = 0; i < shape_.micro_batch; ++i) {
+    const std::int64_t row = i * dataset_->sequence_length();
+    if (first + i < dataset_->samples(split)) {
+      fill(row, split, first + i, first + i);
+    } else {
+      fill_padding(row);
+    }
+  }
+  return batch_;
+}
+
+}  // namespace ferula
