@@ -11,8 +11,13 @@ namespace ferula {
 TokenDataset::TokenDataset(const TokenFile& file, std::int64_t sequence_length, double validation_fraction)
     : file_(&file), sequence_length_(sequence_length) {
   FERULA_CHECK(sequence_length > 0, "a sequence has tokens, got {}", sequence_length);
-  FERULA_CHECK(validation_fraction >= 0.0 && validation_fraction < 1.0, "the validation fraction is {}",
+  FERULA_CHECK(validation_fraction >= 0.0 && validation_fraction <= 1.0, "the validation fraction is {}",
                validation_fraction);
+  if (validation_fraction == 1.0) {
+    if (file.tokens() < 2) throw DataError(fmt::format("{}: expected at least 2 tokens, found 1", file.path()));
+    validation_ = {0, file.tokens()};
+    return;
+  }
   const std::int64_t window = sequence_length + 1;
   std::int64_t kept = 0;
   if (validation_fraction > 0.0) {

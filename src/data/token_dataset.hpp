@@ -24,7 +24,8 @@ struct TokenExtent {
 class TokenDataset {
  public:
   /// The last `validation_fraction` of the tokens, at least one window where it is above 0, are for validation.
-  /// `file` outlives the dataset. DataError where the training part is shorter than one window and its last target.
+  /// With 1 everything is for validation, as `evaluate` wants it. `file` outlives the dataset. DataError where the
+  /// training part is shorter than one window and its last target.
   TokenDataset(const TokenFile& file, std::int64_t sequence_length, double validation_fraction);
 
   std::int64_t sequence_length() const { return sequence_length_; }

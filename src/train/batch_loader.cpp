@@ -8,7 +8,7 @@
 namespace ferula {
 
 BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const BatchShape& shape, Device& device)
-    : dataset_(&dataset), order_(seed, dataset.samples(Split::training)), shape_(shape) {
+    : dataset_(&dataset), order_(seed, std::max<std::int64_t>(1, dataset.samples(Split::training))), shape_(shape) {
   FERULA_CHECK(shape.micro_batch > 0 && shape.accumulation > 0, "{} samples, {} times", shape.micro_batch,
                shape.accumulation);
   FERULA_CHECK(shape.data_rank >= 0 && shape.data_rank < shape.data_ranks, "rank {} of {}", shape.data_rank,
@@ -56,6 +56,7 @@ void BatchLoader::fill_padding(std::int64_t row) {
 
 const TokenBatch& BatchLoader::training(const StepPlace& place, std::int64_t micro) {
   FERULA_CHECK(micro >= 0 && micro < shape_.accumulation, "micro batch {} of {}", micro, shape_.accumulation);
+  FERULA_CHECK(dataset_->samples(Split::training) > 0, "the dataset has no training samples");
   batch_.step.span<std::int64_t>()[0] = place.step;
   batch_.targets = 0;
   const std::int64_t first =

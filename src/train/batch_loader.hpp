@@ -34,7 +34,7 @@ struct StepPlace {
 /// Memory is taken once at construction; a batch that was returned is valid until the next call.
 class BatchLoader {
  public:
-  /// `dataset` outlives the loader; it has at least one training sample. `seed` is the run's.
+  /// `dataset` outlives the loader. `seed` is the run's.
   BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const BatchShape& shape, Device& device);
 
   const BatchShape& shape() const { return shape_; }
