@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "comm/group_identity.hpp"
+#include "comm/shared_segment.hpp"
 
 namespace ferula {
 
@@ -39,12 +40,8 @@ struct alignas(64) RankBlock {
   std::uint32_t staged = 0;  // 1: the operand is copied through the bounce memory in chunks
   std::atomic<std::uint32_t> abort_state{0};
   std::array<char, 512> abort_reason{};
-  alignas(64) std::int64_t segment_bytes = 0;  // of a segment that is being exchanged
-  std::uint64_t segment_serial = 0;
-  std::uint64_t segment_cookie = 0;
-  std::int32_t segment_file = -1;
-  std::int32_t segment_process = 0;
-  std::uint32_t segment_ok = 0;
+  SegmentCard segment;               // a buffer that is being allocated
+  std::uint32_t segment_mapped = 0;  // 1: this rank has mapped those of all peers
 };
 
 /// Messages from one rank to another: the sender raises `sent`, the receiver follows with `taken`.

@@ -1,0 +1,110 @@
+#include "comm/shared_segment.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "base/narrow.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::int64_t kHeaderBytes = 4096;
+
+std::string system_error() { return std::strerror(errno); }
+
+std::uint64_t random_cookie() {
+  std::random_device source;
+  return (static_cast<std::uint64_t>(source()) << 32) | source();
+}
+
+Mapping map_file(const FileHandle& file, std::int64_t bytes) {
+  const auto size = narrow<std::size_t>(bytes);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (memory == MAP_FAILED)
+    throw CapacityError(fmt::format("cannot map {} bytes of shared memory: {}", bytes, system_error()));
+  madvise(memory, size, MADV_HUGEPAGE);  // refusal costs nothing
+  return Mapping({static_cast<std::byte*>(memory), size});
+}
+
+}  // namespace
+
+void FileTraits::close(int file) noexcept { ::close(file); }
+
+Mapping::Mapping(Mapping&& other) noexcept : memory_(std::exchange(other.memory_, {})) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  std::swap(memory_, other.memory_);
+  return *this;
+}
+
+Mapping::~Mapping() {
+  if (!memory_.empty()) munmap(memory_.data(), memory_.size());
+}
+
+/// The first page of a segment.
+struct SharedSegment::Header {
+  std::uint64_t cookie = 0;
+  std::atomic<std::uint32_t> retired{0};
+};
+
+SharedSegment::SharedSegment(Mapping mapping, FileHandle file) : mapping_(std::move(mapping)), file_(std::move(file)) {}
+
+SharedSegment SharedSegment::create(std::int64_t bytes, Commit commit) {
+  const std::int64_t total = kHeaderBytes + bytes;
+  FileHandle file(memfd_create("ferula", MFD_CLOEXEC));
+  if (!file || ftruncate(file.get(), total) != 0)
+    throw CapacityError(fmt::format("cannot create {} bytes of shared memory: {}", total, system_error()));
+  if (commit == Commit::now && fallocate(file.get(), 0, 0, total) != 0)
+    throw CapacityError(
+        fmt::format("the system refuses {} MiB of shared memory: {}; fewer ranks on a node or a higher "
+                    "zero_optimization.stage need less",
+                    total >> 20, system_error()));
+  Mapping mapping = map_file(file, total);
+  SharedSegment segment(std::move(mapping), std::move(file));
+  std::construct_at(&segment.header());
+  segment.header().cookie = random_cookie();
+  return segment;
+}
+
+SharedSegment SharedSegment::open(const SegmentCard& card) {
+  const std::string path = fmt::format("/proc/{}/fd/{}", card.process, card.file);
+  const FileHandle file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file) throw DeviceError(fmt::format("cannot open {}: {}", path, system_error()));
+  const std::int64_t total = kHeaderBytes + card.bytes;
+  if (lseek(file.get(), 0, SEEK_END) != total)
+    throw DeviceError(fmt::format("expected {} bytes of shared memory in {}, found another size", total, path));
+  SharedSegment segment(map_file(file, total), FileHandle());
+  if (segment.header().cookie != card.cookie)
+    throw DeviceError(fmt::format("{} is not the memory of the peer: its processes are counted elsewhere", path));
+  return segment;
+}
+
+std::span<std::byte> SharedSegment::payload() const { return mapping_.memory().subspan(kHeaderBytes); }
+
+SegmentCard SharedSegment::card(std::uint64_t serial) const {
+  return {.process = getpid(),
+          .file = file_.get(),
+          .bytes = static_cast<std::int64_t>(payload().size()),
+          .cookie = header().cookie,
+          .serial = serial,
+          .ok = 1};
+}
+
+void SharedSegment::retire() {
+  madvise(payload().data(), payload().size(), MADV_REMOVE);
+  header().retired.store(1);
+}
+
+bool SharedSegment::is_retired() const { return header().retired.load() != 0; }
+
+SharedSegment::Header& SharedSegment::header() const { return *reinterpret_cast<Header*>(mapping_.memory().data()); }
+
+}  // namespace ferula

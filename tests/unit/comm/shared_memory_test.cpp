@@ -1,0 +1,188 @@
+// Shared memory between processes: operands in place and staged, dying ranks, nothing left behind.
+#include "comm/shared_memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "comm_fixture.hpp"
+#include "forked_ranks.hpp"
+
+namespace ferula {
+namespace {
+
+using test::Child;
+using test::ForkedRanks;
+using test::view_of;
+
+constexpr SharedMemoryOptions kTinyChunks{.chunk_bytes = 64, .message_chunk_bytes = 8};
+const std::vector<int> kAllWell3(3, 0);
+
+std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const CommError& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(SharedMemory, OperandsInTheWindowAndElsewhereGiveTheSameSums) {
+  ForkedRanks ranks(3, kTinyChunks, [](Child child) {
+    const std::int64_t count = 1009;
+    Buffer buffer = child.group.allocate(count * 4, MemoryKind::gradients);
+    std::vector<float> apart(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      apart[at] = static_cast<float>(i) * 0.3f + static_cast<float>(child.group.rank());
+      buffer.flat(DType::f32).span<float>()[at] = apart[at];
+    }
+    EXPECT_TRUE(child.window.find(buffer.flat(DType::f32), {0, 1, 2}).has_value());
+    EXPECT_FALSE(child.window.find(view_of(apart), {0, 1, 2}).has_value());
+
+    child.group.all_reduce(child.stream, buffer.flat(DType::f32), ReduceOp::sum);
+    child.group.all_reduce(child.stream, view_of(apart), ReduceOp::sum);
+
+    const std::span<float> inside = buffer.flat(DType::f32).span<float>();
+    EXPECT_TRUE(std::equal(inside.begin(), inside.end(), apart.begin()));
+    EXPECT_EQ(apart[10], ((3.0f + 0.0f) + (3.0f + 1.0f)) + (3.0f + 2.0f));
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, MixedOperandsAreStagedTogether) {
+  ForkedRanks ranks(3, kTinyChunks, [](Child child) {
+    Buffer buffer = child.group.allocate(101 * 4, MemoryKind::gradients);
+    std::vector<std::int32_t> apart(101);
+    const TensorView view = child.group.rank() == 1 ? view_of(apart) : buffer.flat(DType::i32);
+    for (std::int32_t& value : view.span<std::int32_t>()) value = child.group.rank() + 1;
+
+    child.group.all_reduce(child.stream, view, ReduceOp::sum);
+
+    for (const std::int32_t value : view.span<std::int32_t>()) ASSERT_EQ(value, 6);
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, BuffersAreZeroAlignedAndCounted) {
+  ForkedRanks ranks(2, {}, [](Child child) {
+    const std::int64_t before = child.device.ledger().current_bytes(MemoryKind::parameters);
+    Buffer buffer = child.group.allocate(1000, MemoryKind::parameters);
+
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64, 0u);
+    for (const std::uint8_t value : buffer.flat(DType::u8).span<std::uint8_t>()) ASSERT_EQ(value, 0);
+    EXPECT_EQ(child.device.ledger().current_bytes(MemoryKind::parameters), before + 1000);
+    EXPECT_EQ(child.group.allocate(0, MemoryKind::parameters).bytes(), 0);
+  });
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
+}
+
+TEST(SharedMemory, AMessageLongerThanItsChunkArrivesWhole) {
+  ForkedRanks ranks(2, kTinyChunks, [](Child child) {
+    std::vector<std::uint8_t> data(1003);
+    if (child.group.rank() == 0) {
+      for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i % 251);
+      child.group.send(child.stream, view_of(data), 1);
+    } else {
+      child.group.receive(child.stream, view_of(data), 0);
+      for (std::size_t i = 0; i < data.size(); ++i) ASSERT_EQ(data[i], i % 251);
+    }
+  });
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
+}
+
+TEST(SharedMemory, ADeadRankIsNamedByTheOthers) {
+  ForkedRanks ranks(3, {}, [](Child child) {
+    barrier(child.group, child.stream);
+    if (child.group.rank() == 2) pause();  // until it is killed
+    const std::string message = message_of([&] { barrier(child.group, child.stream); });
+    EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
+    EXPECT_NE(message.find("rank 2 (here), process"), std::string::npos) << message;
+    EXPECT_NE(message.find("has ended"), std::string::npos) << message;
+  });
+
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ranks.kill_child(2);
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0, 128 + SIGKILL}));
+}
+
+TEST(SharedMemory, ALateRankIsNamedAndFailsToo) {
+  ForkedRanks ranks(2, {}, [](Child child) {
+    child.group.set_timeout(std::chrono::milliseconds(100));
+    if (child.group.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    const std::string message = message_of([&] { barrier(child.group, child.stream); });
+    EXPECT_NE(message.find("waited 0.1 s for rank 1 (here)"), std::string::npos) << message;
+  });
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
+}
+
+/// Number of lines of this process's memory map that contain `part`.
+std::int64_t mappings_with(const std::string& part) {
+  std::ifstream file("/proc/self/maps");
+  std::int64_t found = 0;
+  for (std::string line; std::getline(file, line);) found += line.find(part) != std::string::npos ? 1 : 0;
+  return found;
+}
+
+std::int64_t open_files() {
+  std::int64_t files = 0;
+  for (const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) files += file.path().empty() ? 0 : 1;
+  return files;
+}
+
+TEST(SharedMemory, LivesInMemoryWithoutANameAndKeepsNoFileOpen) {
+  const std::int64_t files = open_files(), shm = mappings_with("/dev/shm");
+  ForkedRanks ranks(3, {}, [files, shm](Child child) {
+    const Buffer buffer = child.group.allocate(1 << 20, MemoryKind::buffers);
+
+    EXPECT_EQ(mappings_with("/memfd:ferula"), 6);  // a group segment and a buffer of each rank
+    EXPECT_EQ(mappings_with("/dev/shm"), shm);     // so kill -9 of all ranks leaves nothing behind
+    EXPECT_EQ(open_files(), files);
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, ReleasedBuffersAreForgottenByAll) {
+  ForkedRanks ranks(3, kTinyChunks, [](Child child) {
+    const auto cycle = [&] {
+      Buffer buffer = child.group.allocate(4096, MemoryKind::buffers);
+      child.group.all_reduce(child.stream, buffer.flat(DType::f32), ReduceOp::sum);
+      barrier(child.group, child.stream);
+    };
+    for (int round = 0; round < 3; ++round) cycle();
+    barrier(child.group, child.stream);
+    const std::int64_t mappings = mappings_with("memfd:ferula"), files = open_files();
+    std::vector<double> values(33);
+    for (int round = 0; round < 1000; ++round) child.group.all_reduce(child.stream, view_of(values), ReduceOp::sum);
+    for (int round = 0; round < 50; ++round) cycle();
+    barrier(child.group, child.stream);
+
+    EXPECT_LE(mappings_with("memfd:ferula"), mappings + 2);  // a peer's last buffer may not be forgotten yet
+    EXPECT_EQ(open_files(), files);
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, RefusesAPeerWhoseProcessIsCountedElsewhere) {
+  const SharedSegment segment = SharedSegment::create(64, SharedSegment::Commit::now);
+  SegmentCard card = segment.card(1);
+  EXPECT_NO_THROW(SharedSegment::open(card));
+
+  card.cookie ^= 1;
+  EXPECT_THROW(SharedSegment::open(card), DeviceError);
+  card.file = 999;
+  EXPECT_THROW(SharedSegment::open(card), DeviceError);
+}
+
+}  // namespace
+}  // namespace ferula
