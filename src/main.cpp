@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::array commands{
       ferula::config_command(),
+      ferula::tokenize_command(),
   };
   return static_cast<int>(ferula::run_program(commands, arguments));
 }

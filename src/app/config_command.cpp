@@ -1,25 +1,89 @@
 // `ferula config`: checks a configuration, shows its resolved values, lists all keys, writes a new file.
-#include <fmt/format.h>
-
 #include "app/command.hpp"
 #include "app/common_options.hpp"
-#include "config/load_config.hpp"
+#include "app/table.hpp"
+#include "base/human.hpp"
+#include "config/config_reference.hpp"
+#include "config/config_template.hpp"
+#include "config/config_text.hpp"
+#include "config/resolve_config.hpp"
+#include "data/tokenizer.hpp"
+#include "storage/file_system.hpp"
 
 namespace ferula {
 namespace {
 
-ExitCode check(const CommandLine& line) {
+constexpr OptionSpec kForRanks{"ranks", "N", "check, show: resolves for N ranks, default 1."};
+constexpr OptionSpec kMarkdown{"markdown", "", "keys: prints docs/configuration.md."};
+constexpr OptionSpec kPreset{"preset", "NAME", "new: the starting point."};
+constexpr OptionSpec kToml{"toml", "", "show: prints a TOML file of the resolved values."};
+
+LoadedConfig resolved(const CommandLine& line) {
   const std::string& path = line.positional(1, "a configuration, e.g. `ferula config check my.toml`");
   line.expect_at_most(2);
-  load_config(path, ferula_environment(), line.all(kSet.name));
-  fmt::print("{}: no mistakes\n", path);
+  LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
+  const std::int64_t vocabulary = make_tokenizer(loaded.config.data.tokenizer)->vocabulary();
+  return resolve_config(std::move(loaded), {.data_parallel_ranks = line.integer(kForRanks.name, 1).value_or(1),
+                                            .tokenizer_vocabulary = vocabulary});
+}
+
+ExitCode check(const CommandLine& line) {
+  const Config config = resolved(line).config;
+  fmt::print("{}: no mistakes; on {} ranks a step of {} samples is {} micro batches of {} a rank\n",
+             line.positionals()[1], line.integer(kForRanks.name, 1).value_or(1), config.training.train_batch_size.get(),
+             config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());
+  return ExitCode::done;
+}
+
+ExitCode show(const CommandLine& line) {
+  const LoadedConfig loaded = resolved(line);
+  if (line.has(kToml.name)) {
+    fmt::print("{}", to_toml(loaded.config));
+    return ExitCode::done;
+  }
+  std::size_t key_width = 0, value_width = 0;
+  const std::vector<ConfigRow> rows = config_rows(loaded);
+  for (const ConfigRow& row : rows) {
+    key_width = std::max(key_width, row.key.size());
+    value_width = std::max(value_width, row.value.size());
+  }
+  for (const ConfigRow& row : rows)
+    fmt::print("{:<{}}  {:<{}}  {}\n", row.key, key_width, row.value, value_width, row.source);
+  return ExitCode::done;
+}
+
+ExitCode keys(const CommandLine& line) {
+  line.expect_at_most(2);
+  const std::string filter = line.positionals().size() > 1 ? line.positionals()[1] : "";
+  fmt::print("{}", line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter));
+  return ExitCode::done;
+}
+
+ExitCode write_new(const CommandLine& line) {
+  const std::string& path = line.positional(1, "where to write, e.g. `ferula config new my.toml`");
+  line.expect_at_most(2);
+  const std::string preset = line.text(kPreset.name).value_or(config_presets().front().name);
+  const std::string text = new_config_toml(preset, line.all(kSet.name));
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  if (files->exists(path))
+    throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));
+  write_file_atomically(*files, path, text, Replace::never);
+  fmt::print("wrote {} (preset {}); next: ferula train {}\n", path, preset, path);
   return ExitCode::done;
 }
 
 ExitCode run(const CommandLine& line, const Invocation&) {
   const std::string& action = line.positional(0, "check, show, keys or new");
   if (action == "check") return check(line);
-  throw ConfigError("?");
+  if (action == "show") return show(line);
+  if (action == "keys") return keys(line);
+  if (action == "new") return write_new(line);
+  if (action == "import" || action == "export")
+    throw ConfigError(
+        fmt::format("`ferula config {}` does not exist in this version; there are check, show, keys and "
+                    "new",
+                    action));
+  throw ConfigError(fmt::format("`ferula config` expects check, show, keys or new, found '{}'", action));
 }
 
 }  // namespace
@@ -28,9 +92,14 @@ Command config_command() {
   return {.name = "config",
           .summary = "Checks, shows and writes configurations.",
           .usage = "ferula config check|show|keys|new [CONFIG.toml] [--set key=value]... [options]",
-          .description = "check  reports every mistake of a configuration at once, with line and fix\n",
-          .options = {kSet},
-          .examples = {"ferula config check my.toml"},
+          .description =
+              "check FILE   reports every mistake at once: file, line, nearest name, fix\n"
+              "show FILE    prints every key with its resolved value and where it comes from\n"
+              "keys [WORD]  lists all keys, or those that contain WORD, with type, default and meaning\n"
+              "new FILE     writes a commented configuration to start from",
+          .options = {kSet, kForRanks, kToml, kMarkdown, kPreset},
+          .examples = {"ferula config new my.toml --set training.steps=500", "ferula config check my.toml --ranks 4",
+                       "ferula config show my.toml --set zero_optimization.stage=3", "ferula config keys zero"},
           .ranks = CommandRanks::one_process,
           .stop = CommandStop::ends,
           .run = run};

@@ -97,16 +97,21 @@ class Start {
     std::unique_ptr<StopRequest> stop = std::make_unique<NoStopRequest>();
     if (command_.stop == CommandStop::saves) stop = std::make_unique<StopSignals>();
     report_ready(report_);
-    const ExitCode code = command_.run(line_, {.command = joined(arguments_),
-                                               .simulated_ranks = static_cast<int>(simulated_ranks()),
-                                               .console = console(),
-                                               .launch_report = report_,
-                                               .stop = stop.get()});
+    const ExitCode code = command_.run(line_, invocation(*stop));
     report_end(report_, code);
     return report_.empty() ? code : ExitCode::done;  // mpirun would end the other ranks for any other code
   }
-  std::int64_t simulated_ranks() const {
-    return command_.ranks == CommandRanks::all_ranks ? line_.integer("ranks-simulated", 1).value_or(0) : 0;
+  Invocation invocation(const StopRequest& stop) const {
+    Invocation made{.command = joined(arguments_), .console = console(), .launch_report = report_, .stop = &stop};
+    if (command_.ranks == CommandRanks::one_process) return made;
+    if (launched_) {
+      made.kind = RankKind::mpi;
+      made.ranks = launched_->ranks;
+    } else if (const auto simulated = line_.integer("ranks-simulated", 1)) {
+      made.kind = RankKind::simulated;
+      made.ranks = static_cast<int>(*simulated);
+    }
+    return made;
   }
 
   const Command& command_;

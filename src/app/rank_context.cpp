@@ -1,0 +1,115 @@
+#include "app/rank_context.hpp"
+
+#include "app/errors.hpp"
+#include "app/launch_report.hpp"
+#include "comm/mpi_environment.hpp"
+#include "comm/mpi_transport.hpp"
+#include "comm/node_place.hpp"
+#include "comm/simulated_transport.hpp"
+
+namespace ferula {
+namespace {
+
+/// Everything of one rank, in the order in which it depends on each other.
+class Rank {
+ public:
+  Rank(std::unique_ptr<Mesh::Transport> transport, const Invocation& invocation, const RankSettings& settings)
+      : threads_(transport->place().threads),
+        device_(make_cpu_device(ledger_)),
+        compute_(device_->make_stream()),
+        files_(make_posix_file_system()),
+        log_(transport->rank() == 0 ? LogVoice::speaks : LogVoice::silent, invocation.console),
+        stop_(invocation.stop) {
+    set_compute_threads(threads_);  // before anything computes
+    ops_ = make_cpu_ops(*device_);
+    mesh_ = std::make_unique<Mesh>(std::move(transport), settings.shape, *device_, settings.mesh);
+    if (settings.overlap == Overlap::on && mesh_->size() > 1) {
+      side_ = device_->make_side_stream("communication");
+      side_->run([] { set_compute_threads(1); });  // the computation has the rank's cores
+    }
+  }
+
+  ExitCode run(const std::function<ExitCode(RankContext&)>& body) {
+    Execution execution{*device_, *ops_, *compute_, side_ ? *side_ : *compute_, phases_};
+    RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_};
+    return body(context);
+  }
+
+  /// Ends the collectives that this rank's side stream and its peers may be waiting in.
+  void abort(std::string_view reason) {
+    for (Communicator* group :
+         {&mesh_->world(), &mesh_->data(), &mesh_->replica(), &mesh_->shard(), &mesh_->pipeline(), &mesh_->tensor()})
+      group->abort(reason);
+  }
+
+ private:
+  MemoryLedger ledger_;
+  PhaseTimes phases_;
+  int threads_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Ops> ops_;
+  std::unique_ptr<Stream> compute_;
+  std::unique_ptr<FileSystem> files_;
+  Log log_;
+  const StopRequest* stop_;
+  std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<Stream> side_;  // its last collectives end before the communicators do
+};
+
+ExitCode run_simulated(const Invocation& invocation, const RankSettings& settings,
+                       const std::function<ExitCode(RankContext&)>& body) {
+  ExitCode code = ExitCode::done;
+  run_simulated_ranks(invocation.ranks, [&](std::unique_ptr<Mesh::Transport> transport) {
+    const bool first = transport->rank() == 0;
+    Rank rank(std::move(transport), invocation, settings);
+    try {
+      const ExitCode mine = rank.run(body);
+      if (first) code = mine;
+    } catch (...) {  // before the rank goes: its side stream may wait for peers that wait for it
+      rank.abort(failure_of(std::current_exception()).message);
+      throw;
+    }
+  });
+  return code;
+}
+
+/// Says what happened and ends all ranks. What every rank finds alike (a mistake of the configuration) rank 0 says.
+[[noreturn]] void end_job(const MpiEnvironment& mpi, const Invocation& invocation, const Failure& failure) {
+  const bool alike = failure.code == ExitCode::usage;
+  const std::string who = alike ? "" : fmt::format("rank {} of {} ({}, cpu): ", mpi.rank(), mpi.size(), host_name());
+  announce({who + failure.message, failure.code}, alike ? launched_rank() : std::nullopt);
+  report_end(invocation.launch_report, failure.code);
+  mpi.abort(static_cast<int>(failure.code));
+}
+
+ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& settings,
+                       const std::function<ExitCode(RankContext&)>& body) {
+  MpiEnvironment mpi;
+  try {
+    Rank rank(make_mpi_transport(mpi), invocation, settings);
+    try {
+      return rank.run(body);
+    } catch (...) {  // before the rank goes: its side stream may wait for peers that wait for it
+      end_job(mpi, invocation, failure_of(std::current_exception()));
+    }
+  } catch (...) {
+    end_job(mpi, invocation, failure_of(std::current_exception()));
+  }
+}
+
+}  // namespace
+
+ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& settings,
+                      const std::function<ExitCode(RankContext&)>& body) {
+  switch (invocation.kind) {
+    case RankKind::simulated:
+      return run_simulated(invocation, settings, body);
+    case RankKind::mpi:
+      return run_under_mpi(invocation, settings, body);
+    case RankKind::alone:
+      break;
+  }
+  return Rank(make_self_transport(), invocation, settings).run(body);
+}
+
+}  // namespace ferula

@@ -1,0 +1,41 @@
+// The composition root: makes everything that a rank works with, in one process, under MPI or as simulated ranks, runs
+// the command's work on every rank and turns an error of any rank into the end of all.
+#pragma once
+
+#include <functional>
+
+#include "app/invocation.hpp"
+#include "comm/mesh.hpp"
+#include "ops/execution.hpp"
+#include "storage/file_system.hpp"
+
+namespace ferula {
+
+/// What one rank has to work with. References to what `run_on_ranks` owns.
+struct RankContext {
+  Mesh& mesh;
+  Execution& execution;
+  FileSystem& files;
+  Log& log;  // speaks on rank 0 only
+  const StopRequest& stop;
+  int threads;  // that this rank computes with
+
+  MemoryLedger& ledger() const { return execution.device.ledger(); }
+};
+
+/// Whether collectives run beside the computation ([zero_optimization] overlap_comm).
+enum class Overlap : unsigned char { off, on };
+
+struct RankSettings {
+  MeshShape shape;
+  MeshOptions mesh;
+  Overlap overlap = Overlap::on;
+};
+
+/// Runs `body` on every rank of this job: `invocation.ranks` of them, simulated, started by MPI, or one alone.
+/// Returns what `body` returns on rank 0. An error of the only rank, or of a simulated one, is thrown; an error of one
+/// of several MPI ranks is printed as "rank 3 of 8 (host, cpu): …" and ends the whole job with its exit code.
+ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& settings,
+                      const std::function<ExitCode(RankContext&)>& body);
+
+}  // namespace ferula
