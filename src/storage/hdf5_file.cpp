@@ -121,6 +121,12 @@ void Hdf5File::create_virtual_dataset(const std::string& object, DType dtype, st
   hdf5_checked(created.get(), where, "create the virtual dataset");
 }
 
+void Hdf5File::create_link(const std::string& name, const std::string& object) {
+  const Hdf5Call call;
+  hdf5_checked(H5Lcreate_soft(object.c_str(), id_.get(), name.c_str(), make_intermediate_groups().get(), H5P_DEFAULT),
+               path_, fmt::format("link {} to {}", name, object));
+}
+
 void Hdf5File::close() {
   const Hdf5Call call;
   hdf5_checked(H5Fflush(id_.get(), H5F_SCOPE_LOCAL), path_, "write this file");

@@ -85,6 +85,9 @@ class Hdf5File {
   void create_virtual_dataset(const std::string& object, DType dtype, std::span<const std::int64_t> shape,
                               std::span<const VirtualRange> ranges);
 
+  /// A second name for an object of this file.
+  void create_link(const std::string& name, const std::string& object);
+
   /// Attributes of the file ("/"), a group or a dataset; each is written once.
   void write_attribute(const std::string& object, const std::string& name, std::string_view text);
   void write_attribute(const std::string& object, const std::string& name, std::int64_t number);

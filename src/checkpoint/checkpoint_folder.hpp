@@ -1,0 +1,27 @@
+// A folder of checkpoints: which there are, whether they look whole, and which one the user means.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checkpoint/manifest.hpp"
+
+namespace ferula {
+
+/// Reads and verifies the manifest of a checkpoint. Cost: one small file.
+Manifest load_manifest(FileSystem& files, const std::string& checkpoint);
+/// Throws DamageError that names the first file that is missing or has another size. Cost: opens every file.
+void check_sizes(FileSystem& files, const std::string& checkpoint, const Manifest& manifest);
+/// The content of one of the manifest's small files, verified.
+std::string load_text(FileSystem& files, const std::string& checkpoint, const Manifest& manifest,
+                      std::string_view name);
+
+/// Steps that have a checkpoint, good or not, in ascending order.
+std::vector<std::int64_t> steps_in(FileSystem& files, const std::string& folder);
+/// The newest step of which manifest and file sizes are good. The data itself is verified when it is read.
+std::optional<std::int64_t> newest_good_step(FileSystem& files, const std::string& folder);
+/// The checkpoint that `path` means: a checkpoint itself, or the newest good one of a run or of its checkpoints folder.
+/// DataError where there is none; a file instead of a folder gets an explanation.
+std::string find_checkpoint(FileSystem& files, const std::string& path);
+
+}  // namespace ferula

@@ -1,0 +1,59 @@
+// Lists and descriptions of checkpoints.
+#include "checkpoint/checkpoint_report.hpp"
+
+#include "checkpoint/agreement.hpp"
+#include "checkpoint/checkpoint_folder.hpp"
+#include "checkpoint/names.hpp"
+#include "checkpoint/read_plan.hpp"
+
+namespace ferula {
+namespace {
+
+std::int64_t bytes_of_files(const Manifest& manifest) {
+  std::int64_t bytes = 0;
+  for (const FileEntry& file : manifest.files) bytes += file.bytes;
+  for (const ShardEntry& shard : manifest.shards) bytes += shard.bytes;
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path) {
+  const std::string below = join_path(path, "checkpoints");
+  const std::string folder = files.is_directory(below) ? below : path;
+  std::vector<CheckpointEntry> entries;
+  for (const std::int64_t step : steps_in(files, folder)) {
+    CheckpointEntry entry{.step = step, .checkpoint = join_path(folder, step_name(step)), .problem = {}, .state = {}};
+    entry.problem = outcome_of([&] {
+                      const Manifest manifest = load_manifest(files, entry.checkpoint);
+                      check_sizes(files, entry.checkpoint, manifest);
+                      entry.bytes = bytes_of_files(manifest);
+                      entry.state = manifest.state;
+                    }).problem;
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+CheckpointDescription describe_checkpoint(FileSystem& files, const std::string& path) {
+  const std::string checkpoint = find_checkpoint(files, path);
+  const Manifest manifest = load_manifest(files, checkpoint);
+  CheckpointDescription description{.checkpoint = checkpoint,
+                                    .state = manifest.state,
+                                    .config_text = load_text(files, checkpoint, manifest, kConfigName),
+                                    .shards = static_cast<std::int64_t>(manifest.shards.size()),
+                                    .role_bytes = {},
+                                    .tensors = {}};
+  for (const StoredTensor& tensor : manifest.tensors) {
+    TensorEntry entry{.name = tensor.name, .shape = tensor.shape, .aliases = tensor.aliases, .roles = {}};
+    for (const StoredRole& role : tensor.roles) {
+      entry.roles.emplace(role.role, role.dtype);
+      description.role_bytes[role.role] += count_of(tensor.shape) * bytes_of(role.dtype);
+      if (role.role == kValueRole) description.parameters += count_of(tensor.shape);
+    }
+    description.tensors.push_back(std::move(entry));
+  }
+  return description;
+}
+
+}  // namespace ferula

@@ -1,0 +1,45 @@
+// What `ferula checkpoint list` and `show` print, as data.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checkpoint/manifest.hpp"
+
+namespace ferula {
+
+/// One line of `checkpoint list`.
+struct CheckpointEntry {
+  std::int64_t step = 0;
+  std::string checkpoint;  // its folder
+  std::string problem;     // empty where manifest and file sizes are good
+  std::int64_t bytes = 0;  // of all files
+  TrainingState state;     // of a good one
+};
+
+/// All checkpoints of a folder (RUN or RUN/checkpoints), in the order of their steps.
+std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path);
+
+struct TensorEntry {
+  std::string name;
+  Shape shape;
+  std::vector<std::string> aliases;
+  std::map<std::string, DType> roles;
+};
+
+/// What is in one checkpoint.
+struct CheckpointDescription {
+  std::string checkpoint;
+  TrainingState state;
+  std::string config_text;
+  std::int64_t shards = 0;
+  std::int64_t parameters = 0;  // elements of all values
+  std::map<std::string, std::int64_t> role_bytes;
+  std::vector<TensorEntry> tensors;
+};
+
+/// `path` as in find_checkpoint.
+CheckpointDescription describe_checkpoint(FileSystem& files, const std::string& path);
+
+}  // namespace ferula

@@ -1,0 +1,85 @@
+// Intersections of needed and stored pieces.
+#include "checkpoint/read_plan.hpp"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace ferula {
+namespace {
+
+/// Why the stored state cannot fill the piece; empty where it can.
+std::string mismatch(const Manifest& manifest, const OwnedPiece& piece) {
+  const StoredTensor* tensor = manifest.tensor(piece.tensor);
+  if (tensor == nullptr) return fmt::format("{}: not in the checkpoint", piece.tensor);
+  if (tensor->shape != piece.global_shape)
+    return fmt::format("{}: the model has [{}], the checkpoint [{}]", piece.tensor, fmt::join(piece.global_shape, ", "),
+                       fmt::join(tensor->shape, ", "));
+  const StoredRole* role = tensor->role(piece.role);
+  if (role == nullptr) return fmt::format("{}: the checkpoint has no {}", piece.tensor, piece.role);
+  if (role->dtype != piece.data.dtype)
+    return fmt::format("{} ({}): the model has {}, the checkpoint {}", piece.tensor, piece.role,
+                       name_of(piece.data.dtype), name_of(role->dtype));
+  return {};
+}
+
+[[noreturn]] void throw_mismatches(const std::set<std::string>& problems, const std::string& where) {
+  constexpr std::size_t kShown = 40;
+  std::string text = fmt::format("{}: this checkpoint does not fit the model or its optimizer:", where);
+  std::size_t shown = 0;
+  for (const std::string& problem : problems) {
+    if (shown == kShown) break;
+    text += "\n  " + problem;
+    ++shown;
+  }
+  if (shown < problems.size()) text += fmt::format("\n  and {} more", problems.size() - shown);
+  throw DataError(text + "\nuse the configuration that wrote it, or load only the values");
+}
+
+/// Appends the stored ranges that fill [piece.offset, piece.offset + count).
+void plan_piece(const StoredTensor& tensor, const StoredRole& role, const OwnedPiece& piece,
+                std::vector<PlannedRead>& reads) {
+  const std::int64_t begin = piece.offset;
+  const std::int64_t end = piece.offset + piece.data.count();
+  const std::int64_t width = bytes_of(role.dtype);
+  auto stored = std::partition_point(role.pieces.begin(), role.pieces.end(), [&](const StoredPiece& candidate) {
+    return candidate.offset + candidate.count <= begin;
+  });
+  for (; stored != role.pieces.end() && stored->offset < end; ++stored) {
+    const std::int64_t from = std::max(begin, stored->offset);
+    const std::int64_t until = std::min(end, stored->offset + stored->count);
+    const TensorView target = piece.data.range(from - begin, until - from);
+    reads.push_back({.shard = stored->shard,
+                     .position = stored->position + (from - stored->offset) * width,
+                     .target = {target.data, static_cast<std::size_t>(target.bytes())},
+                     .tensor = tensor.name,
+                     .role = role.role,
+                     .first_element = from});
+  }
+}
+
+}  // namespace
+
+std::vector<PlannedRead> plan_reads(const Manifest& manifest, std::span<const OwnedPiece> needed, ReadScope scope,
+                                    const std::string& where) {
+  std::set<std::string> problems;
+  std::vector<PlannedRead> reads;
+  for (const OwnedPiece& piece : needed) {
+    if (piece.data.count() == 0 || (scope == ReadScope::values_only && piece.role != kValueRole)) continue;
+    FERULA_CHECK(piece.offset >= 0 && piece.offset + piece.data.count() <= count_of(piece.global_shape),
+                 "elements {} to {} of {}", piece.offset, piece.offset + piece.data.count(), piece.tensor);
+    if (std::string problem = mismatch(manifest, piece); !problem.empty()) {
+      problems.insert(std::move(problem));
+      continue;
+    }
+    const StoredTensor& tensor = *manifest.tensor(piece.tensor);
+    plan_piece(tensor, *tensor.role(piece.role), piece, reads);
+  }
+  if (!problems.empty()) throw_mismatches(problems, where);
+  std::sort(reads.begin(), reads.end(), [](const PlannedRead& a, const PlannedRead& b) {
+    return std::tie(a.shard, a.position) < std::tie(b.shard, b.position);
+  });
+  return reads;
+}
+
+}  // namespace ferula

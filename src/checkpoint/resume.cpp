@@ -1,0 +1,69 @@
+// One rank chooses, all ranks read, and the outcome is everybody's.
+#include "checkpoint/resume.hpp"
+
+#include <limits>
+
+#include "checkpoint/agreement.hpp"
+#include "checkpoint/checkpoint_folder.hpp"
+#include "checkpoint/names.hpp"
+
+namespace ferula {
+namespace {
+
+/// Every rank reads its pieces; the worst outcome of all ranks.
+Outcome load_together(const LoadContext& context, const std::string& checkpoint, std::span<const OwnedPiece> needed,
+                      ReadScope scope, LoadedCheckpoint& loaded) {
+  const Outcome mine = outcome_of([&] {
+    CheckpointReader reader(context.files, context.device, checkpoint);
+    reader.read(needed, scope);
+    loaded.checkpoint = checkpoint;
+    loaded.state = reader.manifest().state;
+    loaded.config_digest = reader.manifest().config_digest;
+    loaded.statistics = reader.statistics();
+  });
+  return agree(context.world, context.stream, mine);
+}
+
+/// The newest step below `limit`, as rank 0 sees it; negative where there is none.
+std::int64_t newest_below(const LoadContext& context, const std::string& folder, std::int64_t limit) {
+  std::int64_t newest = -1;
+  const Outcome outcome = agree(context.world, context.stream, outcome_of([&] {
+                                  if (context.world.rank() != 0) return;
+                                  for (const std::int64_t step : steps_in(context.files, folder))
+                                    if (step < limit) newest = step;
+                                }));
+  if (!outcome.good()) throw DataError(outcome.problem);
+  return static_cast<std::int64_t>(agree_max(context.world, context.stream, static_cast<double>(newest)));
+}
+
+}  // namespace
+
+std::optional<LoadedCheckpoint> load_newest(const LoadContext& context, const std::string& folder,
+                                            std::span<const OwnedPiece> needed, ReadScope scope) {
+  LoadedCheckpoint loaded;
+  std::int64_t step = newest_below(context, folder, std::numeric_limits<std::int64_t>::max());
+  if (step < 0) return std::nullopt;
+  for (; step >= 0; step = newest_below(context, folder, step)) {
+    const Outcome outcome = load_together(context, join_path(folder, step_name(step)), needed, scope, loaded);
+    if (outcome.good()) return loaded;
+    if (outcome.severity == Severity::failure) throw DataError(outcome.problem);
+    loaded.warnings.push_back(outcome.problem);
+  }
+  throw DataError(
+      fmt::format("{}: expected a good checkpoint, found only damaged ones:\n  {}\nrestore one from a "
+                  "backup, or start anew with --resume never",
+                  folder, fmt::join(loaded.warnings, "\n  ")));
+}
+
+LoadedCheckpoint load_from(const LoadContext& context, const std::string& path, std::span<const OwnedPiece> needed,
+                           ReadScope scope) {
+  std::string checkpoint;
+  Outcome outcome =
+      agree(context.world, context.stream, outcome_of([&] { checkpoint = find_checkpoint(context.files, path); }));
+  LoadedCheckpoint loaded;
+  if (outcome.good()) outcome = load_together(context, checkpoint, needed, scope, loaded);
+  if (!outcome.good()) throw DataError(outcome.problem);
+  return loaded;
+}
+
+}  // namespace ferula

@@ -1,0 +1,62 @@
+// HDF5 lays the file out (early allocation gives each dataset its place); the data then goes through the file system,
+// so that every byte can be counted, checked and made to fail in one place.
+#include "checkpoint/shard_writer.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "checkpoint/names.hpp"
+#include "storage/hdf5_file.hpp"
+
+namespace ferula {
+namespace {
+
+/// Creates the datasets without data and tells where each one's bytes belong.
+std::vector<ShardPiece> lay_out(const std::string& path, int writer, std::span<const OwnedPiece> pieces) {
+  Hdf5File file = Hdf5File::create(path);
+  std::vector<ShardPiece> laid_out;
+  for (const OwnedPiece& piece : pieces) {
+    FERULA_CHECK(piece.data.rank == 1, "{} ({}) is given with {} dimensions", piece.tensor, piece.role,
+                 piece.data.rank);
+    const std::int64_t count = piece.data.count();
+    std::string name = dataset_name(piece.role, piece.tensor);
+    if (file.has(name)) name += fmt::format("@{}", piece.offset);
+    const Hdf5Dataset dataset = file.create_dataset(name, piece.data.dtype, std::array{count}, Hdf5Allocation::early);
+    file.write_attribute(name, "offset", piece.offset);
+    file.write_attribute(name, "count", count);
+    file.write_attribute(name, "global_shape", piece.global_shape);
+    const std::optional<std::int64_t> position = dataset.byte_position();
+    FERULA_CHECK(position.has_value(), "{} has no place", dataset.where());
+    laid_out.push_back(
+        {.tensor = piece.tensor,
+         .shape = piece.global_shape,
+         .role = piece.role,
+         .dtype = piece.data.dtype,
+         .place = {.shard = writer, .offset = piece.offset, .count = count, .position = *position, .dataset = name}});
+  }
+  file.close();
+  return laid_out;
+}
+
+std::span<const std::byte> bytes_of_view(const TensorView& view) {
+  return {view.data, static_cast<std::size_t>(view.bytes())};
+}
+
+}  // namespace
+
+void write_shard(FileSystem& files, const std::string& directory, int writer, std::span<const OwnedPiece> pieces,
+                 std::span<std::byte> staging) {
+  std::vector<OwnedPiece> filled;
+  std::copy_if(pieces.begin(), pieces.end(), std::back_inserter(filled),
+               [](const OwnedPiece& piece) { return piece.data.count() > 0; });
+  const std::string path = join_path(directory, shard_name(writer));
+  ShardTable table{.pieces = lay_out(path, writer, filled), .hashes = {}};
+  const std::unique_ptr<File> file = files.open(path, OpenMode::update);
+  for (std::size_t index = 0; index < filled.size(); ++index)
+    file->write_at(table.pieces[index].place.position, bytes_of_view(filled[index].data));
+  file->sync();
+  table.hashes = hash_blocks(*file, staging);
+  write_file_atomically(files, join_path(directory, table_name(writer)), shard_table_text(table), Replace::never);
+}
+
+}  // namespace ferula
