@@ -5,6 +5,11 @@
 #include "comm/ordered_reduce.hpp"
 
 namespace ferula {
+namespace {
+
+constexpr std::int64_t kOneRoundBytes = 4096;  // up to here one exchange of whole operands beats two of parts
+
+}  // namespace
 
 MpiCommunicator::MpiCommunicator(GroupIdentity identity, MpiComm comm, Device& device, std::int64_t staging_bytes,
                                  std::int64_t message_limit_bytes)
@@ -36,6 +41,9 @@ void MpiCommunicator::reduce_parts(std::string_view operation, PartOf part_of, T
 void MpiCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
   constexpr std::string_view kOperation = "all_reduce";
   line_.throw_if_aborted(kOperation);
+  if (inout.bytes() <= kOneRoundBytes && inout.count() <= part_limit(inout.dtype))
+    return reduce_parts(
+        kOperation, [&](int) { return inout; }, inout, op);
   const std::int64_t limit = part_limit(inout.dtype) * size();
   for (std::int64_t begin = 0; begin < inout.count(); begin += limit) {
     const std::int64_t length = std::min(limit, inout.count() - begin);

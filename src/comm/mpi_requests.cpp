@@ -12,6 +12,7 @@ constexpr int kSpins = 20;    // polls before the core is offered to others
 constexpr int kYields = 200;  // polls before sleeping
 constexpr auto kSleep = std::chrono::microseconds(100);
 constexpr int kPollsPerCheck = 32;  // polls between looks at the clock and at the line of aborts
+constexpr int kProbes = 3;          // a probe that finds nothing lets MPI take in what has arrived
 constexpr std::size_t kAbortBytes = 512;
 
 void pause_after(int polls) {
@@ -51,7 +52,8 @@ void MpiLine::throw_if_aborted(std::string_view operation) {
   if (failed_) throw CommError(failure_of(*identity_, operation, "the group was aborted: " + abort_text_));
   int found = 0;
   MPI_Status status;
-  check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, static_cast<int>(MpiTag::abort), comm_.get(), &found, &status), "MPI_Iprobe");
+  for (int probe = 0; found == 0 && probe < kProbes; ++probe)
+    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, static_cast<int>(MpiTag::abort), comm_.get(), &found, &status), "MPI_Iprobe");
   if (found == 0) return;
   std::string text(kAbortBytes, ' ');
   check_mpi(MPI_Recv(text.data(), static_cast<int>(text.size()), MPI_CHAR, status.MPI_SOURCE,

@@ -13,7 +13,7 @@ enum class NodeTraffic : std::uint8_t { shared_memory, mpi };
 
 struct MpiOptions {
   NodeTraffic within_node = NodeTraffic::shared_memory;
-  SharedMemoryOptions shared_memory;
+  SharedMemoryOptions shared_memory = {};
   std::int64_t message_limit_bytes = 1 << 30;  // a longer transfer is cut: counts of MPI are ints
   std::int64_t staging_bytes = 8 << 20;        // memory of each MPI group in which operands of peers arrive
 };

@@ -1,0 +1,127 @@
+// What ranks of an MPI job see when one of them is late, gives up or differs; and what a long job leaves behind.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "comm/mpi_transport.hpp"
+
+namespace ferula {
+namespace {
+
+MpiEnvironment* environment = nullptr;
+
+class Failures : public ::testing::TestWithParam<NodeTraffic> {
+ protected:
+  Mesh make_mesh(const MeshOptions& options) {
+    return {make_mpi_transport(*environment, {.within_node = GetParam()}),
+            {.shard = environment->size()},
+            *device_,
+            options};
+  }
+  /// So that no test meets what an earlier one has left.
+  void TearDown() override {
+    Mesh mesh = make_mesh({});
+    barrier(mesh.world(), *stream_);
+  }
+  std::string message_of(const std::function<void()>& body) {
+    try {
+      body();
+    } catch (const CommError& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  }
+
+  MemoryLedger ledger_;
+  std::unique_ptr<Device> device_ = make_cpu_device(ledger_);
+  std::unique_ptr<Stream> stream_ = device_->make_stream();
+};
+
+INSTANTIATE_TEST_SUITE_P(Mpi, Failures, ::testing::Values(NodeTraffic::shared_memory, NodeTraffic::mpi),
+                         [](const auto& each) { return each.param == NodeTraffic::mpi ? "mpi" : "shared_memory"; });
+
+TEST_P(Failures, ALateRankIsAnErrorOnAllRanks) {
+  if (environment->size() == 1) return;
+  Mesh mesh = make_mesh({.timeout = std::chrono::milliseconds(200)});
+  if (mesh.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+
+  const std::string message = message_of([&] { barrier(mesh.world(), *stream_); });
+
+  EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
+  EXPECT_NE(message.find("rank 1 ("), std::string::npos) << message;
+  EXPECT_NE(message.find(mesh.host()), std::string::npos) << message;
+}
+
+TEST_P(Failures, AnAbortReachesWaitingRanksWithItsReason) {
+  if (environment->size() == 1) return;
+  Mesh mesh = make_mesh({.timeout = std::chrono::seconds(60)});
+  if (mesh.rank() == 0) mesh.world().abort("the disk is full");
+
+  const std::string message = message_of([&] { barrier(mesh.world(), *stream_); });
+
+  EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
+}
+
+TEST_P(Failures, DifferingCallsNameBothRanksAndOperations) {
+  if (environment->size() == 1) return;
+  Mesh mesh = make_mesh({.check_collectives = true, .timeout = std::chrono::seconds(60)});
+  std::vector<float> values(static_cast<std::size_t>(12));
+  const TensorView view(reinterpret_cast<std::byte*>(values.data()), DType::f32, {12});
+
+  const std::string message = message_of([&] {
+    if (mesh.rank() == 1) {
+      mesh.shard().broadcast(*stream_, view, 0);
+    } else {
+      mesh.shard().all_reduce(*stream_, view, ReduceOp::sum);
+    }
+  });
+
+  EXPECT_NE(message.find("rank 0 called all_reduce(f32 × 12, sum)"), std::string::npos) << message;
+  EXPECT_NE(message.find("rank 1 called broadcast(f32 × 12, root 0)"), std::string::npos) << message;
+}
+
+std::int64_t open_files() {
+  const std::filesystem::directory_iterator files("/proc/self/fd");
+  return std::distance(begin(files), end(files));
+}
+
+std::int64_t mappings() {
+  std::ifstream file("/proc/self/maps");
+  std::int64_t lines = 0;
+  for (std::string line; std::getline(file, line);) ++lines;
+  return lines;
+}
+
+TEST_P(Failures, AThousandCollectivesLeaveFilesAndMappingsAlone) {
+  Mesh mesh = make_mesh({.timeout = std::chrono::seconds(60)});
+  std::vector<float> values(1003, 1.0f);
+  Buffer buffer = mesh.data().allocate(4096, MemoryKind::buffers);
+  const TensorView view(reinterpret_cast<std::byte*>(values.data()), DType::f32, {1003});
+  const auto rounds = [&](int count) {
+    for (int round = 0; round < count; ++round) {
+      mesh.data().all_reduce(*stream_, view, ReduceOp::max);
+      mesh.data().all_reduce(*stream_, buffer.flat(DType::f32), ReduceOp::sum);
+    }
+  };
+  rounds(50);
+  const std::int64_t files = open_files(), maps = mappings();
+
+  rounds(500);
+
+  EXPECT_EQ(open_files(), files);
+  EXPECT_LE(mappings(), maps + 2);  // the heap may be split once more
+}
+
+TEST(MpiEnvironment, IsOneAProcess) { EXPECT_THROW(MpiEnvironment(), CommError); }
+
+}  // namespace
+}  // namespace ferula
+
+int main(int argc, char** argv) {
+  ferula::MpiEnvironment environment;
+  ferula::environment = &environment;
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
