@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "scratch_directory.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {

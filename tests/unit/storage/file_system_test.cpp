@@ -7,7 +7,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "scratch_directory.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {

@@ -9,7 +9,7 @@
 #include <numeric>
 #include <thread>
 
-#include "scratch_directory.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
