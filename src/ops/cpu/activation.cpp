@@ -15,28 +15,35 @@ namespace ferula::cpu::HWY_NAMESPACE {
 constexpr float kTwiceGeluScale = 1.5957691216057308f;  // 2 √(2/π)
 constexpr float kGeluCubic = 0.044715f;
 
-/// 1 / (1 + e^−x): relative error of a few units in the last place; 0 below −87, where e^−x leaves f32. NaN gives NaN.
-HWY_INLINE Floats sigmoid(Floats x) {
-  const Floats one = hn::Set(kFloat, 1.0f);
-  const Floats value = hn::Div(one, hn::Add(one, hn::Exp(kFloat, hn::Neg(x))));
-  const Floats bounded = hn::IfThenZeroElse(hn::Lt(x, hn::Set(kFloat, -87.0f)), value);
-  return hn::IfThenElse(hn::Ne(x, x), x, bounded);
+/// σ(x) and 1 − σ(x), each with a relative error of a few units in the last place.
+struct Sigmoid {
+  Floats value;
+  Floats complement;
+};
+
+/// σ(x) = 1 / (1 + e^−x). It is 0 below −87, where e^−x leaves f32; a NaN gives a NaN.
+HWY_INLINE Sigmoid sigmoid(Floats x) {
+  const Floats limit = hn::Set(kFloat, 87.0f);
+  const Floats exponential = hn::Exp(kFloat, hn::Min(hn::Neg(x), limit));
+  const Floats inverse = hn::Div(hn::Set(kFloat, 1.0f), hn::Add(exponential, hn::Set(kFloat, 1.0f)));
+  const Floats bounded = hn::IfThenZeroElse(hn::Lt(x, hn::Neg(limit)), inverse);
+  return {hn::IfThenElse(hn::IsNaN(x), x, bounded), hn::Mul(exponential, inverse)};
 }
 
-/// 0.5 (1 + tanh u) = sigmoid(2u), with u = √(2/π) (x + 0.044715 x³).
-HWY_INLINE Floats gelu_gate(Floats x) {
+/// σ(2u) = 0.5 (1 + tanh u), with u = √(2/π) (x + 0.044715 x³).
+HWY_INLINE Sigmoid gelu_gate(Floats x) {
   const Floats cubic = hn::MulAdd(hn::Mul(x, x), hn::Set(kFloat, kGeluCubic), hn::Set(kFloat, 1.0f));
   return sigmoid(hn::Mul(hn::Mul(x, hn::Set(kFloat, kTwiceGeluScale)), cubic));
 }
 
-/// d gelu / dx = s + x · s (1 − s) · 2u′; the second term is 0 beyond |x| = 16, where x³ could overflow.
+/// d gelu / dx = σ + x · σ (1 − σ) · 2u′; the second term is 0 beyond |x| = 16, where x³ could overflow.
 HWY_INLINE Floats gelu_slope(Floats x) {
-  const Floats gate = gelu_gate(x);
-  const Floats one = hn::Set(kFloat, 1.0f);
-  const Floats inner =
-      hn::Mul(hn::MulAdd(hn::Mul(x, x), hn::Set(kFloat, 3 * kGeluCubic), one), hn::Set(kFloat, kTwiceGeluScale));
-  const Floats bend = hn::Mul(hn::Mul(x, inner), hn::Mul(gate, hn::Sub(one, gate)));
-  return hn::Add(gate, hn::IfThenZeroElse(hn::Gt(hn::Abs(x), hn::Set(kFloat, 16.0f)), bend));
+  const Sigmoid gate = gelu_gate(x);
+  const Floats square = hn::Mul(x, x);
+  const Floats inner = hn::Mul(hn::MulAdd(square, hn::Set(kFloat, 3 * kGeluCubic), hn::Set(kFloat, 1.0f)),
+                               hn::Set(kFloat, kTwiceGeluScale));
+  const Floats bend = hn::Mul(hn::Mul(x, inner), hn::Mul(gate.value, gate.complement));
+  return hn::Add(gate.value, hn::IfThenZeroElse(hn::Gt(hn::Abs(x), hn::Set(kFloat, 16.0f)), bend));
 }
 
 template <class T>
@@ -46,7 +53,7 @@ void gelu_rows(TensorView x, TensorView y) {
     T* out = row_of<T>(y, row);
     sweep(x.dim(1), [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
       const Floats value = load(in + at, lanes);
-      store(hn::Mul(value, gelu_gate(value)), out + at, lanes);
+      store(hn::Mul(value, gelu_gate(value).value), out + at, lanes);
     });
   }
 }
@@ -72,7 +79,7 @@ void swiglu_rows(TensorView gate_up, TensorView y) {
     T* out = row_of<T>(y, row);
     sweep(width, [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
       const Floats value = load(gate + at, lanes);
-      store(hn::Mul(hn::Mul(value, sigmoid(value)), load(up + at, lanes)), out + at, lanes);
+      store(hn::Mul(hn::Mul(value, sigmoid(value).value), load(up + at, lanes)), out + at, lanes);
     });
   }
 }
@@ -85,14 +92,13 @@ void swiglu_backward_rows(TensorView gate_up, TensorView dy, TensorView dgate_up
     const T* upstream = row_of<T>(dy, row);
     T* out = row_of<T>(dgate_up, row);
     sweep(width, [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
-      const Floats one = hn::Set(kFloat, 1.0f);
       const Floats gate = load(in + at, lanes);
       const Floats up = load(in + width + at, lanes);
       const Floats gradient = load(upstream + at, lanes);
-      const Floats s = sigmoid(gate);
-      const Floats slope = hn::Mul(s, hn::MulAdd(gate, hn::Sub(one, s), one));
+      const Sigmoid s = sigmoid(gate);
+      const Floats slope = hn::Mul(s.value, hn::MulAdd(gate, s.complement, hn::Set(kFloat, 1.0f)));
       store(hn::Mul(hn::Mul(gradient, up), slope), out + at, lanes);
-      store(hn::Mul(gradient, hn::Mul(gate, s)), out + width + at, lanes);
+      store(hn::Mul(gradient, hn::Mul(gate, s.value)), out + width + at, lanes);
     });
   }
 }

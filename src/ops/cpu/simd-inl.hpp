@@ -42,7 +42,7 @@ HWY_INLINE void store_all(Floats value, bf16* to) {
   const auto bias = hn::Add(hn::Set(wide, 0x7fff), hn::And(upper, hn::Set(wide, 1)));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, bias));
   const auto quiet_nan = hn::Or(upper, hn::Set(wide, 0x40));
-  const auto chosen = hn::IfThenElse(hn::RebindMask(wide, hn::Ne(value, value)), quiet_nan, rounded);
+  const auto chosen = hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(value)), quiet_nan, rounded);
   hn::StoreU(hn::DemoteTo(narrow, hn::BitCast(wide_signed, chosen)), narrow, reinterpret_cast<std::uint16_t*>(to));
 }
 
