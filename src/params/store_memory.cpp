@@ -1,6 +1,8 @@
 #include "params/store_memory.hpp"
 
-#include "base/narrow.hpp"
+#include <numeric>
+
+#include "params/unit_pool.hpp"
 
 namespace ferula {
 namespace {
@@ -21,19 +23,16 @@ class Carver {
   TensorView rest_;
 };
 
-struct RangeBytes {
-  std::int64_t values = 0;
-  std::int64_t gradients = 0;
-  std::int64_t optimizer = 0;
-};
-
-RangeBytes bytes_of_range(const ShardedRange& range, const OptimizerRule& rule) {
-  RangeBytes bytes{.values = range.parameter.count() * bytes_of(range.layout.storage)};
-  if (!range.layout.trainable) return bytes;
-  bytes.gradients = range.gradient.count() * bytes_of(DType::f32);
+void add_range(StoreBytes& bytes, const ShardedRange& range, const OptimizerRule& rule) {
+  bytes.parameters += range.parameter.count() * bytes_of(range.layout.storage);
+  if (!range.layout.trainable) return;
+  bytes.gradients += range.gradient.count() * bytes_of(DType::f32);
   const int vectors = int{range.has_own_master()} + int{keeps_moment1(rule)} + int{keeps_moment2(rule)};
-  bytes.optimizer = range.optimizer.count() * bytes_of(DType::f32) * vectors;
-  return bytes;
+  bytes.optimizer += range.optimizer.count() * bytes_of(DType::f32) * vectors;
+}
+
+std::int64_t sum_of(const std::vector<std::int64_t>& sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
 }
 
 void carve_trained(ShardedRange& range, const OptimizerRule& rule, Carver& gradients, Carver& optimizer) {
@@ -46,41 +45,45 @@ void carve_trained(ShardedRange& range, const OptimizerRule& rule, Carver& gradi
 
 }  // namespace
 
-StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh, Device& device) {
-  lay_out(model, settings, mesh);
-  allocate(settings.rule, mesh, device);
-}
-
-void StoreMemory::lay_out(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh) {
+RangesByUnit lay_out_ranges(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh) {
   const ZeroPlan plan = make_zero_plan(settings.stage, mesh);
   const ZeroPlan persistent = make_persistent_plan(settings.stage, mesh);
   const bool plans_differ = plan.parameter.shard != persistent.parameter.shard;
   const std::int64_t threshold = plans_differ ? settings.persistence_threshold : 0;
+  RangesByUnit ranges_by_unit;
   for (std::size_t unit = 0; unit < model.size(); ++unit) {
-    auto& ranges = ranges_by_unit_.emplace_back();
+    auto& ranges = ranges_by_unit.emplace_back();
     for (FlatRange& layout : make_flat_ranges(model[unit], finest_parts(plan), threshold)) {
       layout.trainable = layout.trainable && settings.trains;
       const ZeroPlan& of_range = layout.residence == Residence::persistent ? persistent : plan;
       ranges.push_back(make_sharded_range(unit, model[unit], std::move(layout), of_range, settings.weight_decay));
     }
   }
+  return ranges_by_unit;
 }
 
-void StoreMemory::allocate(const OptimizerRule& rule, Mesh& mesh, Device& device) {
-  RangeBytes total;
-  for_each([&](const ShardedRange& range) {
-    const RangeBytes bytes = bytes_of_range(range, rule);
-    total.values += bytes.values;
-    total.gradients += bytes.gradients;
-    total.optimizer += bytes.optimizer;
-  });
-  values_ = mesh.data().allocate(total.values, MemoryKind::parameters);
+StoreBytes store_bytes(const RangesByUnit& ranges_by_unit, const OptimizerRule& rule) {
+  StoreBytes bytes;
+  std::vector<std::int64_t> gathered, contributed;
+  for (const auto& ranges : ranges_by_unit) {
+    for (const ShardedRange& range : ranges) add_range(bytes, range, rule);
+    gathered.push_back(gathered_bytes(ranges));
+    contributed.push_back(contribution_bytes(ranges));
+  }
+  bytes.buffers = sum_of(slot_sizes(gathered)) + sum_of(slot_sizes(contributed));
+  return bytes;
+}
+
+StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh, Device& device)
+    : ranges_by_unit_(lay_out_ranges(model, settings, mesh)) {
+  const StoreBytes total = store_bytes(ranges_by_unit_, settings.rule);
+  values_ = mesh.data().allocate(total.parameters, MemoryKind::parameters);
   gradients_ = mesh.data().allocate(total.gradients, MemoryKind::gradients);
   optimizer_ = device.allocate(total.optimizer, MemoryKind::optimizer);
   Carver values(values_), gradients(gradients_), optimizer(optimizer_);
   for_each([&](ShardedRange& range) {
     range.value = values.take(range.layout.storage, range.parameter.count());
-    if (range.layout.trainable) carve_trained(range, rule, gradients, optimizer);
+    if (range.layout.trainable) carve_trained(range, settings.rule, gradients, optimizer);
   });
 }
 

@@ -20,6 +20,20 @@ struct StoreSettings {
   bool packs_weights = false;  // keep packed forms of values that stay whole: faster products, twice the memory
 };
 
+using RangesByUnit = std::vector<std::vector<ShardedRange>>;
+
+/// The flat ranges of every unit for the calling rank; no memory yet.
+RangesByUnit lay_out_ranges(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh);
+
+/// What a store takes on this rank, in bytes: known before any of it is allocated.
+struct StoreBytes {
+  std::int64_t parameters = 0;
+  std::int64_t gradients = 0;
+  std::int64_t optimizer = 0;
+  std::int64_t buffers = 0;  // slots for gathered values and for contributions
+};
+StoreBytes store_bytes(const RangesByUnit& ranges, const OptimizerRule& rule);
+
 /// Owns values, gradients and optimizer state: one buffer a kind. Collective to construct (buffers may be shared
 /// windows of the data-parallel group).
 class StoreMemory {
@@ -41,10 +55,7 @@ class StoreMemory {
   }
 
  private:
-  void lay_out(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh);
-  void allocate(const OptimizerRule& rule, Mesh& mesh, Device& device);
-
-  std::vector<std::vector<ShardedRange>> ranges_by_unit_;
+  RangesByUnit ranges_by_unit_;
   Buffer values_, gradients_, optimizer_;
 };
 

@@ -5,7 +5,7 @@
 
 namespace ferula {
 
-std::vector<std::int64_t> UnitPool::slot_sizes(std::span<const std::int64_t> bytes_by_unit) {
+std::vector<std::int64_t> slot_sizes(std::span<const std::int64_t> bytes_by_unit) {
   std::vector<std::int64_t> sizes(bytes_by_unit.begin(), bytes_by_unit.end());
   std::erase(sizes, 0);
   std::sort(sizes.begin(), sizes.end(), std::greater<>());

@@ -23,6 +23,9 @@ struct UnitSlot {
   std::vector<TensorView> tensors;  // of `unit`, in the order of its params; empty views where held elsewhere
 };
 
+/// The sizes of a pool's slots: those of the two largest units, without empty ones.
+std::vector<std::int64_t> slot_sizes(std::span<const std::int64_t> bytes_by_unit);
+
 /// Two slots, as large as the two largest units: one in use, the next on its way.
 class UnitPool {
  public:
@@ -45,8 +48,6 @@ class UnitPool {
   void forget();
 
  private:
-  static std::vector<std::int64_t> slot_sizes(std::span<const std::int64_t> bytes_by_unit);
-
   std::vector<Buffer> buffers_;
   std::vector<UnitSlot> slots_;
 };

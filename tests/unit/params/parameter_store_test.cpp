@@ -202,6 +202,23 @@ TEST_P(StoreOfStorage, MemoryByKindFollowsTheFormulas) {
   }
 }
 
+TEST_P(StoreOfStorage, PlannedBytesAreTheAllocatedOnes) {
+  for (const Layout& layout : all_layouts()) {
+    on_ranks(layout.shape, [&](RankParts& rank) {
+      const StoreSettings settings = settings_of(layout);
+      const StoreBytes planned = store_bytes(lay_out_ranges(toy_model(GetParam()), settings, rank.mesh), settings.rule);
+
+      const ParameterStore store(toy_model(GetParam()), settings, rank.mesh, rank.execution);
+
+      using enum MemoryKind;
+      EXPECT_EQ(rank.ledger.current_bytes(parameters), planned.parameters) << name_of_layout(layout);
+      EXPECT_EQ(rank.ledger.current_bytes(gradients), planned.gradients) << name_of_layout(layout);
+      EXPECT_EQ(rank.ledger.current_bytes(optimizer), planned.optimizer) << name_of_layout(layout);
+      EXPECT_NEAR(static_cast<double>(rank.ledger.current_bytes(buffers)), static_cast<double>(planned.buffers), 1024);
+    });
+  }
+}
+
 /// One step as a model does it: values forward and backward, a gradient for each unit.
 void one_step(ParameterStore& store, int micro_batches) {
   const std::size_t units = store.model().size();

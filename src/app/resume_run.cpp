@@ -1,0 +1,89 @@
+#include "app/resume_run.hpp"
+
+#include "checkpoint/checkpoint_folder.hpp"
+#include "config/config_text.hpp"
+#include "config/load_config.hpp"
+
+namespace ferula {
+namespace {
+
+std::string changes_of(const std::vector<ConfigDifference>& differences, ResumeEffect effect) {
+  std::string text;
+  for (const ConfigDifference& difference : differences)
+    if (difference.effect == effect)
+      text += fmt::format("\n  {}: was {}, is {}", difference.key, difference.before, difference.after);
+  return text;
+}
+
+/// Compares the run's configuration with the one that wrote the checkpoint.
+void check_configuration(RankContext& context, const std::string& checkpoint, const Config& config) {
+  const CheckpointReader reader(context.files, context.execution.device, checkpoint);
+  const Config before = load_config_text(reader.config_text(), checkpoint + "/config.toml", {}, {}).config;
+  const std::vector<ConfigDifference> differences = differences_that_matter(before, config);
+  const std::string impossible = changes_of(differences, ResumeEffect::incompatible);
+  if (!impossible.empty())
+    throw ConfigError(
+        fmt::format("{} was written by another model:{}\nexpected the same values; change them back, choose another "
+                    "run.name, or start "
+                    "anew with --resume never",
+                    checkpoint, impossible));
+  const std::string changed = changes_of(differences, ResumeEffect::changes_training);
+  if (!changed.empty())
+    context.log.warning("these settings differ from those that wrote the checkpoint and change what is computed:" +
+                        changed);
+}
+
+std::optional<LoadedCheckpoint> load(const LoadContext& load_context, const ResumeChoice& choice,
+                                     const RunDirectory& directory, ParameterStore& store) {
+  const std::vector<OwnedPiece> needed = store.needed_pieces();
+  if (choice.kind == ResumeChoice::Kind::path)
+    return load_from(load_context, choice.path, needed, ReadScope::everything);
+  return load_newest(load_context, directory.checkpoints().string(), needed, ReadScope::everything);
+}
+
+}  // namespace
+
+ResumeChoice resume_choice(FileSystem& files, const std::string& option) {
+  if (option == "auto") return {};
+  if (option == "never") return {.kind = ResumeChoice::Kind::never, .path = {}};
+  if (!files.is_directory(option))
+    throw ConfigError(
+        fmt::format("--resume: expected auto, never or the folder of a checkpoint, found '{}', which is no folder; "
+                    "`ferula checkpoint "
+                    "list RUN` shows what there is",
+                    option));
+  return {.kind = ResumeChoice::Kind::path, .path = option};
+}
+
+bool has_checkpoints(FileSystem& files, const RunDirectory& directory) {
+  return !steps_in(files, directory.checkpoints().string()).empty();
+}
+
+void move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log) {
+  const std::string root = directory.root.string();
+  if (!files.exists(root)) return;
+  for (int number = 1;; ++number) {
+    const std::string aside = fmt::format("{}.old-{}", root, number);
+    if (files.exists(aside)) continue;
+    files.rename(root, aside, Replace::never);
+    log.info(fmt::format("moved the earlier run to {}", aside));
+    return;
+  }
+}
+
+std::optional<LoadedCheckpoint> resume(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
+                                       const Config& config, ParameterStore& store) {
+  if (choice.kind == ResumeChoice::Kind::never) return std::nullopt;
+  const LoadContext load_context{context.files, context.mesh.world(), context.execution.device,
+                                 context.execution.communication};
+  const std::string folder = choice.kind == ResumeChoice::Kind::path ? choice.path : directory.checkpoints().string();
+  const std::optional<std::int64_t> newest = newest_good_step(context.files, folder);
+  if (newest) check_configuration(context, find_checkpoint(context.files, folder), config);
+  std::optional<LoadedCheckpoint> loaded = load(load_context, choice, directory, store);
+  if (!loaded) return std::nullopt;
+  for (const std::string& warning : loaded->warnings) context.log.warning(warning);
+  store.adopt_loaded_state(true);
+  return loaded;
+}
+
+}  // namespace ferula

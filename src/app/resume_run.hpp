@@ -1,0 +1,37 @@
+// How a run continues: which checkpoint, and whether the configuration still fits it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/rank_context.hpp"
+#include "checkpoint/resume.hpp"
+#include "config/run_config.hpp"
+#include "params/parameter_store.hpp"
+#include "train/run_directory.hpp"
+
+namespace ferula {
+
+/// What `--resume` asks for.
+struct ResumeChoice {
+  enum class Kind : unsigned char { newest, never, path };
+  Kind kind = Kind::newest;
+  std::string path;  // of Kind::path
+};
+
+/// Throws ConfigError where the path does not exist.
+ResumeChoice resume_choice(FileSystem& files, const std::string& option);
+
+/// Whether the run's directory holds a checkpoint, good or not.
+bool has_checkpoints(FileSystem& files, const RunDirectory& directory);
+
+/// Renames RUN to the first free RUN.old-1, RUN.old-2, …; says so. Rank 0 only.
+void move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log);
+
+/// Collective. Fills the store from the chosen checkpoint and returns where it stood; nothing for a new run. Warns of
+/// damaged checkpoints and of changed settings that matter; throws ConfigError for changes that make resuming
+/// impossible.
+std::optional<LoadedCheckpoint> resume(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
+                                       const Config& config, ParameterStore& store);
+
+}  // namespace ferula

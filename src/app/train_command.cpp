@@ -1,0 +1,60 @@
+// `ferula train`: composes a training run from its configuration and starts or resumes it.
+#include "app/command.hpp"
+#include "app/common_options.hpp"
+#include "app/model_setup.hpp"
+#include "app/training_session.hpp"
+#include "config/load_config.hpp"
+#include "config/resolve_config.hpp"
+#include "data/tokenizer.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr OptionSpec kResume{"resume", "auto|never|PATH",
+                             "auto (default): go on from the newest good checkpoint of this run; never: start anew and "
+                             "move an earlier run of this name aside; PATH: this very checkpoint."};
+constexpr OptionSpec kDryRun{"dry-run", "", "Prints plan and layout and what each rank will hold; trains nothing."};
+
+ExitCode run(const CommandLine& line, const Invocation& invocation) {
+  line.expect_at_most(1);
+  const std::string path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
+  const LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(loaded.config.data.tokenizer);
+  const ResolveFacts facts{.data_parallel_ranks = invocation.ranks, .tokenizer_vocabulary = tokenizer->vocabulary()};
+  const Config known = resolve_config(loaded, facts).config;
+  const bool overlaps = known.zero_optimization.overlap_comm.get();
+  const RankSettings ranks{.shape = mesh_shape(known.zero_optimization, invocation.ranks),
+                           .mesh = mesh_options(known.debug),
+                           .overlap = overlaps ? Overlap::on : Overlap::off};
+  const SessionRequest request{.loaded = loaded,
+                               .facts = facts,
+                               .resume = line.text(kResume.name).value_or("auto"),
+                               .overlap = ranks.overlap,
+                               .command = invocation.command};
+  return run_on_ranks(invocation, ranks, [&](RankContext& context) {
+    return line.has(kDryRun.name) ? plan_training(context, request) : train(context, request);
+  });
+}
+
+}  // namespace
+
+Command train_command() {
+  return {
+      .name = "train",
+      .summary = "Trains a model from a configuration; resumes by itself.",
+      .usage = "ferula train CONFIG.toml [options]",
+      .description =
+          "Writes RUN = output_dir/name with checkpoints, metrics.jsonl, summary.json and log.txt. Started again, it\n"
+          "goes on from the newest good checkpoint, on any number of ranks and at any ZeRO stage. SIGUSR1, SIGTERM\n"
+          "and Ctrl-C save and exit with 75 (resume me), after Ctrl-C with 130.",
+      .options = {kSet, kResume, kDryRun},
+      .examples = {"ferula train configs/quickstart.toml --ranks 2",
+                   "ferula train my.toml --ranks 4 --set zero_optimization.stage=3",
+                   "ferula train my.toml --resume runs/my/checkpoints/step-00001000",
+                   "ferula train my.toml --ranks 8 --dry-run", "mpirun -n 4 ferula train my.toml"},
+      .ranks = CommandRanks::all_ranks,
+      .stop = CommandStop::saves,
+      .run = run};
+}
+
+}  // namespace ferula

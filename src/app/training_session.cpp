@@ -1,0 +1,204 @@
+#include "app/training_session.hpp"
+
+#include "app/bench_probes.hpp"
+#include "app/model_setup.hpp"
+#include "app/resume_run.hpp"
+#include "app/run_data.hpp"
+#include "app/version.hpp"
+#include "base/human.hpp"
+#include "config/config_text.hpp"
+#include "model/flops.hpp"
+#include "train/training_run.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr int kProbeRepetitions = 3;
+
+std::string yes_if(bool yes, std::string_view text) { return yes ? std::string(text) : std::string(); }
+
+TransformerSettings transformer_settings(const Config& config) {
+  return {.compute = compute_dtype(config),
+          .rows = config.training.train_micro_batch_size_per_gpu.get() * config.data.sequence_length,
+          .slots = 1,
+          .seed = static_cast<std::uint64_t>(config.run.seed)};
+}
+
+BatchShape batch_shape(const Config& config, Mesh& mesh) {
+  return {.micro_batch = config.training.train_micro_batch_size_per_gpu.get(),
+          .accumulation = config.training.gradient_accumulation_steps.get(),
+          .data_rank = mesh.data().rank(),
+          .data_ranks = mesh.data().size()};
+}
+
+/// Everything that one rank trains with, made in the order of its members.
+class Session {
+ public:
+  Session(RankContext& context, const Config& config, const RunData& data)
+      : context_(context),
+        config_(config),
+        spec_(transformer_spec(config.model, data.file->vocabulary())),
+        store_(model_table(config, spec_), store_settings(config, StoreUse::training), context.mesh, context.execution),
+        transformer_(spec_, store_, context.execution, transformer_settings(config)),
+        loader_(*data.dataset, static_cast<std::uint64_t>(config.run.seed), batch_shape(config, context.mesh),
+                context.execution.device),
+        learning_rate_(config.scheduler, config.optimizer),
+        trainer_({context.mesh, context.execution, store_, transformer_, loader_, learning_rate_},
+                 config.training.gradient_clipping) {
+    store_.initialize(static_cast<std::uint64_t>(config.run.seed));
+    for (const std::string& warning : learning_rate_.warnings()) context.log.warning(warning);
+  }
+
+  ParameterStore& store() { return store_; }
+  Trainer& trainer() { return trainer_; }
+  const TransformerSpec& spec() const { return spec_; }
+
+  ExitCode run(const RunFacts& facts, const RunDirectory& directory) {
+    CheckpointWriter writer(directory.checkpoints().string(),
+                            {.keep_last = config_.checkpoint.keep_last, .keep_every = config_.checkpoint.keep_every},
+                            context_.files, context_.mesh.world(), context_.execution.device,
+                            context_.execution.communication);
+    const TrainingRun::Parts parts{context_.mesh, context_.execution, context_.files, context_.log,
+                                   context_.stop, trainer_,           store_,         writer};
+    TrainingRun training(parts, run_plan(), facts, directory);
+    return training.run();
+  }
+
+ private:
+  RunPlan run_plan() const {
+    RunPlan plan{.steps = config_.training.steps.get(),
+                 .evaluate_every = config_.training.evaluate_every,
+                 .checkpoint_every = config_.checkpoint.every_steps,
+                 .seed = config_.run.seed,
+                 .config_text = to_toml(config_),
+                 .tied = {}};
+    if (spec_.tied) plan.tied.push_back({"head.weight", "embedding.token.weight"});
+    return plan;
+  }
+
+  RankContext& context_;
+  const Config& config_;
+  TransformerSpec spec_;
+  ParameterStore store_;
+  Transformer transformer_;
+  BatchLoader loader_;
+  LearningRate learning_rate_;
+  Trainer trainer_;
+};
+
+std::string batch_in_words(const Config& config, int ranks) {
+  return fmt::format("{} sequences of {} = {} a rank x {} accumulated x {} rank{}",
+                     config.training.train_batch_size.get(), config.data.sequence_length,
+                     config.training.train_micro_batch_size_per_gpu.get(),
+                     config.training.gradient_accumulation_steps.get(), ranks, yes_if(ranks != 1, "s"));
+}
+
+std::string data_in_words(const RunData& data) {
+  return fmt::format("{} tokens from {}: {} training and {} validation samples",
+                     human_count(static_cast<double>(data.file->tokens())), data.file->path(),
+                     data.dataset->samples(Split::training), data.dataset->samples(Split::validation));
+}
+
+/// The matrix rate of all ranks together, in FLOP/s, for `mfu`.
+double probed_peak(RankContext& context, DType compute) {
+  for (const ProbeResult& probe : probe_compute(context, {.bytes = 1 << 20, .repetitions = kProbeRepetitions}))
+    if (probe.name.find(name_of(compute)) != std::string::npos) return 1e9 * probe.rates.back();
+  return 0.0;
+}
+
+RunFacts facts_of(RankContext& context, const SessionRequest& request, const Config& config,
+                  const TransformerSpec& spec, const RunDirectory& directory) {
+  const DType compute = compute_dtype(config);
+  return {.version = std::string(version()),
+          .revision = std::string(revision()),
+          .command = request.command,
+          .name = config.run.name,
+          .directory = directory.root.string(),
+          .model = model_in_words(spec),
+          .compute = compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
+          .optimizer =
+              fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr, config.scheduler.type),
+          .data = {},
+          .batch = batch_in_words(config, context.mesh.shape().data()),
+          .communication = fmt::format("{}{}", context.mesh.world().kind(),
+                                       yes_if(request.overlap == Overlap::on, ", beside the computation")),
+          .mesh = context.mesh.shape(),
+          .zero_stage = config.zero_optimization.stage,
+          .threads = context.threads,
+          .parameters = parameter_count(model_table(config, spec)),
+          .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
+          .resumed_from = {},
+          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
+}
+
+/// Rank 0 makes the directory; then every rank's log is open and the tokens are there.
+RunData prepare(RankContext& context, const SessionRequest& request, const ResumeChoice& choice,
+                const RunDirectory& directory, const Tokenizer& tokenizer) {
+  const DataConfig& data = request.loaded.config.data;
+  on_first_rank(context, [&] {
+    if (choice.kind == ResumeChoice::Kind::never) move_run_aside(context.files, directory, context.log);
+    context.files.make_directory(directory.root.string());
+    context.log.open_file(directory.log());
+  });
+  const bool continues = has_checkpoints(context.files, directory);
+  return open_run_data(context, data, directory, tokenizer, continues ? OnChangedText::refuse : OnChangedText::rewrite);
+}
+
+Config resolved(const SessionRequest& request, const RunData& data) {
+  ResolveFacts facts = request.facts;
+  facts.training_samples = data.dataset->samples(Split::training);
+  return resolve_config(request.loaded, facts).config;
+}
+
+void say_finished(RankContext& context, const RunFacts& facts, const LoadedCheckpoint& loaded) {
+  context.log.info(fmt::format(
+      "this run is finished: {} steps are done ({}). Nothing was changed. To train longer: {} --set training.steps={}",
+      loaded.state.step, loaded.checkpoint, facts.command, 2 * loaded.state.step));
+}
+
+}  // namespace
+
+ExitCode train(RankContext& context, const SessionRequest& request) {
+  const RunDirectory directory = run_directory(request.loaded.config.run);
+  const ResumeChoice choice = resume_choice(context.files, request.resume);
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(request.loaded.config.data.tokenizer);
+  const RunData data = prepare(context, request, choice, directory, *tokenizer);
+  const Config config = resolved(request, data);
+  Session session(context, config, data);
+  RunFacts facts = facts_of(context, request, config, session.spec(), directory);
+  facts.data = data_in_words(data);
+  facts.memory_bytes = context.ledger().current_bytes();
+  if (const auto loaded = resume(context, choice, directory, config, session.store())) {
+    session.trainer().restore({loaded->state.step, loaded->state.samples_seen, loaded->state.tokens_seen});
+    facts.first_step = loaded->state.step;
+    facts.resumed_from = loaded->checkpoint;
+    if (loaded->state.step >= facts.steps) return say_finished(context, facts, *loaded), ExitCode::done;
+  }
+  facts.peak_flops = probed_peak(context, compute_dtype(config));
+  on_first_rank(context, [&] {
+    write_file_atomically(context.files, directory.config().string(), to_toml(config), Replace::existing);
+  });
+  context.log.info(run_header(facts));
+  return session.run(facts, directory);
+}
+
+ExitCode plan_training(RankContext& context, const SessionRequest& request) {
+  const Config config = resolve_config(request.loaded, request.facts).config;
+  const TransformerSpec spec = transformer_spec(config.model, request.facts.tokenizer_vocabulary);
+  const StoreSettings settings = store_settings(config, StoreUse::training);
+  const StoreBytes bytes =
+      store_bytes(lay_out_ranges(model_table(config, spec), settings, context.mesh), settings.rule);
+  const std::int64_t activations = transformer_bytes(spec, transformer_settings(config), whole_model(spec));
+  const std::int64_t all = bytes.parameters + bytes.gradients + bytes.optimizer + bytes.buffers + activations;
+  RunFacts facts = facts_of(context, request, config, spec, run_directory(config.run));
+  facts.data = "not opened in a dry run";
+  facts.memory_bytes = all;
+  context.log.info(run_header(facts));
+  context.log.info(fmt::format(
+      "  {:<14}parameters {}, gradients {}, optimizer {}, buffers {}, activations {}\nnothing was trained (--dry-run)",
+      "each rank", human_bytes(bytes.parameters), human_bytes(bytes.gradients), human_bytes(bytes.optimizer),
+      human_bytes(bytes.buffers), human_bytes(activations)));
+  return ExitCode::done;
+}
+
+}  // namespace ferula

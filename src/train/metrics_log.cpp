@@ -1,0 +1,58 @@
+#include "train/metrics_log.hpp"
+
+#include <cmath>
+#include <cstdlib>
+
+namespace ferula {
+namespace {
+
+std::string json_number(double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : "null"; }
+
+std::string json_number(const std::optional<double>& value) { return value ? json_number(*value) : "null"; }
+
+/// The number behind "step": of one of our own lines; nothing where the line was cut.
+std::optional<std::int64_t> step_of_line(const std::string& line) {
+  constexpr std::string_view kStart = "{\"step\": ";
+  if (line.rfind(kStart, 0) != 0 || line.back() != '}') return std::nullopt;
+  return std::strtoll(line.c_str() + kStart.size(), nullptr, 10);
+}
+
+std::string lines_up_to(const std::filesystem::path& path, std::int64_t step) {
+  std::ifstream old(path);
+  std::string kept, line;
+  while (std::getline(old, line)) {
+    const std::optional<std::int64_t> of_line = line.empty() ? std::nullopt : step_of_line(line);
+    if (of_line && *of_line <= step) kept += line + "\n";
+  }
+  return kept;
+}
+
+}  // namespace
+
+std::string metrics_line(const StepMetrics& metrics) {
+  const StepResult& step = metrics.step;
+  std::string line = fmt::format(
+      R"({{"step": {}, "tokens": {}, "loss": {}, "gradient_norm": {}, "learning_rate": {}, "step_seconds": {}, )"
+      R"("tokens_per_second": {}, "mfu": {}, "memory_peak_bytes": {})",
+      step.step, metrics.tokens_seen, json_number(step.loss), json_number(step.gradient_norm),
+      json_number(step.learning_rate), json_number(step.seconds),
+      json_number(static_cast<double>(step.tokens) / step.seconds), json_number(metrics.mfu),
+      metrics.memory_peak_bytes);
+  if (metrics.validation_loss) line += fmt::format(R"(, "validation_loss": {})", json_number(*metrics.validation_loss));
+  return line + "}";
+}
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
+  const std::string kept = lines_up_to(path, step);
+  file_.open(path, std::ios::trunc);
+  file_ << kept << std::flush;
+  if (!file_)
+    throw DeviceError(fmt::format("cannot write {}: is the folder writable and the disk not full?", path.string()));
+}
+
+void MetricsLog::append(const StepMetrics& metrics) {
+  file_ << metrics_line(metrics) << '\n' << std::flush;
+  file_.clear();  // a full disk costs lines, not the run
+}
+
+}  // namespace ferula

@@ -1,0 +1,39 @@
+// metrics.jsonl: one line of JSON a step, for plots and for programs.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "train/trainer.hpp"
+
+namespace ferula {
+
+/// A line of metrics.jsonl.
+struct StepMetrics {
+  StepResult step;
+  std::int64_t tokens_seen = 0;
+  std::optional<double> mfu;           // share of the probed peak; absent where it is unknown
+  std::int64_t memory_peak_bytes = 0;  // of the rank that holds most
+  std::optional<double> validation_loss;
+};
+
+/// The line, without a newline. Numbers that are not finite become null: JSON has none.
+std::string metrics_line(const StepMetrics& metrics);
+
+/// Appends lines; a crash loses at most the last one.
+class MetricsLog {
+ public:
+  /// Keeps the lines of steps up to `step` of an earlier part of this run and drops those after it, which a resumed run
+  /// computes again. Throws DeviceError where the file cannot be written.
+  MetricsLog(const std::filesystem::path& path, std::int64_t step);
+  void append(const StepMetrics& metrics);
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+}  // namespace ferula

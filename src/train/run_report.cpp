@@ -1,0 +1,107 @@
+#include "train/run_report.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/human.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::array<Phase, kPhases> kAllPhases{Phase::forward,   Phase::backward, Phase::communication,
+                                                Phase::optimizer, Phase::data,     Phase::checkpoint};
+
+std::string field(std::string_view name, const std::string& value) { return fmt::format("  {:<14}{}\n", name, value); }
+
+std::string layout_text(const RunFacts& facts) {
+  return fmt::format("{} rank{} x {} thread{}, ZeRO stage {}, shard {} x replica {}", facts.mesh.ranks(),
+                     facts.mesh.ranks() == 1 ? "" : "s", facts.threads, facts.threads == 1 ? "" : "s", facts.zero_stage,
+                     facts.mesh.shard, facts.mesh.replica);
+}
+
+std::string mfu_text(const std::optional<double>& mfu) {
+  return mfu ? fmt::format("mfu {:.0f} %", 100.0 * *mfu) : std::string("mfu -");
+}
+
+std::string time_table(const PhaseTimes& phases, double elapsed) {
+  std::string text = "where the time went (rank 0)\n";
+  const auto row = [&](std::string_view name, double seconds) {
+    text += fmt::format("  {:<14}{:9.2f} s {:5.1f} %\n", name, seconds, elapsed > 0 ? 100.0 * seconds / elapsed : 0.0);
+  };
+  for (const Phase phase : kAllPhases) row(name_of(phase), phases.seconds(phase));
+  row("other", std::max(0.0, elapsed - phases.total_seconds()));
+  return text;
+}
+
+std::string memory_table(const std::vector<RankSummary>& ranks) {
+  std::string text = "memory a rank (peak)\n  rank  ";
+  for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
+    text += fmt::format("{:>12}", name_of(static_cast<MemoryKind>(kind)));
+  text += fmt::format("{:>12}\n", "all");
+  for (const RankSummary& rank : ranks) {
+    text += fmt::format("  {:<6}", rank.rank);
+    for (const std::int64_t bytes : rank.memory_bytes) text += fmt::format("{:>12}", human_bytes(bytes));
+    text += fmt::format("{:>12}\n", human_bytes(rank.peak_bytes));
+  }
+  return text;
+}
+
+std::string traffic_table(const RankSummary& rank) {
+  std::string text;
+  for (std::size_t each = 0; each < kCollectives; ++each) {
+    const Traffic& traffic = rank.traffic[each];
+    if (traffic.calls == 0) continue;
+    text += fmt::format("  {:<16}{:>10} calls {:>12} {:9.2f} s\n", name_of(static_cast<Collective>(each)),
+                        traffic.calls, human_bytes(traffic.bytes), traffic.seconds);
+  }
+  return text.empty() ? text : "traffic (rank 0)\n" + text;
+}
+
+}  // namespace
+
+std::string run_header(const RunFacts& facts) {
+  std::string text = fmt::format("ferula {} ({})  run {}\n", facts.version, facts.revision, facts.name);
+  text += field("layout", layout_text(facts));
+  text += field("communication", facts.communication);
+  text +=
+      field("model", fmt::format("{}, {} parameters", facts.model, human_count(static_cast<double>(facts.parameters))));
+  text += field("numbers", facts.compute);
+  text += field("optimizer", facts.optimizer);
+  text += field("data", facts.data);
+  text += field("batch", facts.batch);
+  text += field("memory", fmt::format("{} a rank before the first step", human_bytes(facts.memory_bytes)));
+  text += field("directory", facts.directory);
+  if (!facts.resumed_from.empty())
+    text += field("resumes", fmt::format("{} after step {}", facts.resumed_from, facts.first_step));
+  text.pop_back();
+  return text;
+}
+
+std::string progress_text(const ProgressLine& line) {
+  return fmt::format("step {}/{}  loss {:.3f}  |g| {:.2f}  lr {:.1e}  {} tok/s  {}  {}  eta {}", line.step.step,
+                     line.steps, line.step.loss, line.step.gradient_norm, line.step.learning_rate,
+                     human_count(line.tokens_per_second), mfu_text(line.mfu), human_gibibytes(line.memory_peak_bytes),
+                     human_duration(line.seconds_left));
+}
+
+std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
+                        const std::vector<RankSummary>& ranks) {
+  std::string text = fmt::format("{} after step {} of {}: loss {:.4f}", outcome.exit_reason, outcome.steps, facts.steps,
+                                 outcome.final_loss);
+  if (outcome.validation_loss) text += fmt::format(", validation loss {:.4f}", *outcome.validation_loss);
+  text += fmt::format(", {} tok/s\n", human_count(outcome.tokens_per_second));
+  text += time_table(phases, outcome.elapsed_seconds) + memory_table(ranks) + traffic_table(ranks.front());
+  const SlowestRank slowest = slowest_rank(ranks);
+  text += fmt::format("slowest rank: {} ({}), {:.1f} % above the median\n", slowest.rank,
+                      ranks.at(static_cast<std::size_t>(slowest.rank)).host, slowest.slower_percent);
+  text += fmt::format("files: {} (metrics.jsonl, summary.json, log.txt, config.toml)\n", facts.directory);
+  if (!outcome.checkpoint.empty())
+    text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"The \"\n",
+                        outcome.checkpoint, outcome.checkpoint);
+  text += outcome.steps < facts.steps
+              ? fmt::format("go on:       {}", facts.command)
+              : fmt::format("train longer: {} --set training.steps={}", facts.command, 2 * facts.steps);
+  return text;
+}
+
+}  // namespace ferula

@@ -1,0 +1,66 @@
+// What people read while a run goes on: the header, the progress line and the account at the end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "train/rank_summary.hpp"
+#include "train/trainer.hpp"
+
+namespace ferula {
+
+/// What a run is, known before its first step.
+struct RunFacts {
+  std::string version;
+  std::string revision;
+  std::string command;  // as typed
+  std::string name;
+  std::string directory;
+  std::string model;          // "gpt2: 6 layers, width 256, 8 heads"
+  std::string compute;        // "bf16 (f32 master)", "f32"
+  std::string optimizer;      // "AdamW, lr 1e-3, WarmupCosineLR"
+  std::string data;           // "1.2M tokens, 9,000 samples of 128"
+  std::string batch;          // "24 = 4 a rank x 3 accumulated x 2 ranks"
+  std::string communication;  // "shared-memory, overlapped"
+  MeshShape mesh;
+  std::int64_t zero_stage = 0;
+  int threads = 1;
+  std::int64_t parameters = 0;
+  std::int64_t steps = 0;         // of the whole run
+  std::int64_t first_step = 0;    // steps that were done before, by the checkpoint it resumes from
+  std::string resumed_from;       // its folder; empty for a new run
+  std::int64_t memory_bytes = 0;  // of this rank: what is allocated before the first step
+  double flops_per_token = 0.0;
+  double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
+};
+
+/// Several lines: layout, model, data, batch triangle, memory a rank.
+std::string run_header(const RunFacts& facts);
+
+/// "step 120/150  loss 2.314  |g| 0.81  lr 1.0e-04  10.9k tok/s  mfu 71 %  0.42 GiB  eta 0:08".
+struct ProgressLine {
+  StepResult step;
+  std::int64_t steps = 0;
+  double tokens_per_second = 0.0;  // of the last steps
+  std::optional<double> mfu;
+  std::int64_t memory_peak_bytes = 0;
+  double seconds_left = 0.0;
+};
+std::string progress_text(const ProgressLine& line);
+
+/// How a run ended.
+struct RunOutcome {
+  std::string exit_reason;  // "finished", "saved after SIGUSR1 or SIGTERM", "interrupted, saved", "failed: …"
+  std::int64_t steps = 0;   // that are done
+  double final_loss = 0.0;
+  std::optional<double> validation_loss;
+  double tokens_per_second = 0.0;  // without the first steps
+  double elapsed_seconds = 0.0;
+  std::string checkpoint;  // the last one; empty where there is none
+};
+
+/// Where the time went, memory by kind, traffic, the slowest rank, the files and the command that goes on.
+std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
+                        const std::vector<RankSummary>& ranks);
+
+}  // namespace ferula

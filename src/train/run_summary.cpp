@@ -1,0 +1,82 @@
+#include "train/run_summary.hpp"
+
+#include <boost/json.hpp>
+
+#include <cmath>
+
+namespace ferula {
+namespace {
+
+namespace json = boost::json;
+
+json::value number_or_null(double value) { return std::isfinite(value) ? json::value(value) : json::value(nullptr); }
+
+json::object layout_of(const RunFacts& facts) {
+  return {{"ranks", facts.mesh.ranks()},   {"zero_stage", facts.zero_stage},  {"shard", facts.mesh.shard},
+          {"replica", facts.mesh.replica}, {"pipeline", facts.mesh.pipeline}, {"tensor", facts.mesh.tensor}};
+}
+
+json::object seconds_of(const PhaseTimes& phases) {
+  json::object seconds;
+  for (std::size_t each = 0; each < kPhases; ++each)
+    seconds[name_of(static_cast<Phase>(each))] = phases.seconds(static_cast<Phase>(each));
+  return seconds;
+}
+
+json::object memory_of(const RankSummary& rank) {
+  json::object memory;
+  for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
+    memory[name_of(static_cast<MemoryKind>(kind))] = rank.memory_bytes[kind];
+  memory["peak"] = rank.peak_bytes;
+  return memory;
+}
+
+json::object communication_of(const RankSummary& rank) {
+  json::object communication;
+  for (std::size_t each = 0; each < kCollectives; ++each) {
+    const Traffic& traffic = rank.traffic[each];
+    communication[name_of(static_cast<Collective>(each))] = {{"calls", traffic.calls},
+                                                             {"bytes", traffic.bytes},
+                                                             {"elements", traffic.elements},
+                                                             {"seconds", traffic.seconds}};
+  }
+  return communication;
+}
+
+json::array ranks_of(const std::vector<RankSummary>& ranks) {
+  json::array rows;
+  for (const RankSummary& rank : ranks)
+    rows.push_back(json::object{{"rank", rank.rank},
+                                {"host", rank.host},
+                                {"device", rank.device},
+                                {"memory", memory_of(rank)},
+                                {"communication", communication_of(rank)},
+                                {"step_seconds", rank.step_seconds}});
+  return rows;
+}
+
+}  // namespace
+
+std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
+                         const std::vector<RankSummary>& ranks) {
+  const SlowestRank slowest = slowest_rank(ranks);
+  const json::object summary{
+      {"version", facts.version},
+      {"revision", facts.revision},
+      {"command", facts.command},
+      {"exit_reason", outcome.exit_reason},
+      {"layout", layout_of(facts)},
+      {"parameters", facts.parameters},
+      {"steps", outcome.steps},
+      {"final_loss", number_or_null(outcome.final_loss)},
+      {"validation_loss", outcome.validation_loss ? number_or_null(*outcome.validation_loss) : json::value(nullptr)},
+      {"tokens_per_second", number_or_null(outcome.tokens_per_second)},
+      {"elapsed_seconds", outcome.elapsed_seconds},
+      {"seconds", seconds_of(phases)},
+      {"ranks", ranks_of(ranks)},
+      {"slowest_rank", {{"rank", slowest.rank}, {"slower_percent", slowest.slower_percent}}},
+  };
+  return json::serialize(summary) + "\n";
+}
+
+}  // namespace ferula

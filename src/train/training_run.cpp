@@ -1,0 +1,180 @@
+#include "train/training_run.hpp"
+
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "base/human.hpp"
+#include "train/run_summary.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::int64_t kFirstSteps = 3;  // they fill caches and scratch memory, and say little about speed
+constexpr double kSecondsBetweenLines = 2.0;
+
+std::string reason_of(ExitCode asked) {
+  if (asked == ExitCode::resume_me) return "saved after SIGUSR1 or SIGTERM";
+  if (asked == ExitCode::interrupted) return "interrupted, saved";
+  return "finished";
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(const Parts& parts, RunPlan plan, RunFacts facts, RunDirectory directory)
+    : parts_(parts),
+      plan_(std::move(plan)),
+      facts_(std::move(facts)),
+      directory_(std::move(directory)),
+      last_loss_(std::numeric_limits<double>::quiet_NaN()),
+      last_checkpoint_(facts_.resumed_from) {
+  if (parts_.mesh.rank() == 0) metrics_.emplace(directory_.metrics(), parts_.trainer.progress().step);
+}
+
+ExitCode TrainingRun::run() {
+  parts_.writer.start();
+  try {
+    train();
+  } catch (const std::exception& error) {
+    write_failure(error.what());
+    throw;
+  }
+  write_account();
+  return asked_;
+}
+
+void TrainingRun::train() {
+  while (parts_.trainer.progress().step < plan_.steps && asked_ == ExitCode::done) one_step();
+}
+
+void TrainingRun::one_step() {
+  const StepResult step = parts_.trainer.step();
+  last_loss_ = step.loss;
+  if (++steps_here_ > kFirstSteps) {
+    ++steady_steps_;
+    steady_seconds_ += step.seconds;
+    steady_tokens_ += step.tokens;
+  }
+  const Agreement agreed = agree_on_step();
+  asked_ = agreed.asked;
+  const bool is_last = step.step == plan_.steps || asked_ != ExitCode::done;
+  validation_loss_.reset();
+  if (is_due(plan_.evaluate_every) || step.step == plan_.steps) {
+    const double loss = parts_.trainer.validation_loss();
+    if (loss == loss) validation_loss_ = loss;
+  }
+  record(step, agreed.memory_peak_bytes);
+  if (is_due(plan_.checkpoint_every) || is_last) save();
+}
+
+bool TrainingRun::is_due(std::int64_t every) const { return every > 0 && parts_.trainer.progress().step % every == 0; }
+
+TrainingRun::Agreement TrainingRun::agree_on_step() {
+  const PhaseTimes::Scope exposed(parts_.execution.phases, Phase::communication);
+  std::array<double, 2> worst{static_cast<double>(parts_.stop.asked()),
+                              static_cast<double>(parts_.execution.device.ledger().peak_bytes())};
+  parts_.mesh.world().all_reduce(parts_.execution.communication,
+                                 {reinterpret_cast<std::byte*>(worst.data()), DType::f64, {2}}, ReduceOp::max);
+  parts_.execution.communication.synchronize();
+  return {static_cast<ExitCode>(static_cast<int>(worst[0])), static_cast<std::int64_t>(worst[1])};
+}
+
+void TrainingRun::record(const StepResult& step, std::int64_t memory_peak_bytes) {
+  const StepMetrics metrics{.step = step,
+                            .tokens_seen = parts_.trainer.progress().tokens_seen,
+                            .mfu = mfu(static_cast<double>(step.tokens) / step.seconds),
+                            .memory_peak_bytes = memory_peak_bytes,
+                            .validation_loss = validation_loss_};
+  if (metrics_) metrics_->append(metrics);
+  const bool is_noteworthy =
+      validation_loss_ || step.step == plan_.steps || steps_here_ == 1 || asked_ != ExitCode::done;
+  if (is_noteworthy || since_line_.seconds() >= kSecondsBetweenLines) show_progress(metrics);
+}
+
+void TrainingRun::show_progress(const StepMetrics& metrics) {
+  since_line_.restart();
+  const double seconds =
+      steady_steps_ > 0 ? steady_seconds_ / static_cast<double>(steady_steps_) : metrics.step.seconds;
+  const double rate = static_cast<double>(metrics.step.tokens) / seconds;
+  const std::string line =
+      progress_text({.step = metrics.step,
+                     .steps = plan_.steps,
+                     .tokens_per_second = rate,
+                     .mfu = mfu(rate),
+                     .memory_peak_bytes = metrics.memory_peak_bytes,
+                     .seconds_left = seconds * static_cast<double>(plan_.steps - metrics.step.step)});
+  if (metrics.validation_loss) {
+    parts_.log.info(fmt::format("{}  validation {:.4f}", line, *metrics.validation_loss));
+  } else {
+    parts_.log.progress(line);
+  }
+}
+
+std::optional<double> TrainingRun::mfu(double tokens_per_second) const {
+  if (facts_.peak_flops <= 0.0) return std::nullopt;
+  return facts_.flops_per_token * tokens_per_second / facts_.peak_flops;
+}
+
+TrainingState TrainingRun::state() const {
+  const TrainerProgress& progress = parts_.trainer.progress();
+  return {.step = progress.step,
+          .samples_seen = progress.samples_seen,
+          .tokens_seen = progress.tokens_seen,
+          .sampler_position = progress.samples_seen,
+          .seed = plan_.seed,
+          .layout = {.ranks = facts_.mesh.ranks(),
+                     .zero_stage = static_cast<int>(facts_.zero_stage),
+                     .replica = facts_.mesh.replica,
+                     .shard = facts_.mesh.shard,
+                     .pipeline = facts_.mesh.pipeline,
+                     .tensor = facts_.mesh.tensor},
+          .counters = {},
+          .notes = {}};
+}
+
+void TrainingRun::save() {
+  const PhaseTimes::Scope timed(parts_.execution.phases, Phase::checkpoint);
+  const Stopwatch watch;
+  const SaveResult saved = parts_.writer.save(parts_.store.owned_pieces(),
+                                              {.state = state(), .config_text = plan_.config_text, .tied = plan_.tied});
+  if (saved.committed) {
+    last_checkpoint_ = saved.checkpoint;
+    parts_.log.info(
+        fmt::format("saved {} ({}, {:.2f} s)", saved.checkpoint, human_bytes(saved.bytes), watch.seconds()));
+  }
+  if (!saved.problem.empty()) parts_.log.warning(saved.problem);
+}
+
+RunOutcome TrainingRun::outcome(const std::string& exit_reason) const {
+  const double rate = steady_seconds_ > 0.0 ? static_cast<double>(steady_tokens_) / steady_seconds_ : 0.0;
+  return {.exit_reason = exit_reason,
+          .steps = parts_.trainer.progress().step,
+          .final_loss = last_loss_,
+          .validation_loss = validation_loss_,
+          .tokens_per_second = rate,
+          .elapsed_seconds = elapsed_.seconds(),
+          .checkpoint = last_checkpoint_};
+}
+
+void TrainingRun::write_account() {
+  const RunOutcome ended = outcome(reason_of(asked_));
+  const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, steps_here_);
+  parts_.log.info(run_account(facts_, ended, parts_.execution.phases, ranks));
+  write_summary(ended, ranks);
+}
+
+void TrainingRun::write_failure(const std::string& what) {
+  write_summary(outcome("failed: " + what), {summary_of_rank(parts_.mesh, parts_.execution, steps_here_)});
+}
+
+void TrainingRun::write_summary(const RunOutcome& outcome, const std::vector<RankSummary>& ranks) {
+  if (parts_.mesh.rank() != 0) return;
+  try {
+    write_file_atomically(parts_.files, directory_.summary().string(),
+                          summary_json(facts_, outcome, parts_.execution.phases, ranks), Replace::existing);
+  } catch (const Error& error) {
+    parts_.log.warning(fmt::format("summary.json was not written: {}", error.what()));
+  }
+}
+
+}  // namespace ferula

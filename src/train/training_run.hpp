@@ -1,0 +1,82 @@
+// A run from its first step to its last: steps, validation, checkpoints, signals and everything that is written down.
+#pragma once
+
+#include <optional>
+
+#include "base/log.hpp"
+#include "base/stop_request.hpp"
+#include "checkpoint/checkpoint_writer.hpp"
+#include "train/metrics_log.hpp"
+#include "train/run_directory.hpp"
+#include "train/run_report.hpp"
+
+namespace ferula {
+
+/// How often a run does what.
+struct RunPlan {
+  std::int64_t steps = 0;
+  std::int64_t evaluate_every = 0;    // steps; 0: only at the end
+  std::int64_t checkpoint_every = 0;  // steps; 0: only at the end
+  std::int64_t seed = 0;
+  std::string config_text;  // the resolved configuration, TOML: goes into every checkpoint
+  std::vector<TiedTensor> tied;
+};
+
+/// Called by all ranks alike; rank 0 writes the files of the run. References outlive it.
+class TrainingRun {
+ public:
+  struct Parts {
+    Mesh& mesh;
+    Execution& execution;
+    FileSystem& files;
+    Log& log;  // speaks on rank 0 only
+    const StopRequest& stop;
+    Trainer& trainer;
+    ParameterStore& store;
+    CheckpointWriter& writer;
+  };
+
+  TrainingRun(const Parts& parts, RunPlan plan, RunFacts facts, RunDirectory directory);
+
+  /// Trains until the last step or until somebody asks the run to stop; saves, writes the account and returns the
+  /// documented code: done, resume_me or interrupted. After an error summary.json tells it, and the error is thrown on.
+  ExitCode run();
+
+ private:
+  /// What all ranks know after a step: the worst of each.
+  struct Agreement {
+    ExitCode asked = ExitCode::done;
+    std::int64_t memory_peak_bytes = 0;
+  };
+
+  void train();
+  void one_step();
+  Agreement agree_on_step();
+  void record(const StepResult& step, std::int64_t memory_peak_bytes);
+  void show_progress(const StepMetrics& metrics);
+  void save();
+  TrainingState state() const;
+  RunOutcome outcome(const std::string& exit_reason) const;
+  void write_account();
+  void write_failure(const std::string& what);
+  void write_summary(const RunOutcome& outcome, const std::vector<RankSummary>& ranks);
+  std::optional<double> mfu(double tokens_per_second) const;
+  bool is_due(std::int64_t every) const;
+
+  Parts parts_;
+  RunPlan plan_;
+  RunFacts facts_;
+  RunDirectory directory_;
+  std::optional<MetricsLog> metrics_;
+  ExitCode asked_ = ExitCode::done;
+  Stopwatch elapsed_, since_line_;
+  double last_loss_ = 0.0;
+  std::optional<double> validation_loss_;
+  std::int64_t steady_steps_ = 0;  // steps that count for tokens a second: without the first ones
+  double steady_seconds_ = 0.0;
+  std::int64_t steady_tokens_ = 0;
+  std::int64_t steps_here_ = 0;
+  std::string last_checkpoint_;
+};
+
+}  // namespace ferula
