@@ -35,6 +35,7 @@ class Sampler {
   /// `vocabulary`: ids that may be chosen; logits beyond it are padding.
   Sampler(const SamplingOptions& options, std::int64_t vocabulary);
 
+  std::int64_t vocabulary() const { return vocabulary_; }
   /// The token that follows. logits [≥ vocabulary] f32; `history`: the tokens of prompt and text so far.
   /// Greedy takes the highest logit after the penalty, of equals the lowest id. DataError where a logit is NaN or +∞,
   /// or all are −∞.
