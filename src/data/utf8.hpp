@@ -1,0 +1,13 @@
+// Turns bytes that a model wrote into text that a terminal and JSON accept.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace ferula {
+
+/// `bytes` with each maximal ill-formed part replaced by U+FFFD, as Unicode recommends (chapter 3, table 3-8); text
+/// that is well-formed stays as it is.
+std::string with_valid_utf8(std::string_view bytes);
+
+}  // namespace ferula
