@@ -15,7 +15,7 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kLength = 8;
-constexpr std::int64_t kBatch = 24;
+constexpr std::int64_t kBatch = 48;
 
 /// A sample as the model sees it: its place in the stream, then tokens and targets.
 struct Seen {
@@ -74,7 +74,7 @@ TEST_F(Loader, EveryLayoutReadsTheSameGlobalBatches) {
     const auto expected = global_batch(1, 1, place);
     ASSERT_EQ(expected.size(), static_cast<std::size_t>(kBatch));
     for (const int ranks : {1, 2, 3, 4}) {
-      for (const std::int64_t accumulation : {1, 2}) {
+      for (const std::int64_t accumulation : {1, 2, 4}) {
         EXPECT_EQ(global_batch(ranks, accumulation, place), expected) << ranks << " ranks, " << accumulation;
       }
     }
