@@ -1,7 +1,10 @@
 // Tiny models, batches of random tokens and a view of every gradient, for tests of the model and of its schedules.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -156,12 +159,11 @@ inline double norm_of(const std::vector<double>& values) {
   return std::sqrt(sum);
 }
 
-/// ‖a − b‖ / ‖b‖, or ‖a‖ where b is zero.
+/// ‖a − b‖ / max(‖b‖, 0.1): the bias of keys has no gradient but rounding errors, because softmax ignores it.
 inline double relative_difference(const std::vector<double>& a, const std::vector<double>& b) {
   std::vector<double> difference = a;
   for (std::size_t index = 0; index < a.size(); ++index) difference[index] -= b.at(index);
-  const double scale = norm_of(b);
-  return scale == 0.0 ? norm_of(a) : norm_of(difference) / scale;
+  return norm_of(difference) / std::max(norm_of(b), 0.1);
 }
 
 /// The gradient of every trained tensor, in the order of the table (stage 0).
