@@ -1,9 +1,7 @@
 #include "app/errors.hpp"
 
-#include <chrono>
 #include <cstdio>
 #include <new>
-#include <thread>
 
 namespace ferula {
 
@@ -20,9 +18,9 @@ Failure failure_of(const std::exception_ptr& error) noexcept try {
   return {"an exception of unknown type", ExitCode::failed};
 }
 
-void announce(const Failure& failure, const std::optional<LaunchedRank>& rank) noexcept {
-  if (rank && rank->rank != 0) std::this_thread::sleep_for(std::chrono::seconds(1));
-  std::fprintf(stderr, "error: %s\n", failure.message.c_str());
+void announce(const Failure& failure) noexcept {
+  const std::size_t end = failure.message.find_last_not_of('\n') + 1;
+  std::fprintf(stderr, "error: %.*s\n", static_cast<int>(end), failure.message.c_str());
   std::fflush(stderr);
 }
 

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <exception>
-#include <optional>
 #include <string>
 
 #include "base/error.hpp"
-#include "comm/launch_environment.hpp"
 
 namespace ferula {
 
@@ -18,8 +16,7 @@ struct Failure {
 /// The exception's message and code; memory that ran out is "does not fit", anything unknown "failed".
 Failure failure_of(const std::exception_ptr& error) noexcept;
 
-/// Prints the failure on standard error. Of several ranks rank 0 speaks at once; another one waits a second, in which
-/// rank 0 ends the job if it has the same problem, so that one mistake is told once.
-void announce(const Failure& failure, const std::optional<LaunchedRank>& rank) noexcept;
+/// Prints the failure on standard error.
+void announce(const Failure& failure) noexcept;
 
 }  // namespace ferula

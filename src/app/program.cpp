@@ -7,11 +7,11 @@
 #include <array>
 #include <cstdio>
 #include <memory>
-#include <new>
 
 #include "app/errors.hpp"
 #include "app/launch_report.hpp"
 #include "app/launcher.hpp"
+#include "app/rank_context.hpp"
 #include "app/stop_signals.hpp"
 #include "app/version.hpp"
 #include "comm/launch_environment.hpp"
@@ -97,9 +97,17 @@ class Start {
     std::unique_ptr<StopRequest> stop = std::make_unique<NoStopRequest>();
     if (command_.stop == CommandStop::saves) stop = std::make_unique<StopSignals>();
     report_ready(report_);
-    const ExitCode code = command_.run(line_, invocation(*stop));
+    const ExitCode code = run_command(*stop);
     report_end(report_, code);
     return report_.empty() ? code : ExitCode::done;  // mpirun would end the other ranks for any other code
+  }
+  ExitCode run_command(const StopRequest& stop) const {
+    try {
+      return command_.run(line_, invocation(stop));
+    } catch (...) {
+      report_end(report_, failure_of(std::current_exception()).code);
+      throw;
+    }
   }
   Invocation invocation(const StopRequest& stop) const {
     Invocation made{.command = joined(arguments_), .console = console(), .launch_report = report_, .stop = &stop};
@@ -121,25 +129,35 @@ class Start {
   std::filesystem::path report_;
 };
 
-ExitCode run_words(std::span<const Command> commands, std::span<const std::string> arguments) {
+/// What is left when `ferula` itself is asked, not a command.
+std::optional<std::string> own_answer(std::span<const Command> commands, std::span<const std::string> arguments) {
   if (arguments.empty()) throw ConfigError("expected a command\n\n" + help_of(commands));
   const std::string& first = arguments.front();
-  const bool asks_for_help = first == "--help" || first == "-h" || first == "help";
-  if (asks_for_help && arguments.size() == 1) return print(help_of(commands)), ExitCode::done;
-  if (asks_for_help) return print(help_of(command_named(commands, arguments[1]))), ExitCode::done;
-  if (first == "--version") return print(fmt::format("ferula {} ({})\n", version(), revision())), ExitCode::done;
-  return Start(command_named(commands, first), arguments).run();
+  if (first == "--version") return fmt::format("ferula {} ({})\n", version(), revision());
+  if (first != "--help" && first != "-h" && first != "help") return std::nullopt;
+  return arguments.size() == 1 ? help_of(commands) : help_of(command_named(commands, arguments[1]));
+}
+
+/// Reports an error of a command, or where `command` is null of the words before it.
+ExitCode fail(const Command* command, const Failure& failure) noexcept {
+  const std::optional<LaunchedRank> launched = launched_rank();
+  const bool together = command == nullptr || command->ranks == CommandRanks::all_ranks;
+  if (launched && together) end_launched_ranks(failure);
+  if (!launched || launched->rank == 0) announce(failure);
+  return failure.code;
 }
 
 }  // namespace
 
 ExitCode run_program(std::span<const Command> commands, std::span<const std::string> arguments) noexcept {
+  const Command* command = nullptr;
   try {
-    return run_words(commands, arguments);
+    if (const std::optional<std::string> answer = own_answer(commands, arguments))
+      return print(*answer), ExitCode::done;
+    command = &command_named(commands, arguments.front());
+    return Start(*command, arguments).run();
   } catch (...) {
-    const Failure failure = failure_of(std::current_exception());
-    announce(failure, launched_rank());
-    return failure.code;
+    return fail(command, failure_of(std::current_exception()));
   }
 }
 

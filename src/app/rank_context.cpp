@@ -1,6 +1,8 @@
 #include "app/rank_context.hpp"
 
-#include "app/errors.hpp"
+#include <chrono>
+#include <thread>
+
 #include "app/launch_report.hpp"
 #include "comm/mpi_environment.hpp"
 #include "comm/mpi_transport.hpp"
@@ -73,13 +75,19 @@ ExitCode run_simulated(const Invocation& invocation, const RankSettings& setting
   return code;
 }
 
-/// Says what happened and ends all ranks. What every rank finds alike (a mistake of the configuration) rank 0 says.
-[[noreturn]] void end_job(const MpiEnvironment& mpi, const Invocation& invocation, const Failure& failure) {
+/// Prints the failure and ends all ranks. What every rank finds alike, a mistake of the configuration, is told once:
+/// the others give rank 0 time to end the job.
+[[noreturn]] void end_ranks(const MpiEnvironment& mpi, const Failure& failure) {
   const bool alike = failure.code == ExitCode::usage;
-  const std::string who = alike ? "" : fmt::format("rank {} of {} ({}, cpu): ", mpi.rank(), mpi.size(), host_name());
-  announce({who + failure.message, failure.code}, alike ? launched_rank() : std::nullopt);
-  report_end(invocation.launch_report, failure.code);
+  if (alike && mpi.rank() != 0) std::this_thread::sleep_for(std::chrono::seconds(5));
+  const std::string who = fmt::format("rank {} of {} ({}, cpu): ", mpi.rank(), mpi.size(), host_name());
+  announce({(alike ? "" : who) + failure.message, failure.code});
   mpi.abort(static_cast<int>(failure.code));
+}
+
+[[noreturn]] void end_job(const MpiEnvironment& mpi, const Invocation& invocation, const Failure& failure) {
+  report_end(invocation.launch_report, failure.code);
+  end_ranks(mpi, failure);
 }
 
 ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& settings,
@@ -110,6 +118,11 @@ ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& settings
       break;
   }
   return Rank(make_self_transport(), invocation, settings).run(body);
+}
+
+void end_launched_ranks(const Failure& failure) noexcept {
+  const MpiEnvironment mpi;
+  end_ranks(mpi, failure);
 }
 
 }  // namespace ferula

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "app/errors.hpp"
 #include "app/invocation.hpp"
 #include "comm/mesh.hpp"
 #include "ops/execution.hpp"
@@ -37,5 +38,9 @@ struct RankSettings {
 /// of several MPI ranks is printed as "rank 3 of 8 (host, cpu): …" and ends the whole job with its exit code.
 ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& settings,
                       const std::function<ExitCode(RankContext&)>& body);
+
+/// For a rank that fails before `run_on_ranks`: prints the failure and ends all ranks. A mistake of the configuration
+/// is mostly the same on all of them: then rank 0 speaks, and the others give it time to end the job.
+[[noreturn]] void end_launched_ranks(const Failure& failure) noexcept;
 
 }  // namespace ferula
