@@ -48,9 +48,7 @@ double direction(const OptimizerRule& rule, const StepValues& step, const Optimi
   const double second = rule.beta2 * moment2.at(index) + (1.0 - rule.beta2) * gradient * gradient;
   moment1.set(first, index);
   moment2.set(second, index);
-  const double correction1 = rule.bias_correction ? step.correction1 : 1.0;
-  const double correction2 = rule.bias_correction ? step.correction2 : 1.0;
-  return first / correction1 / (std::sqrt(second / correction2) + rule.eps);
+  return first / step.correction1 / (std::sqrt(second / step.correction2) + rule.eps);
 }
 
 void cross_entropy_row(const Elements& logits, std::int64_t row, std::int64_t target, std::int64_t vocabulary,
