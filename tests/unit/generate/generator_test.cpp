@@ -231,7 +231,7 @@ std::vector<std::string> write_with_transformer(const std::string& family, const
   std::mutex mutex;
   on_ranks(shape, [&](RankParts& rank) {
     test::TestModel model(rank, test::tiny_spec(family), {.rows = rows, .slots = 0},
-                          {.persistence_threshold = 0, .stage = stage, .trains = false});
+                          {.rule = {}, .persistence_threshold = 0, .stage = stage, .trains = false});
     TransformerDecoder decoder(model.transformer, rank.execution);
     Generator generator(decoder, tokenizer, {rank.mesh.data(), *rank.communication}, {.temperature = 0.8});
     std::vector<std::string> own;
@@ -259,7 +259,7 @@ TEST(TransformerGenerator, WritesTheSameTextOnEveryLayout) {
 TEST(TransformerGenerator, GreedyTextIsWhatTheLossesSay) {
   on_ranks({}, [&](RankParts& rank) {
     const TransformerSpec spec = test::tiny_spec("gpt2");
-    test::TestModel model(rank, spec, {.rows = 16, .slots = 0}, {.stage = 0, .trains = false});
+    test::TestModel model(rank, spec, {.rows = 16, .slots = 0}, {.rule = {}, .stage = 0, .trains = false});
     TransformerDecoder decoder(model.transformer, rank.execution);
     const TinyTokenizer tokenizer;
     Generator generator(decoder, tokenizer, {rank.mesh.data(), *rank.communication}, {.choice = Choice::greedy});
@@ -302,7 +302,8 @@ TEST(TransformerGenerator, GreedyTextIsWhatTheLossesSay) {
 
 TEST(TransformerGenerator, TakesItsMemoryAtConstruction) {
   on_ranks({}, [&](RankParts& rank) {
-    test::TestModel model(rank, test::tiny_spec("llama"), {.rows = 4, .slots = 0}, {.stage = 0, .trains = false});
+    test::TestModel model(rank, test::tiny_spec("llama"), {.rows = 4, .slots = 0},
+                          {.rule = {}, .stage = 0, .trains = false});
     TransformerDecoder decoder(model.transformer, rank.execution);
     const std::vector<std::int32_t> prompt{1, 2, 3};
     decoder.read(prompt, 0);
