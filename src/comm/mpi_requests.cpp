@@ -68,9 +68,8 @@ void MpiLine::throw_if_aborted(std::string_view operation) {
 }
 
 void MpiLine::fail(std::string_view operation, std::string_view what) {
-  const std::string message = failure_of(*identity_, operation, what);
-  abort(message);
-  throw CommError(message);
+  abort(what);
+  throw CommError(failure_of(*identity_, operation, what));
 }
 
 MpiRequests::~MpiRequests() {

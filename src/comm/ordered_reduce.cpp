@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <type_traits>
 
 #include "base/narrow.hpp"
 
@@ -12,8 +11,20 @@ namespace {
 
 constexpr std::int64_t kBlock = 2048;  // the accumulators stay in the first-level cache
 
-template <class T>
-using AccumulatorOf = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+// The conversions of bf16 profit from wide vectors: one version for each level of the processor, chosen when loaded.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // which is not ready yet when versions are chosen
+#define FERULA_EACH_VECTOR_LEVEL [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
+#else
+#define FERULA_EACH_VECTOR_LEVEL
+#endif
+
+FERULA_EACH_VECTOR_LEVEL void widen(std::span<const bf16> from, std::span<float> to) {
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<float>(from[i]);
+}
+
+FERULA_EACH_VECTOR_LEVEL void round(std::span<const float> from, std::span<bf16> to) {
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] = bf16(from[i]);
+}
 
 struct Sum {
   template <class A>
@@ -36,23 +47,41 @@ std::span<T> part_of(const TensorView& view, std::int64_t begin, std::int64_t le
 }
 
 template <class T, class Combine>
+void combine(std::span<T> total, std::span<const T> next) {
+  for (std::size_t i = 0; i < next.size(); ++i) total[i] = Combine::apply(total[i], next[i]);
+}
+
+template <class T, class Combine>
 void reduce_as(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
-  using A = AccumulatorOf<T>;
-  alignas(64) std::array<A, kBlock> total;
+  alignas(64) std::array<T, kBlock> total;
+  const std::int64_t count = sources.front().count();
+  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
+    const std::int64_t length = std::min(kBlock, count - begin);
+    const std::span<const T> first = part_of<const T>(sources.front(), begin, length);
+    std::copy(first.begin(), first.end(), total.begin());
+    for (const TensorView& source : sources.subspan(1))
+      combine<T, Combine>(total, part_of<const T>(source, begin, length));
+    for (const TensorView& destination : destinations)
+      std::copy_n(total.begin(), length, part_of<T>(destination, begin, length).begin());
+  }
+}
+
+template <class Combine>
+void reduce_bf16(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
+  alignas(64) std::array<float, kBlock> total, next;
+  alignas(64) std::array<bf16, kBlock> rounded;
   const std::int64_t count = sources.front().count();
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t length = std::min(kBlock, count - begin);
     const auto elements = static_cast<std::size_t>(length);
-    const std::span<const T> first = part_of<const T>(sources.front(), begin, length);
-    for (std::size_t i = 0; i < elements; ++i) total[i] = static_cast<A>(first[i]);
+    widen(part_of<const bf16>(sources.front(), begin, length), total);
     for (const TensorView& source : sources.subspan(1)) {
-      const std::span<const T> next = part_of<const T>(source, begin, length);
-      for (std::size_t i = 0; i < elements; ++i) total[i] = Combine::apply(total[i], static_cast<A>(next[i]));
+      widen(part_of<const bf16>(source, begin, length), next);
+      combine<float, Combine>(total, std::span<const float>(next).first(elements));
     }
-    for (const TensorView& destination : destinations) {
-      const std::span<T> result = part_of<T>(destination, begin, length);
-      for (std::size_t i = 0; i < elements; ++i) result[i] = static_cast<T>(total[i]);
-    }
+    round(total, std::span<bf16>(rounded).first(elements));
+    for (const TensorView& destination : destinations)
+      std::copy_n(rounded.begin(), length, part_of<bf16>(destination, begin, length).begin());
   }
 }
 
@@ -80,7 +109,7 @@ void reduce_in_order(std::span<const TensorView> sources, std::span<const Tensor
     case DType::f64:
       return reduce_with<double>(sources, destinations, op);
     case DType::bf16:
-      return reduce_with<bf16>(sources, destinations, op);
+      return op == ReduceOp::sum ? reduce_bf16<Sum>(sources, destinations) : reduce_bf16<Max>(sources, destinations);
     case DType::i32:
       return reduce_with<std::int32_t>(sources, destinations, op);
     case DType::i64:
