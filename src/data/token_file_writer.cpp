@@ -1,6 +1,7 @@
 #include "data/token_file_writer.hpp"
 
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "base/error.hpp"
@@ -85,6 +86,16 @@ void write_tokens(FileSystem& files, Hdf5File& file, const TextCorpus& corpus, c
   }
 }
 
+/// Nothing where a file that may be rewritten cannot be read.
+std::optional<std::string> key_of_file(FileSystem& files, const std::string& path, OnChangedText on_changed) {
+  try {
+    return TokenFile(files, path).content_key();
+  } catch (const DataError&) {
+    if (on_changed == OnChangedText::refuse) throw;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void write_token_file(FileSystem& files, const std::string& path, const TextCorpus& corpus, const Tokenizer& tokenizer,
@@ -109,13 +120,14 @@ void write_token_file(FileSystem& files, const std::string& path, const TextCorp
 TextCorpus ensure_token_file(FileSystem& files, const std::string& path, std::span<const std::string> patterns,
                              const Tokenizer& tokenizer, std::string_view created_by, OnChangedText on_changed) {
   TextCorpus corpus = survey_text(files, patterns, tokenizer);
+  const std::string key = to_hex(content_key(corpus, tokenizer));
   if (files.exists(path)) {
-    if (TokenFile(files, path).content_key() == to_hex(content_key(corpus, tokenizer))) return corpus;
+    if (key_of_file(files, path, on_changed) == key) return corpus;
     if (on_changed == OnChangedText::refuse) {
-      throw DataError(
-          fmt::format("{}: the text of data.text has changed since this run began; restore it, train on the "
-                      "old tokens with data.tokens = \"{}\", or start a run with another name",
-                      path, path));
+      throw DataError(fmt::format(
+          "{}: the text of data.text has changed since this run began; restore it, train on the old tokens with "
+          "data.tokens = \"{}\", or start a run with another name",
+          path, path));
     }
   }
   write_token_file(files, path, corpus, tokenizer, created_by);

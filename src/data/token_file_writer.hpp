@@ -20,7 +20,7 @@ void write_token_file(FileSystem& files, const std::string& path, const TextCorp
 
 /// What to do with the token file of a run whose text has changed since it was written.
 enum class OnChangedText : std::uint8_t {
-  rewrite,  // a new run: take the text as it is now
+  rewrite,  // a new run: take the text as it is now, also where the old file cannot be read
   refuse,   // a resumed run: throw DataError, the order of the samples would silently become another one
 };
 

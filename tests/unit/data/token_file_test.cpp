@@ -221,5 +221,17 @@ TEST_F(Tokens, OfARunAreWrittenOnceAndRewrittenWhenTheTextChanges) {
   EXPECT_EQ(TokenFile(*files_, path).tokens(), 5);
 }
 
+TEST_F(Tokens, OfARunThatCannotBeReadAreRewrittenUnlessItResumes) {
+  const std::vector<std::string> patterns{folder_.write("a.txt", "text")};
+  const std::string path = folder_.write("tokens.h5", "not HDF5 at all");
+  const auto ensure = [&](OnChangedText on_changed) {
+    ensure_token_file(*files_, path, patterns, *bytes_, "test", on_changed);
+  };
+
+  EXPECT_THROW(ensure(OnChangedText::refuse), DataError);
+  ensure(OnChangedText::rewrite);
+  EXPECT_EQ(TokenFile(*files_, path).tokens(), 4);
+}
+
 }  // namespace
 }  // namespace ferula
