@@ -15,11 +15,14 @@ template <class T>
 void sum_stripe(TensorView x, float* sums) {
   constexpr std::int64_t kRows = 64;  // a short chain of additions keeps the rounding error small
   for (std::int64_t begin = 0; begin < x.dim(0); begin += kRows) {
-    const std::int64_t end = std::min(begin + kRows, x.dim(0));
+    std::array<float, kStripeColumns> partial{};
+    for (std::int64_t row = begin; row < std::min(begin + kRows, x.dim(0)); ++row)
+      sweep(x.dim(1), [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
+        float* sum = partial.data() + at;
+        store(hn::Add(load(sum, lanes), load(row_of<T>(x, row) + at, lanes)), sum, lanes);
+      });
     sweep(x.dim(1), [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
-      Floats sum = hn::Zero(kFloat);
-      for (std::int64_t row = begin; row < end; ++row) sum = hn::Add(sum, load(row_of<T>(x, row) + at, lanes));
-      store(hn::Add(load(sums + at, lanes), sum), sums + at, lanes);
+      store(hn::Add(load(sums + at, lanes), load(partial.data() + at, lanes)), sums + at, lanes);
     });
   }
 }
@@ -36,8 +39,6 @@ namespace ferula::cpu {
 namespace {
 
 HWY_EXPORT(sum_piece);
-
-constexpr std::int64_t kStripeColumns = 64;
 
 }  // namespace
 

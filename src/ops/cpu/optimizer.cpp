@@ -114,8 +114,8 @@ T* at_element(const TensorView& view, std::int64_t index) {
   return view.empty() ? nullptr : view.as<T>() + index;
 }
 
-OptimizerPiece piece_at(const OptimizerRange& range, std::span<const float> scalars, std::int64_t begin,
-                        std::int64_t count, float weight_decay) {
+OptimizerPiece piece_at(const OptimizerRule& rule, const OptimizerRange& range, std::span<const float> scalars,
+                        std::int64_t begin, std::int64_t count, float weight_decay) {
   return {.count = count,
           .gradient = at_element<float>(range.gradient, begin),
           .master = at_element<float>(range.master, begin),
@@ -124,8 +124,8 @@ OptimizerPiece piece_at(const OptimizerRange& range, std::span<const float> scal
           .moment2 = at_element<float>(range.moment2, begin),
           .lr = scalars[kLearningRate],
           .gradient_scale = scalars[kGradientScale],
-          .correction1 = scalars[kCorrection1],
-          .correction2 = scalars[kCorrection2],
+          .correction1 = rule.bias_correction ? scalars[kCorrection1] : 1.0,
+          .correction2 = rule.bias_correction ? scalars[kCorrection2] : 1.0,
           .weight_decay = weight_decay,
           .first_step = scalars[kFirstStep] != 0.0f};
 }
@@ -150,7 +150,7 @@ void optimizer_update(const OptimizerRule& rule, TensorView scalars, const Optim
   check_range(rule, range);
   const auto update = [&](std::int64_t begin, std::int64_t end, float weight_decay) {
     if (begin < end)
-      HWY_DYNAMIC_DISPATCH(update_piece)(rule, piece_at(range, values, begin, end - begin, weight_decay));
+      HWY_DYNAMIC_DISPATCH(update_piece)(rule, piece_at(rule, range, values, begin, end - begin, weight_decay));
   };
   parallel_ranges(range.master.count(), kPieceElements, [&](std::int64_t begin, std::int64_t length) {
     const std::int64_t end = begin + length;

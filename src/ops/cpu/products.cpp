@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::int64_t kBlockElements = 1 << 20;       // of a widened block: 4 MiB, about an L2 cache of two cores
 constexpr std::int64_t kMostRows = 1024;               // of a widened block: packing is then below 2 % of a product
-constexpr std::int64_t kFewRows = 8;                   // below, widening a weight costs more than emulating bf16
+constexpr std::int64_t kFewRows = 8;                   // up to here, widening a weight costs more than emulating bf16
+constexpr std::int64_t kFewRowsPacked = 2;             // up to here, reading a weight of twice the bytes does
 constexpr std::int64_t kSmallestPackedWeight = 65536;  // below, a product is dominated by its call
 
 TensorView transposed(TensorView view) {
@@ -44,20 +45,17 @@ Products::Products(Device& device, Workspace& workspace, Bf16Products bf16_produ
     : device_(&device), workspace_(&workspace), matmul_(device), bf16_products_(bf16_products) {}
 
 void Products::linear(TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate accumulate) {
-  FERULA_CHECK(w.scales.empty(), "the CPU backend has no quantised products yet");
-  const TensorView factor = transposed(w.values);
+  FERULA_CHECK(w.scales.empty(), "the CPU backend multiplies f32 and bf16, not quantised weights");
   auto* prepared = static_cast<PackedWeight*>(w.prepared);
   PackedFactor* packed = prepared == nullptr ? nullptr : &prepared->forward;
-  if (packed != nullptr) refresh(*packed, matmul_, factor, w.version);
-  multiply(x, factor, packed, bias, y, accumulate);
+  multiply(x, {transposed(w.values), packed, w.version}, bias, y, accumulate);
 }
 
 void Products::linear_backward_input(TensorView dy, const WeightView& w, TensorView dx, Accumulate accumulate) {
-  FERULA_CHECK(w.scales.empty(), "the CPU backend has no quantised products yet");
+  FERULA_CHECK(w.scales.empty(), "the CPU backend multiplies f32 and bf16, not quantised weights");
   auto* prepared = static_cast<PackedWeight*>(w.prepared);
   PackedFactor* packed = prepared == nullptr || !prepared->backward ? nullptr : &*prepared->backward;
-  if (packed != nullptr) refresh(*packed, matmul_, w.values, w.version);
-  multiply(dy, w.values, packed, {}, dx, accumulate);
+  multiply(dy, {w.values, packed, w.version}, {}, dx, accumulate);
 }
 
 void Products::linear_backward_weight(TensorView x, TensorView dy, TensorView dw, TensorView dbias) {
@@ -87,25 +85,25 @@ std::unique_ptr<PreparedWeight> Products::make_prepared(std::int64_t out, std::i
 
 bool Products::goes_through_f32(const TensorView& a, const PackedFactor* packed) const {
   if (a.dtype != DType::bf16 || bf16_products_ == Bf16Products::native) return false;
-  return packed != nullptr || a.dim(0) > kFewRows || !supports_bf16_factors();
+  return a.dim(0) > (packed == nullptr ? kFewRows : kFewRowsPacked) || !supports_bf16_factors();
 }
 
-void Products::multiply(TensorView a, TensorView b, const PackedFactor* packed, TensorView bias, TensorView c,
-                        Accumulate accumulate) {
+void Products::multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate) {
   if (a.dim(0) == 0) return;
-  if (goes_through_f32(a, packed)) return multiply_through_f32(a, b, packed, bias, c, accumulate);
-  if (packed != nullptr)
-    matmul_.multiply(a, packed->blocks.front(), bias, c, accumulate);
-  else
-    matmul_.multiply(a, b, bias, c, accumulate);
+  if (goes_through_f32(a, b.packed)) return multiply_through_f32(a, b, bias, c, accumulate);
+  if (b.packed == nullptr || b.packed->blocks.front().dtype != a.dtype)
+    return matmul_.multiply(a, b.values, bias, c, accumulate);
+  refresh(*b.packed, matmul_, b.values, b.version);
+  matmul_.multiply(a, b.packed->blocks.front(), bias, c, accumulate);
 }
 
-void Products::multiply_through_f32(TensorView a, TensorView b, const PackedFactor* packed, TensorView bias,
-                                    TensorView c, Accumulate accumulate) {
-  const std::int64_t k = b.dim(0), n = b.dim(1);
+void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c,
+                                    Accumulate accumulate) {
+  if (b.packed != nullptr) refresh(*b.packed, matmul_, b.values, b.version);
+  const std::int64_t k = b.values.dim(0), n = b.values.dim(1);
   const std::int64_t step = wide_block_rows(a.dim(0), k);
-  const std::int64_t width = packed != nullptr ? packed->block_columns : wide_block_columns(k, n);
-  const std::int64_t pack_bytes = packed != nullptr ? 0 : matmul_.packed_bytes(k, width, DType::f32);
+  const std::int64_t width = b.packed != nullptr ? b.packed->block_columns : wide_block_columns(k, n);
+  const std::int64_t pack_bytes = b.packed != nullptr ? 0 : matmul_.packed_bytes(k, width, DType::f32);
   Workspace::Lease scratch =
       workspace_->lease(scratch_bytes(DType::f32, step * k) + scratch_bytes(DType::f32, step * width) +
                         scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, pack_bytes));
@@ -116,21 +114,21 @@ void Products::multiply_through_f32(TensorView a, TensorView b, const PackedFact
   if (!bias.empty()) copy(bias, wide_bias);
   for (std::int64_t row = 0; row < a.dim(0); row += step) {
     const std::int64_t rows = std::min(step, a.dim(0) - row);
-    copy(a.rows(row, rows), wide_a.rows(0, rows));
+    const TensorView left = wide_a.rows(0, rows);
+    copy(a.rows(row, rows), left);
     for (std::int64_t column = 0; column < n; column += width) {
       const std::int64_t columns = std::min(width, n - column);
-      const PackedMatrix fresh{.k = k, .n = columns, .dtype = DType::f32, .memory = pack_memory};
-      if (packed == nullptr) matmul_.pack(b.columns(column, columns), fresh);
-      const PackedMatrix& factor = packed == nullptr ? fresh : packed->blocks[static_cast<std::size_t>(column / width)];
+      PackedMatrix right{.k = k, .n = columns, .dtype = DType::f32, .memory = pack_memory};
+      if (b.packed != nullptr)
+        right = b.packed->blocks[static_cast<std::size_t>(column / width)];
+      else
+        matmul_.pack(b.values.columns(column, columns), right);
       const TensorView bias_part = bias.empty() ? bias : wide_bias.columns(column, columns);
       const TensorView target = c.rows(row, rows).columns(column, columns);
-      if (c.dtype == DType::f32) {
-        matmul_.multiply(wide_a.rows(0, rows), factor, bias_part, target, accumulate);
-        continue;
-      }
-      const TensorView sums = wide_c.range(0, rows * columns).reshaped({rows, columns});
-      matmul_.multiply(wide_a.rows(0, rows), factor, bias_part, sums, Accumulate::overwrite);
-      round_into(sums, target, accumulate);
+      const bool rounds = c.dtype != DType::f32;
+      const TensorView sums = rounds ? wide_c.range(0, rows * columns).reshaped({rows, columns}) : target;
+      matmul_.multiply(left, right, bias_part, sums, rounds ? Accumulate::overwrite : accumulate);
+      if (rounds) round_into(sums, target, accumulate);
     }
   }
 }

@@ -32,11 +32,16 @@ class Products {
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype);
 
  private:
-  /// c = a · b + bias (+ c); `packed`, if not null, holds b.
-  void multiply(TensorView a, TensorView b, const PackedFactor* packed, TensorView bias, TensorView c,
-                Accumulate accumulate);
-  void multiply_through_f32(TensorView a, TensorView b, const PackedFactor* packed, TensorView bias, TensorView c,
-                            Accumulate accumulate);
+  /// The right factor b [k, n] of a product and, if there is one, its packed form.
+  struct Factor {
+    TensorView values;
+    PackedFactor* packed = nullptr;
+    std::uint64_t version = 0;
+  };
+
+  /// c = a · b + bias (+ c when adding).
+  void multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate);
+  void multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate);
   void add_outer_through_f32(TensorView x, TensorView dy, TensorView dw);
   bool goes_through_f32(const TensorView& a, const PackedFactor* packed) const;
 

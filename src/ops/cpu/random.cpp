@@ -12,23 +12,54 @@
 HWY_BEFORE_NAMESPACE();
 namespace ferula::cpu::HWY_NAMESPACE {
 
+/// Counters whose blocks are drawn together: the compiler turns loops over them into vectors.
+constexpr std::size_t kCounters = 16;
+using CounterWords = std::array<std::uint32_t, kCounters>;
+
+/// `philox` of base/philox.hpp for the counters {first[0] + i, first[1], first[2], first[3]}, block after block.
+HWY_INLINE void philox_blocks(std::uint64_t key, const PhiloxBlock& first, std::uint32_t* to) {
+  auto k0 = static_cast<std::uint32_t>(key);
+  auto k1 = static_cast<std::uint32_t>(key >> 32);
+  CounterWords c0, c1, c2, c3;
+  for (std::size_t i = 0; i < kCounters; ++i) c0[i] = first[0] + static_cast<std::uint32_t>(i);
+  c1.fill(first[1]);
+  c2.fill(first[2]);
+  c3.fill(first[3]);
+  for (int round = 0; round < 10; ++round) {
+    for (std::size_t i = 0; i < kCounters; ++i) {
+      const std::uint64_t p0 = 0xD2511F53ull * c0[i];
+      const std::uint64_t p1 = 0xCD9E8D57ull * c2[i];
+      c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
+      c1[i] = static_cast<std::uint32_t>(p1);
+      c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
+      c3[i] = static_cast<std::uint32_t>(p0);
+    }
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  for (std::size_t i = 0; i < kCounters; ++i) {
+    to[4 * i] = c0[i];
+    to[4 * i + 1] = c1[i];
+    to[4 * i + 2] = c2[i];
+    to[4 * i + 3] = c3[i];
+  }
+}
+
 /// Drops and scales the columns of one row.
 template <class T>
 void dropout_row(const DropoutSpec& spec, std::int64_t sample, std::int32_t position, T* x, std::int64_t width) {
-  constexpr std::int64_t kChunk = 64;  // columns whose random bits are drawn together
-  const std::int64_t step = *spec.step.as<std::int64_t>();
-  const hn::RebindToUnsigned<FloatTag> bits_tag;
-  const auto threshold = hn::Set(bits_tag, dropout_threshold(spec.rate));
+  constexpr std::int64_t kChunk = 4 * kCounters;  // columns whose random bits are drawn together
+  const DropoutCounter counter = dropout_counter(spec.key, *spec.step.as<std::int64_t>(), sample, position);
+  const hn::RebindToUnsigned<FloatTag> word;
+  const auto threshold = hn::Set(word, dropout_threshold(spec.rate));
   const Floats scale = hn::Set(kFloat, static_cast<float>(1.0 / (1.0 - static_cast<double>(spec.rate))));
   std::array<std::uint32_t, kChunk> bits;
   for (std::int64_t begin = 0; begin < width; begin += kChunk) {
-    const std::int64_t columns = std::min(kChunk, width - begin);
-    for (std::int64_t at = 0; at < columns; at += 4) {
-      const auto block = dropout_block(spec.key, step, sample, position, static_cast<std::uint32_t>((begin + at) / 4));
-      std::memcpy(bits.data() + at, block.data(), sizeof(block));
-    }
-    sweep(columns, [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
-      const auto drawn = hn::ShiftRight<8>(hn::LoadU(bits_tag, bits.data() + at));
+    PhiloxBlock first = counter.words;
+    first[0] = static_cast<std::uint32_t>(begin / 4);
+    philox_blocks(counter.key, first, bits.data());
+    sweep(std::min(kChunk, width - begin), [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
+      const auto drawn = hn::ShiftRight<8>(hn::LoadU(word, bits.data() + at));
       const auto dropped = hn::RebindMask(kFloat, hn::Lt(drawn, threshold));
       store(hn::IfThenZeroElse(dropped, hn::Mul(load(x + begin + at, lanes), scale)), x + begin + at, lanes);
     });

@@ -1,4 +1,4 @@
-// Which instruction sets the Highway kernels are compiled for: the build's baseline, AVX2 and AVX-512. Include it
+// Which instruction sets the Highway kernels are compiled for: plain C++ for any processor, AVX2 and AVX-512. Include it
 // before Highway.
 #pragma once
 
