@@ -1,0 +1,147 @@
+#include "support/train/tiny_run.hpp"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/philox.hpp"
+#include "comm/node_place.hpp"
+#include "data/token_file_writer.hpp"
+
+namespace ferula::test {
+namespace {
+
+constexpr std::int64_t kBatch = 48;
+constexpr std::int64_t kLength = 16;
+
+/// Words in an order that a counter decides: structure for a model to learn.
+std::string synthetic_text() {
+  constexpr std::array<std::string_view, 8> kWords{"alpha ",   "beta ",  "gamma. ", "delta\n",
+                                                   "epsilon ", "zeta, ", "eta ",    "theta "};
+  std::string text;
+  for (std::uint64_t word = 0; word < 6000; ++word) text += kWords[(philox(7, 0, word)[0] >> 8) % kWords.size()];
+  return text;
+}
+
+TransformerSpec tiny_spec_of(const TinyRun& run) {
+  TransformerSpec spec;
+  spec.family = model_family(run.family);
+  spec.layers = 3;
+  spec.width = 32;
+  spec.heads = 4;
+  spec.kv_heads = run.family == "llama" ? 2 : 4;
+  spec.head_dim = 8;
+  spec.ffn_width = 72;
+  spec.context = kLength;
+  spec.vocabulary = 256;
+  spec.tokens = 256;
+  spec.tied = run.family == "gpt2";
+  spec.dropout = run.dropout;
+  spec.init_std = 0.08f;
+  return spec;
+}
+
+StoreSettings settings_of(const TinyRun& run) {
+  return {.rule = run.rule,
+          .weight_decay = 0.1f,
+          .prefetch_elements = run.prefetch_elements,
+          .persistence_threshold = run.persistence_threshold,
+          .stage = run.stage};
+}
+
+LearningRate learning_rate_of() {
+  SchedulerConfig scheduler;
+  scheduler.type = "constant";
+  OptimizerConfig optimizer;
+  optimizer.params.lr = 3e-3;
+  return {scheduler, optimizer};
+}
+
+std::unique_ptr<Stream> side_of(const TinyRun& run, Device& device) {
+  return run.overlap == Overlap::on ? device.make_side_stream("communication") : device.make_stream();
+}
+
+}  // namespace
+
+TinyCorpus::TinyCorpus(std::int64_t sequence_length) : files_(make_posix_file_system()) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "ferula-tiny-XXXXXX").string();
+  folder_ = mkdtemp(pattern.data());
+  std::ofstream(folder_ + "/text.txt") << synthetic_text();
+  const std::vector<std::string> patterns{folder_ + "/text.txt"};
+  const auto tokenizer = make_tokenizer("bytes");
+  write_token_file(*files_, folder_ + "/tokens.h5", survey_text(*files_, patterns, *tokenizer), *tokenizer, "test");
+  file_ = std::make_unique<TokenFile>(*files_, folder_ + "/tokens.h5");
+  dataset_ = std::make_unique<TokenDataset>(*file_, sequence_length, 0.02);
+}
+
+TinyCorpus::~TinyCorpus() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::string name_of_run(const TinyRun& run) {
+  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}", run.family, name_of(run.compute),
+                     run.stage, run.shape.replica, run.shape.shard, run.accumulation,
+                     run.overlap == Overlap::on ? " overlapped" : "");
+}
+
+TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dataset)
+    : side(side_of(run, *parts.device)),
+      execution{*parts.device, *parts.ops, *parts.compute, *side, parts.phases},
+      spec(tiny_spec_of(run)),
+      store(parameter_table(spec, run.compute), settings_of(run), parts.mesh, execution),
+      transformer(
+          spec, store, execution,
+          {.compute = run.compute, .rows = kBatch / (parts.mesh.size() * run.accumulation) * kLength, .seed = 5}),
+      loader(dataset, 5,
+             {.micro_batch = kBatch / (parts.mesh.size() * run.accumulation),
+              .accumulation = run.accumulation,
+              .data_rank = parts.mesh.rank(),
+              .data_ranks = parts.mesh.size()},
+             *parts.device),
+      learning_rate(learning_rate_of()),
+      trainer({parts.mesh, execution, store, transformer, loader, learning_rate}, 1.0),
+      rank(parts) {
+  store.initialize(5);
+}
+
+void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& body) {
+  on_ranks_with(run.shape, run.make_ops, [&](RankParts& parts) {
+    set_compute_threads(1);
+    TinyRank rank(parts, run, dataset);
+    body(rank);
+  });
+}
+
+Curve curve_of(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& prepare) {
+  std::vector<Curve> curves(static_cast<std::size_t>(run.shape.ranks()));
+  on_tiny_ranks(run, dataset, [&](TinyRank& rank) {
+    Curve& curve = curves[static_cast<std::size_t>(rank.rank.mesh.rank())];
+    if (prepare) prepare(rank);
+    for (std::int64_t step = 0; step < run.steps; ++step) {
+      const StepResult result = rank.trainer.step();
+      curve.losses.push_back(result.loss);
+      curve.norms.push_back(result.gradient_norm);
+    }
+    curve.validation_loss = rank.trainer.validation_loss();
+  });
+  for (const Curve& curve : curves) {
+    EXPECT_EQ(curve.losses, curves[0].losses) << name_of_run(run);
+    EXPECT_EQ(curve.norms, curves[0].norms) << name_of_run(run);
+    EXPECT_EQ(curve.validation_loss, curves[0].validation_loss) << name_of_run(run);
+  }
+  return curves[0];
+}
+
+double worst_relative(const std::vector<double>& a, const std::vector<double>& b) {
+  double worst = a.size() == b.size() ? 0.0 : INFINITY;
+  for (std::size_t index = 0; index < std::min(a.size(), b.size()); ++index)
+    worst = std::max(worst, std::abs(a[index] - b[index]) / std::abs(b[index]));
+  return worst;
+}
+
+}  // namespace ferula::test

@@ -1,0 +1,82 @@
+// Whole training runs of tiny models on simulated ranks: what the tests of layouts, resumes and oracles compare.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/token_dataset.hpp"
+#include "params/parameter_store.hpp"
+#include "support/rank_parts.hpp"
+#include "train/trainer.hpp"
+
+namespace ferula::test {
+
+/// Synthetic text as a token file in a folder that disappears with it. Reads are safe from several ranks.
+class TinyCorpus {
+ public:
+  explicit TinyCorpus(std::int64_t sequence_length);
+  ~TinyCorpus();
+  const TokenDataset& dataset() const { return *dataset_; }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<FileSystem> files_;
+  std::unique_ptr<TokenFile> file_;
+  std::unique_ptr<TokenDataset> dataset_;
+};
+
+enum class Overlap : unsigned char { off, on };
+
+/// A layout and everything else that makes a run. The global batch is 48 sequences of 16 bytes whatever the layout.
+struct TinyRun {
+  std::string family = "gpt2";
+  DType compute = DType::f32;
+  int stage = 0;
+  MeshShape shape;
+  std::int64_t accumulation = 1;
+  std::int64_t steps = 50;
+  Overlap overlap = Overlap::off;
+  std::int64_t persistence_threshold = 0;
+  std::int64_t prefetch_elements = 50'000'000;
+  float dropout = 0.0f;
+  OptimizerRule rule{.beta2 = 0.95f};
+  std::unique_ptr<Ops> (*make_ops)(Device&) = make_cpu_ops;
+};
+
+std::string name_of_run(const TinyRun& run);
+
+/// One rank of a run: what a test may look at or change between steps.
+struct TinyRank {
+  TinyRank(RankParts& rank, const TinyRun& run, const TokenDataset& dataset);
+
+  std::unique_ptr<Stream> side;
+  Execution execution;
+  TransformerSpec spec;
+  ParameterStore store;
+  Transformer transformer;
+  BatchLoader loader;
+  LearningRate learning_rate;
+  Trainer trainer;
+  RankParts& rank;
+};
+
+/// Runs `body` on every rank of the run's layout, each with one thread.
+void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& body);
+
+/// Loss and gradient norm of each step, and the validation loss at the end.
+struct Curve {
+  std::vector<double> losses;
+  std::vector<double> norms;
+  double validation_loss = 0.0;
+};
+
+/// The curve of a run on rank 0; all ranks' curves are asserted to be the same, bit for bit.
+/// `prepare` is called on each rank before the first step.
+Curve curve_of(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& prepare = {});
+
+/// max |a − b| / |b|.
+double worst_relative(const std::vector<double>& a, const std::vector<double>& b);
+
+}  // namespace ferula::test
