@@ -12,54 +12,65 @@
 HWY_BEFORE_NAMESPACE();
 namespace ferula::cpu::HWY_NAMESPACE {
 
-/// Counters whose blocks are drawn together: the compiler turns loops over them into vectors.
-constexpr std::size_t kCounters = 16;
-using CounterWords = std::array<std::uint32_t, kCounters>;
+using WordTag = hn::RebindToUnsigned<FloatTag>;
+inline constexpr WordTag kWord;
 
-/// `philox` of base/philox.hpp for the counters {first[0] + i, first[1], first[2], first[3]}, block after block.
-HWY_INLINE void philox_blocks(std::uint64_t key, const PhiloxBlock& first, std::uint32_t* to) {
-  auto k0 = static_cast<std::uint32_t>(key);
-  auto k1 = static_cast<std::uint32_t>(key >> 32);
-  CounterWords c0, c1, c2, c3;
-  for (std::size_t i = 0; i < kCounters; ++i) c0[i] = first[0] + static_cast<std::uint32_t>(i);
-  c1.fill(first[1]);
-  c2.fill(first[2]);
-  c3.fill(first[3]);
-  for (int round = 0; round < 10; ++round) {
-    for (std::size_t i = 0; i < kCounters; ++i) {
-      const std::uint64_t p0 = 0xD2511F53ull * c0[i];
-      const std::uint64_t p1 = 0xCD9E8D57ull * c2[i];
-      c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = static_cast<std::uint32_t>(p1);
-      c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = static_cast<std::uint32_t>(p0);
+/// The halves of the 64-bit products of all lanes with a constant.
+template <class Words>
+struct WideProduct {
+  Words high, low;
+};
+
+template <class Tag, class Words = hn::Vec<Tag>>
+HWY_INLINE WideProduct<Words> multiply_wide(Tag word, Words a, std::uint32_t constant) {
+  const hn::RepartitionToWide<Tag> wide;
+  const Words factor = hn::Set(word, constant);
+  const auto even = hn::MulEven(a, factor);
+  const auto odd = hn::MulEven(hn::BitCast(word, hn::ShiftRight<32>(hn::BitCast(wide, a))), factor);
+  const Words high = hn::OddEven(hn::BitCast(word, odd), hn::BitCast(word, hn::ShiftRight<32>(even)));
+  return {high, hn::Mul(a, factor)};
+}
+
+/// `philox` of base/philox.hpp for as many counters as a vector has lanes: {first[0] + lane, first[1], first[2],
+/// first[3]}. Writes their words counter after counter.
+template <class Tag>
+HWY_INLINE void philox_blocks(Tag word, std::uint64_t key, const PhiloxBlock& first, std::uint32_t* to) {
+  if constexpr (hn::MaxLanes(Tag()) == 1) {
+    const PhiloxBlock block = philox(key, first);
+    std::copy(block.begin(), block.end(), to);
+  } else {
+    auto k0 = static_cast<std::uint32_t>(key);
+    auto k1 = static_cast<std::uint32_t>(key >> 32);
+    auto c0 = hn::Iota(word, first[0]), c1 = hn::Set(word, first[1]);
+    auto c2 = hn::Set(word, first[2]), c3 = hn::Set(word, first[3]);
+    for (int round = 0; round < 10; ++round) {
+      const auto p0 = multiply_wide(word, c0, 0xD2511F53u);
+      const auto p1 = multiply_wide(word, c2, 0xCD9E8D57u);
+      c0 = hn::Xor(hn::Xor(p1.high, c1), hn::Set(word, k0));
+      c1 = p1.low;
+      c2 = hn::Xor(hn::Xor(p0.high, c3), hn::Set(word, k1));
+      c3 = p0.low;
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
     }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  for (std::size_t i = 0; i < kCounters; ++i) {
-    to[4 * i] = c0[i];
-    to[4 * i + 1] = c1[i];
-    to[4 * i + 2] = c2[i];
-    to[4 * i + 3] = c3[i];
+    hn::StoreInterleaved4(c0, c1, c2, c3, word, to);
   }
 }
 
 /// Drops and scales the columns of one row.
 template <class T>
 void dropout_row(const DropoutSpec& spec, std::int64_t sample, std::int32_t position, T* x, std::int64_t width) {
-  constexpr std::int64_t kChunk = 4 * kCounters;  // columns whose random bits are drawn together
+  constexpr std::int64_t kChunk = 4 * kLanes;  // columns whose random bits are drawn together
   const DropoutCounter counter = dropout_counter(spec.key, *spec.step.as<std::int64_t>(), sample, position);
-  const hn::RebindToUnsigned<FloatTag> word;
-  const auto threshold = hn::Set(word, dropout_threshold(spec.rate));
+  const auto threshold = hn::Set(kWord, dropout_threshold(spec.rate));
   const Floats scale = hn::Set(kFloat, static_cast<float>(1.0 / (1.0 - static_cast<double>(spec.rate))));
   std::array<std::uint32_t, kChunk> bits;
   for (std::int64_t begin = 0; begin < width; begin += kChunk) {
     PhiloxBlock first = counter.words;
     first[0] = static_cast<std::uint32_t>(begin / 4);
-    philox_blocks(counter.key, first, bits.data());
+    philox_blocks(kWord, counter.key, first, bits.data());
     sweep(std::min(kChunk, width - begin), [&](std::int64_t at, std::int64_t lanes) HWY_ATTR {
-      const auto drawn = hn::ShiftRight<8>(hn::LoadU(word, bits.data() + at));
+      const auto drawn = hn::ShiftRight<8>(hn::LoadU(kWord, bits.data() + at));
       const auto dropped = hn::RebindMask(kFloat, hn::Lt(drawn, threshold));
       store(hn::IfThenZeroElse(dropped, hn::Mul(load(x + begin + at, lanes), scale)), x + begin + at, lanes);
     });
