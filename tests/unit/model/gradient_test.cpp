@@ -10,6 +10,8 @@ struct GradientCase {
   std::string name;
   TransformerSpec spec;
   std::vector<std::string> frozen;
+
+  friend std::ostream& operator<<(std::ostream& out, const GradientCase& tested) { return out << tested.name; }
 };
 
 std::vector<GradientCase> cases() {
