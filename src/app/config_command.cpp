@@ -1,4 +1,5 @@
 // `ferula config`: checks a configuration, shows its resolved values, lists all keys, writes a new file.
+#include "app/action.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/table.hpp"
@@ -29,7 +30,7 @@ LoadedConfig resolved(const CommandLine& line) {
 
 ExitCode check(const CommandLine& line) {
   const Config config = resolved(line).config;
-  fmt::print("{}: no mistakes; on {} ranks a step of {} samples is {} micro batches of {} a rank\n",
+  fmt::print("{}: no mistakes; on {} rank(s) a step of {} samples is {} micro batches of {} a rank\n",
              line.positionals()[1], line.integer(kForRanks.name, 1).value_or(1), config.training.train_batch_size.get(),
              config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());
   return ExitCode::done;
@@ -73,17 +74,10 @@ ExitCode write_new(const CommandLine& line) {
 }
 
 ExitCode run(const CommandLine& line, const Invocation&) {
-  const std::string& action = line.positional(0, "check, show, keys or new");
+  const std::string action = action_of(line, "config", {"check", "show", "keys", "new"}, {"import", "export"});
   if (action == "check") return check(line);
   if (action == "show") return show(line);
-  if (action == "keys") return keys(line);
-  if (action == "new") return write_new(line);
-  if (action == "import" || action == "export")
-    throw ConfigError(
-        fmt::format("`ferula config {}` does not exist in this version; there are check, show, keys and "
-                    "new",
-                    action));
-  throw ConfigError(fmt::format("`ferula config` expects check, show, keys or new, found '{}'", action));
+  return action == "keys" ? keys(line) : write_new(line);
 }
 
 }  // namespace

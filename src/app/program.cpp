@@ -43,9 +43,11 @@ void print(std::string_view text) {
   std::fflush(stdout);
 }
 
-std::string joined(std::span<const std::string> arguments) {
+/// What the user typed: without what our launcher has added behind it.
+std::string typed(std::span<const std::string> arguments) {
   std::string text = "ferula";
   for (const std::string& word : arguments) {
+    if (word == "--" + std::string(kLaunchReport.name)) break;
     const bool plain = !word.empty() && word.find_first_of(" \t\n'\"$*?[]{}()<>|&;\\") == std::string::npos;
     text += plain ? fmt::format(" {}", word) : fmt::format(" '{}'", word);
   }
@@ -110,7 +112,7 @@ class Start {
     }
   }
   Invocation invocation(const StopRequest& stop) const {
-    Invocation made{.command = joined(arguments_), .console = console(), .launch_report = report_, .stop = &stop};
+    Invocation made{.command = typed(arguments_), .console = console(), .launch_report = report_, .stop = &stop};
     if (command_.ranks == CommandRanks::one_process) return made;
     if (launched_) {
       made.kind = RankKind::mpi;

@@ -1,0 +1,133 @@
+// `ferula checkpoint`: lists a run's checkpoints, shows what is in one, verifies every byte of it.
+#include <boost/json.hpp>
+
+#include "app/action.hpp"
+#include "app/command.hpp"
+#include "app/common_options.hpp"
+#include "app/table.hpp"
+#include "base/human.hpp"
+#include "checkpoint/checkpoint_folder.hpp"
+#include "checkpoint/checkpoint_report.hpp"
+#include "checkpoint/verify.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::string_view kWhere = "a run or a checkpoint, e.g. runs/quickstart";
+
+std::string layout_in_words(const WriterLayout& layout) {
+  return fmt::format("{} rank{}, ZeRO stage {}", layout.ranks, layout.ranks == 1 ? "" : "s", layout.zero_stage);
+}
+
+std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+ExitCode list(const CommandLine& line, FileSystem& files) {
+  const std::string& path = line.positional(1, kWhere);
+  const std::vector<CheckpointEntry> entries = list_checkpoints(files, path);
+  if (line.has(kJson.name)) {
+    for (const CheckpointEntry& entry : entries)
+      fmt::print("{}\n", boost::json::serialize(boost::json::object{{"step", entry.step},
+                                                                    {"checkpoint", entry.checkpoint},
+                                                                    {"bytes", entry.bytes},
+                                                                    {"tokens", entry.state.tokens_seen},
+                                                                    {"problem", entry.problem}}));
+    return ExitCode::done;
+  }
+  if (entries.empty()) fmt::print("no checkpoints in {}\n", path);
+  Table table({"checkpoint", "step", "tokens", "size", "written by", "state"});
+  for (const CheckpointEntry& entry : entries)
+    table.add({entry.checkpoint, fmt::format("{}", entry.step),
+               human_count(static_cast<double>(entry.state.tokens_seen)), human_bytes(entry.bytes),
+               layout_in_words(entry.state.layout), entry.problem.empty() ? "good" : entry.problem});
+  if (!entries.empty()) fmt::print("{}", table.text());
+  return ExitCode::done;
+}
+
+std::string roles_in_words(const TensorEntry& tensor) {
+  std::vector<std::string> words;
+  for (const auto& [role, dtype] : tensor.roles) words.push_back(fmt::format("{} {}", role, name_of(dtype)));
+  for (const std::string& alias : tensor.aliases) words.push_back("also " + alias);
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
+boost::json::object as_json(const CheckpointDescription& found) {
+  boost::json::array tensors;
+  for (const TensorEntry& tensor : found.tensors) {
+    boost::json::object roles;
+    for (const auto& [role, dtype] : tensor.roles) roles[role] = name_of(dtype);
+    tensors.push_back({{"name", tensor.name},
+                       {"shape", boost::json::value_from(tensor.shape)},
+                       {"roles", roles},
+                       {"aliases", boost::json::value_from(tensor.aliases)}});
+  }
+  return {{"checkpoint", found.checkpoint},
+          {"step", found.state.step},
+          {"samples_seen", found.state.samples_seen},
+          {"tokens_seen", found.state.tokens_seen},
+          {"ranks", found.state.layout.ranks},
+          {"zero_stage", found.state.layout.zero_stage},
+          {"parameters", found.parameters},
+          {"bytes_by_role", boost::json::value_from(found.role_bytes)},
+          {"tensors", tensors}};
+}
+
+ExitCode show(const CommandLine& line, FileSystem& files) {
+  const CheckpointDescription found = describe_checkpoint(files, line.positional(1, kWhere));
+  if (line.has(kJson.name)) {
+    fmt::print("{}\n", boost::json::serialize(as_json(found)));
+    return ExitCode::done;
+  }
+  fmt::print("{}\n  step {}, {} samples, {} tokens\n  written by {}, {} shard file{}\n  {} parameters\n",
+             found.checkpoint, found.state.step, found.state.samples_seen, found.state.tokens_seen,
+             layout_in_words(found.state.layout), found.shards, found.shards == 1 ? "" : "s",
+             human_count(static_cast<double>(found.parameters)));
+  for (const auto& [role, bytes] : found.role_bytes) fmt::print("  {}: {}\n", role, human_bytes(bytes));
+  Table table({"tensor", "shape", "roles"});
+  for (const TensorEntry& tensor : found.tensors)
+    table.add({tensor.name, shape_in_words(tensor.shape), roles_in_words(tensor)});
+  fmt::print("\n{}\nconfiguration:\n{}", table.text(), found.config_text);
+  return ExitCode::done;
+}
+
+ExitCode verify(const CommandLine& line, FileSystem& files) {
+  const VerifyReport report = verify_checkpoint(files, find_checkpoint(files, line.positional(1, kWhere)));
+  for (const Damage& damage : report.damages) fmt::print("{}\n", damage.text);
+  if (!report.good())
+    throw DataError(
+        fmt::format("{} is damaged in {} place{}; a resume takes the newest good one by itself, "
+                    "`ferula checkpoint list` shows them",
+                    report.checkpoint, report.damages.size(), report.damages.size() == 1 ? "" : "s"));
+  fmt::print("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
+             human_bytes(report.bytes));
+  return ExitCode::done;
+}
+
+ExitCode run(const CommandLine& line, const Invocation&) {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const std::string action =
+      action_of(line, "checkpoint", {"list", "show", "verify"}, {"diff", "prune", "repair", "import", "export"});
+  line.expect_at_most(2);
+  if (action == "list") return list(line, *files);
+  return action == "show" ? show(line, *files) : verify(line, *files);
+}
+
+}  // namespace
+
+Command checkpoint_command() {
+  return {.name = "checkpoint",
+          .summary = "Lists, shows and verifies checkpoints.",
+          .usage = "ferula checkpoint list|show|verify PATH [options]",
+          .description =
+              "list PATH    the checkpoints of a run: step, size, who wrote it, good or what is wrong\n"
+              "show PATH    what is in one: state, tensors with shapes and roles, configuration\n"
+              "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements\n"
+              "PATH is a run (its newest good checkpoint counts) or one checkpoint.",
+          .options = {kJson},
+          .examples = {"ferula checkpoint list runs/quickstart", "ferula checkpoint show runs/quickstart --json",
+                       "ferula checkpoint verify runs/quickstart/checkpoints/step-00000150"},
+          .ranks = CommandRanks::one_process,
+          .stop = CommandStop::ends,
+          .run = run};
+}
+
+}  // namespace ferula

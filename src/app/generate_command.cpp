@@ -1,0 +1,109 @@
+// `ferula generate`: writes text that continues prompts, with the weights of a checkpoint on any number of ranks.
+#include <boost/json.hpp>
+
+#include "app/command.hpp"
+#include "app/common_options.hpp"
+#include "app/inference_setup.hpp"
+#include "app/prompts.hpp"
+#include "data/utf8.hpp"
+#include "generate/generator.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr std::int64_t kPromptRows = 256;  // tokens of a prompt that are read at once
+
+constexpr OptionSpec kPrompt{"prompt", "TEXT", "A text to continue; may be given many times."};
+constexpr OptionSpec kPrompts{"prompts", "FILE.jsonl", "One prompt a line: {\"prompt\": \"...\"} or a JSON string."};
+constexpr OptionSpec kTokens{"max-new-tokens", "N", "Tokens to write for each prompt, default 128."};
+constexpr OptionSpec kStop{"stop", "TEXT", "Ends a text before this one; may be given many times."};
+constexpr OptionSpec kGreedy{"greedy", "", "Always takes the likeliest token."};
+constexpr OptionSpec kTemperature{"temperature", "X", "Divides the logits, default 1; lower is more certain."};
+constexpr OptionSpec kTopK{"top-k", "K", "Draws from the K likeliest tokens, default 0: from all."};
+constexpr OptionSpec kTopP{"top-p", "P", "Draws from the fewest tokens that reach probability P, default 1."};
+constexpr OptionSpec kPenalty{"repetition-penalty", "X", "Makes tokens that occurred less likely, default 1: no."};
+constexpr OptionSpec kSeed{"seed", "N", "Of the draws, default: the run's."};
+
+SamplingOptions sampling_options(const CommandLine& line, const Config& config) {
+  const SamplingOptions options{
+      .choice = line.has(kGreedy.name) ? Choice::greedy : Choice::sample,
+      .temperature = line.number(kTemperature.name).value_or(1.0),
+      .top_k = line.integer(kTopK.name).value_or(0),
+      .top_p = line.number(kTopP.name).value_or(1.0),
+      .repetition_penalty = line.number(kPenalty.name).value_or(1.0),
+      .seed = static_cast<std::uint64_t>(line.integer(kSeed.name).value_or(config.run.seed)),
+  };
+  validate(options);
+  return options;
+}
+
+std::vector<std::string> prompts_of(const CommandLine& line) {
+  std::vector<std::string> prompts = line.all(kPrompt.name);
+  for (const std::string& path : line.all(kPrompts.name)) {
+    const std::vector<std::string> read = read_prompts(path);
+    prompts.insert(prompts.end(), read.begin(), read.end());
+  }
+  if (prompts.empty()) throw ConfigError("expected a prompt: --prompt TEXT or --prompts FILE.jsonl");
+  return prompts;
+}
+
+std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::vector<std::string>& prompts,
+                                           const Tokenizer& tokenizer) {
+  std::vector<GenerationRequest> requests;
+  for (const std::string& prompt : prompts) {
+    GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1).value_or(128),
+                              .stop = line.all(kStop.name)};
+    tokenizer.encode(prompt, request.prompt);
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+std::string as_json(const std::string& prompt, const GenerationResult& result) {
+  return boost::json::serialize(boost::json::object{{"prompt", prompt},
+                                                    {"text", with_valid_utf8(result.text)},
+                                                    {"finish_reason", name_of(result.finish)},
+                                                    {"tokens", result.tokens.size()},
+                                                    {"first_token_seconds", result.first_token_s},
+                                                    {"tokens_per_second", result.tokens_per_second()}});
+}
+
+ExitCode run(const CommandLine& line, const Invocation& invocation) {
+  const InferenceRequest request = inference_request(line, invocation);
+  const SamplingOptions options = sampling_options(line, request.config);
+  const std::vector<std::string> prompts = prompts_of(line);
+  const std::vector<GenerationRequest> requests = requests_of(line, prompts, *request.tokenizer);
+  const std::int64_t rows = std::min(kPromptRows, request.config.model.context);
+  return run_with_model(invocation, request, rows, [&](RankContext& context, InferenceModel& model) {
+    TransformerDecoder decoder(model.transformer, context.execution);
+    Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication}, options);
+    const std::vector<GenerationResult> results = generator.run(requests);
+    for (std::size_t index = 0; index < results.size(); ++index) {
+      const std::string whole = prompts[index] + with_valid_utf8(results[index].text);
+      context.log.info(line.has(kJson.name) ? as_json(prompts[index], results[index]) : whole);
+    }
+    return ExitCode::done;
+  });
+}
+
+}  // namespace
+
+Command generate_command() {
+  return {.name = "generate",
+          .summary = "Writes text that continues a prompt.",
+          .usage = "ferula generate CONFIG.toml|--checkpoint DIR --prompt TEXT [options]",
+          .description =
+              "Takes the newest good checkpoint of the configuration's run, or the one that is named. The weights may\n"
+              "lie on any number of ranks at any ZeRO stage (--set zero_optimization.stage=3): the text is the same.",
+          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kStop, kGreedy, kTemperature, kTopK, kTopP, kPenalty,
+                      kSeed, kJson, kSet},
+          .examples = {"ferula generate --checkpoint runs/quickstart --prompt 'The ' --max-new-tokens 200",
+                       "ferula generate configs/quickstart.toml --prompt 'namespace ' --greedy",
+                       "ferula generate --checkpoint runs/quickstart --prompts prompts.jsonl --json --ranks 2",
+                       "ferula generate --checkpoint runs/quickstart --prompt 'A ' --temperature 0.8 --top-p 0.95"},
+          .ranks = CommandRanks::all_ranks,
+          .stop = CommandStop::ends,
+          .run = run};
+}
+
+}  // namespace ferula

@@ -1,0 +1,72 @@
+#include "app/inference_setup.hpp"
+
+#include "app/common_options.hpp"
+#include "app/model_setup.hpp"
+#include "checkpoint/checkpoint_folder.hpp"
+#include "checkpoint/resume.hpp"
+#include "config/resolve_config.hpp"
+#include "train/run_directory.hpp"
+
+namespace ferula {
+namespace {
+
+LoadedConfig config_of_checkpoint(FileSystem& files, const std::string& checkpoint, const CommandLine& line) {
+  const std::string text = load_text(files, checkpoint, load_manifest(files, checkpoint), kConfigName);
+  std::vector<std::string> sets{"zero_optimization.shard_size=all"};  // the writer's layout is not the reader's
+  for (std::string& set : line.all(kSet.name)) sets.push_back(std::move(set));
+  return load_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets);
+}
+
+TransformerSettings inference_settings(const Config& config, std::int64_t rows) {
+  return {.compute = compute_dtype(config), .rows = rows, .slots = 0, .seed = 0};
+}
+
+}  // namespace
+
+InferenceRequest inference_request(const CommandLine& line, const Invocation& invocation) {
+  const std::optional<std::string> given = line.text(kCheckpoint.name);
+  if (given.has_value() == !line.positionals().empty())
+    throw ConfigError("expected either a configuration, whose run has been trained, or --checkpoint DIR");
+  line.expect_at_most(1);
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  InferenceRequest request;
+  LoadedConfig loaded;
+  if (given) {
+    request.checkpoint = find_checkpoint(*files, *given);
+    loaded = config_of_checkpoint(*files, request.checkpoint, line);
+  } else {
+    loaded = load_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
+    request.checkpoint = find_checkpoint(*files, run_directory(loaded.config.run).root.string());
+  }
+  request.tokenizer = make_tokenizer(loaded.config.data.tokenizer);
+  request.config = resolve_config(std::move(loaded), {.data_parallel_ranks = invocation.ranks,
+                                                      .tokenizer_vocabulary = request.tokenizer->vocabulary(),
+                                                      .use = ConfigUse::inference})
+                       .config;
+  return request;
+}
+
+InferenceModel::InferenceModel(RankContext& context, const InferenceRequest& request, std::int64_t rows)
+    : spec(transformer_spec(request.config.model, request.tokenizer->vocabulary())),
+      store(model_table(request.config, spec), store_settings(request.config, StoreUse::inference), context.mesh,
+            context.execution),
+      transformer(spec, store, context.execution, inference_settings(request.config, rows)) {
+  const LoadContext load{context.files, context.mesh.world(), context.execution.device,
+                         context.execution.communication};
+  const std::vector<OwnedPiece> needed = store.needed_pieces();
+  load_from(load, request.checkpoint, needed, ReadScope::values_only);
+  store.adopt_loaded_state(false);
+}
+
+ExitCode run_with_model(const Invocation& invocation, const InferenceRequest& request, std::int64_t rows,
+                        const std::function<ExitCode(RankContext&, InferenceModel&)>& body) {
+  const RankSettings ranks{.shape = mesh_shape(request.config.zero_optimization, invocation.ranks),
+                           .mesh = mesh_options(request.config.debug),
+                           .overlap = Overlap::off};
+  return run_on_ranks(invocation, ranks, [&](RankContext& context) {
+    InferenceModel model(context, request, rows);
+    return body(context, model);
+  });
+}
+
+}  // namespace ferula

@@ -1,0 +1,13 @@
+// Prompts from a file of JSON lines.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ferula {
+
+/// One prompt a line: a JSON string, or an object with the string "prompt" (other members are ignored). Empty lines are
+/// skipped. Throws DataError with file and line for anything else, and where there is no prompt at all.
+std::vector<std::string> read_prompts(const std::string& path);
+
+}  // namespace ferula
