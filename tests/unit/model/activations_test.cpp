@@ -1,3 +1,4 @@
+// The plans of activation memory against what is taken from an arena.
 #include "model/activations.hpp"
 
 #include <gtest/gtest.h>

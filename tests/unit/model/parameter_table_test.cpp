@@ -1,3 +1,4 @@
+// Names, counts and edits of the parameter table; which configurations make no transformer; arithmetic a token.
 #include "model/parameter_table.hpp"
 
 #include <gmock/gmock.h>

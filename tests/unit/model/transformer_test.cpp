@@ -1,3 +1,4 @@
+// The whole model on the plain operations: chunks, micro batches, frozen tensors, parts, layouts of ranks.
 #include "model/transformer.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Steps of one stage and of pipelines of simulated ranks against plain accumulation.
 #include "schedule/runner.hpp"
 
 #include <gtest/gtest.h>

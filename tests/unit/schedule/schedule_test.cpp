@@ -1,3 +1,4 @@
+// Schedules as data: who does what in which order, for all pipelines of up to eight stages.
 #include "schedule/schedule.hpp"
 
 #include <gtest/gtest.h>
