@@ -22,7 +22,8 @@ std::optional<std::int64_t> step_of_name(std::string_view name) {
   const std::string_view digits = name.substr(kStepPrefix.size());
   std::int64_t step = 0;
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), step);
-  if (code != std::errc{} || end != digits.data() + digits.size() || step_name(step) != name) return std::nullopt;
+  if (code != std::errc{} || end != digits.data() + digits.size() || step < 0 || step_name(step) != name)
+    return std::nullopt;
   return step;
 }
 

@@ -3,11 +3,23 @@
 
 #include <fmt/format.h>
 
-#include "checkpoint/agreement.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/names.hpp"
 
 namespace ferula {
+namespace {
+
+/// Errors of the system are thrown: they say nothing about the checkpoint.
+bool has_good_manifest(FileSystem& files, const std::string& checkpoint) {
+  try {
+    load_manifest(files, checkpoint);
+    return true;
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
+}  // namespace
 
 std::vector<std::int64_t> steps_to_delete(const std::vector<std::int64_t>& good, const Retention& retention) {
   std::vector<std::int64_t> doomed;
@@ -22,7 +34,7 @@ void apply_retention(FileSystem& files, const std::string& folder, const Retenti
   if (retention.keep_last <= 0) return;
   std::vector<std::int64_t> good;
   for (const std::int64_t step : steps_in(files, folder))
-    if (outcome_of([&] { load_manifest(files, join_path(folder, step_name(step))); }).good()) good.push_back(step);
+    if (has_good_manifest(files, join_path(folder, step_name(step)))) good.push_back(step);
   for (const std::int64_t step : steps_to_delete(good, retention)) {
     const std::string away = join_path(folder, fmt::format("{}{}-{:08x}", kDeletingPrefix, step, random_id()));
     files.rename(join_path(folder, step_name(step)), away, Replace::never);

@@ -43,7 +43,7 @@ SaveResult CheckpointRun::save(const Cut& cut, std::int64_t step, Retention rete
   run_fake_ranks(static_cast<int>(cut.size()), [&](FakeRank& rank) {
     FakeState state(cut, rank.rank);
     state.fill(step);
-    CheckpointWriter writer(folder(), retention, files ? files(rank.rank) : *files_, rank.world, rank.device,
+    CheckpointWriter writer(folder(), retention, files ? files(rank.rank) : files_, rank.world, rank.device,
                             rank.stream);
     results[static_cast<std::size_t>(rank.rank)] = writer.save(state.pieces(), request(step));
     EXPECT_EQ(rank.ledger.current_bytes(), 0);
@@ -59,7 +59,7 @@ std::optional<LoadedCheckpoint> CheckpointRun::load_newest(const Cut& cut) {
   std::vector<std::optional<LoadedCheckpoint>> loaded(cut.size());
   run_fake_ranks(static_cast<int>(cut.size()), [&](FakeRank& rank) {
     FakeState state(cut, rank.rank);
-    const LoadContext context{.files = *files_, .world = rank.world, .device = rank.device, .stream = rank.stream};
+    const LoadContext context{.files = files_, .world = rank.world, .device = rank.device, .stream = rank.stream};
     auto& mine = loaded[static_cast<std::size_t>(rank.rank)];
     mine = ferula::load_newest(context, folder(), state.pieces(), ReadScope::everything);
     if (mine) EXPECT_EQ(state.differences(mine->state.step), 0) << "on rank " << rank.rank;

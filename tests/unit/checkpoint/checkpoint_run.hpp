@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint_writer.hpp"
 #include "checkpoint/resume.hpp"
 #include "fake_state.hpp"
+#include "faulty_file_system.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
@@ -28,12 +29,10 @@ using FileSystemOf = std::function<FileSystem&(int rank)>;
 /// A run's folder of checkpoints in a scratch directory.
 class CheckpointRun {
  public:
-  CheckpointRun() : files_(make_posix_file_system()) {}
-
-  FileSystem& files() { return *files_; }
+  FileSystem& files() { return files_; }
   std::string folder() const { return scratch_.path("checkpoints"); }
   std::string checkpoint(std::int64_t step) const;
-  std::vector<std::string> names() { return files_->list(folder()); }
+  std::vector<std::string> names() { return files_.list(folder()); }
 
   /// Saves on `cut.size()` ranks; the result of rank 0, after checking that all ranks have the same.
   SaveResult save(const Cut& cut, std::int64_t step, Retention retention = {}, FileSystemOf files = {});
@@ -45,7 +44,8 @@ class CheckpointRun {
 
  private:
   ScratchDirectory scratch_;
-  std::unique_ptr<FileSystem> files_;
+  std::unique_ptr<FileSystem> posix_ = make_posix_file_system();
+  FaultyFileSystem files_{*posix_, -1, Fault::one_error};
 };
 
 }  // namespace ferula
