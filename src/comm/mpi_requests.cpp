@@ -36,7 +36,9 @@ MpiLine::~MpiLine() {
 }
 
 void MpiLine::abort(std::string_view reason) {
-  if (failed_.exchange(true)) return;
+  const std::lock_guard lock(mutex_);
+  if (failed_) return;
+  failed_ = true;
   abort_text_ = reason;
   abort_text_.resize(std::min(abort_text_.size(), kAbortBytes));
   for (int peer = 0; peer < identity_->size(); ++peer) {
@@ -49,6 +51,7 @@ void MpiLine::abort(std::string_view reason) {
 }
 
 void MpiLine::throw_if_aborted(std::string_view operation) {
+  const std::lock_guard lock(mutex_);
   if (failed_) throw CommError(failure_of(*identity_, operation, "the group was aborted: " + abort_text_));
   int found = 0;
   MPI_Status status;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <vector>
 
 #include "comm/group_identity.hpp"
@@ -39,7 +40,8 @@ class MpiLine {
   MpiComm comm_;
   std::int64_t message_limit_bytes_;
   std::atomic<std::int64_t> timeout_ms_{0};
-  std::atomic<bool> failed_{false};
+  std::mutex mutex_;  // an abort may come from another thread than the stream's
+  bool failed_ = false;
   std::string abort_text_;  // being sent, or received
 };
 
