@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/narrow.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/shard_table.hpp"
 
@@ -57,26 +58,27 @@ class Verification {
     const std::string& file = manifest.shards[static_cast<std::size_t>(shard)].name;
     const std::string place =
         fmt::format("{}/{}: bytes {} to {} are not what was written", report_.checkpoint, file, range.begin, range.end);
-    bool found = false;
+    const std::size_t before = report_.damages.size();
     for (const StoredTensor& tensor : manifest.tensors)
       for (const StoredRole& role : tensor.roles)
-        for (const StoredPiece& piece : role.pieces) {
-          const std::int64_t width = bytes_of(role.dtype);
-          const std::int64_t begin = std::max(range.begin, piece.position);
-          const std::int64_t end = std::min(range.end, piece.position + piece.count * width);
-          if (piece.shard != shard || begin >= end) continue;
-          const std::int64_t first = piece.offset + (begin - piece.position) / width;
-          const std::int64_t last = piece.offset + (end - piece.position + width - 1) / width;
-          add({.file = file,
-               .bytes = range,
-               .tensor = tensor.name,
-               .role = role.role,
-               .first_element = first,
-               .end_element = last,
-               .text = fmt::format("{}: elements {} to {} of {} ({})", place, first, last, tensor.name, role.role)});
-          found = true;
-        }
-    if (!found) add({.file = file, .bytes = range, .tensor = {}, .role = {}, .text = place});
+        for (const StoredPiece& piece : role.pieces)
+          if (piece.shard == shard) add_part(tensor.name, role, piece, {.file = file, .bytes = range, .text = place});
+    if (report_.damages.size() == before) add({.file = file, .bytes = range, .text = place});
+  }
+
+  /// Adds `damage` with its elements where it touches the piece.
+  void add_part(const std::string& tensor, const StoredRole& role, const StoredPiece& piece, Damage damage) {
+    const std::int64_t width = bytes_of(role.dtype);
+    const std::int64_t begin = std::max(damage.bytes.begin, piece.position);
+    const std::int64_t end = std::min(damage.bytes.end, piece.position + piece.count * width);
+    if (begin >= end) return;
+    damage.tensor = tensor;
+    damage.role = role.role;
+    damage.first_element = piece.offset + (begin - piece.position) / width;
+    damage.end_element = piece.offset + ceil_div(end - piece.position, width);
+    damage.text +=
+        fmt::format(": elements {} to {} of {} ({})", damage.first_element, damage.end_element, tensor, role.role);
+    add(std::move(damage));
   }
 
   FileSystem* files_;

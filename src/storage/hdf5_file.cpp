@@ -84,7 +84,7 @@ bool Hdf5File::has(const std::string& object) const {
 
 std::vector<std::string> Hdf5File::list(const std::string& group) const {
   const Hdf5Call call;
-  const Hdf5Object opened(
+  const Handle<Hdf5ObjectTraits> opened(
       hdf5_checked(H5Oopen(id_.get(), group.c_str(), H5P_DEFAULT), path_, fmt::format("open the group {}", group)));
   std::vector<std::string> names;
   hdf5_checked(H5Literate(opened.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_name, &names), path_,
@@ -116,8 +116,9 @@ void Hdf5File::create_virtual_dataset(const std::string& object, DType dtype, st
   const Hdf5Properties properties(H5Pcreate(H5P_DATASET_CREATE));
   H5Pset_layout(properties.get(), H5D_VIRTUAL);
   for (const VirtualRange& range : ranges) map_range(properties.get(), range, shape, where);
-  const Hdf5Object created(H5Dcreate2(id_.get(), object.c_str(), hdf5_type_of(dtype).get(), make_space(shape).get(),
-                                      make_intermediate_groups().get(), properties.get(), H5P_DEFAULT));
+  const Handle<Hdf5ObjectTraits> created(H5Dcreate2(id_.get(), object.c_str(), hdf5_type_of(dtype).get(),
+                                                    make_space(shape).get(), make_intermediate_groups().get(),
+                                                    properties.get(), H5P_DEFAULT));
   hdf5_checked(created.get(), where, "create the virtual dataset");
 }
 

@@ -36,7 +36,6 @@ using Hdf5Space = Handle<Hdf5Traits<H5Sclose>>;
 using Hdf5Type = Handle<Hdf5Traits<H5Tclose>>;
 using Hdf5Properties = Handle<Hdf5Traits<H5Pclose>>;
 using Hdf5Attribute = Handle<Hdf5Traits<H5Aclose>>;
-using Hdf5Object = Handle<Hdf5Traits<H5Oclose>>;
 
 /// The innermost reasons on the library's error stack, and clears the stack.
 std::string hdf5_error_text();
