@@ -1,8 +1,6 @@
 // The communicator of ranks on several nodes, over messages of MPI. Included by mpi_*.cpp only.
 #pragma once
 
-#include <atomic>
-
 #include "comm/host_communicator.hpp"
 #include "comm/mpi_handles.hpp"
 #include "comm/mpi_requests.hpp"
