@@ -1,3 +1,4 @@
+// GELU and SwiGLU with their gradients, as Highway kernels over pieces of rows.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/activation.cpp"
 // clang-format off

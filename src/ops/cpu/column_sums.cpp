@@ -1,3 +1,4 @@
+// Column sums in stripes of columns, one thread a stripe.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/column_sums.cpp"
 // clang-format off

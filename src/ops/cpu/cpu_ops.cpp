@@ -1,3 +1,4 @@
+// Gives each operation of the interface to its stream.
 #include "ops/cpu/cpu_ops.hpp"
 
 #include "ops/cpu/activation.hpp"

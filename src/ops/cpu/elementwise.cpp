@@ -1,3 +1,4 @@
+// Additions, conversions, constants and sums of squares, as Highway kernels over pieces of memory.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/elementwise.cpp"
 // clang-format off

@@ -1,3 +1,4 @@
+// Table look-ups by rows, and their gradients by stripes of columns, so that no two threads meet.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/embedding.cpp"
 // clang-format off

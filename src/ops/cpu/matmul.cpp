@@ -1,3 +1,4 @@
+// The home of oneDNN: products, packing and the primitives that are kept for them.
 #include "ops/cpu/matmul.hpp"
 
 #include <omp.h>

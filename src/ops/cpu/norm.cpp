@@ -1,3 +1,4 @@
+// The norms, two or three passes over a row that stays in the L1 cache, as Highway kernels over blocks of rows.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/norm.cpp"
 // clang-format off

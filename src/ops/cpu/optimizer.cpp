@@ -1,3 +1,4 @@
+// Adam, SGD and Lion, each one pass over a piece of the flat range under one weight decay.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/optimizer.cpp"
 // clang-format off

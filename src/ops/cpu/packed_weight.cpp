@@ -1,3 +1,4 @@
+// Takes the memory of packed weights and fills it when a version is new.
 #include "ops/cpu/packed_weight.hpp"
 
 #include <algorithm>

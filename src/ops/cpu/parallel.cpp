@@ -1,3 +1,4 @@
+// Views as matrices.
 #include "ops/cpu/parallel.hpp"
 
 namespace ferula::cpu {

@@ -1,3 +1,4 @@
+// Chooses how a product is done: plain or packed weights, bf16 as it is or widened to f32 in blocks.
 #include "ops/cpu/products.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Dropout, with Philox for a vector of counters at a time, and normal numbers.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/random.cpp"
 // clang-format off

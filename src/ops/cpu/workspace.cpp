@@ -1,3 +1,4 @@
+// Scratch memory that grows.
 #include "ops/cpu/workspace.hpp"
 
 #include "base/narrow.hpp"
