@@ -38,20 +38,13 @@ void ConfigReader::apply_document(const TomlNode& root) {
   apply_table(std::get<TomlNode::Table>(root.value), "", SourceKind::file);
 }
 
-void ConfigReader::apply_assignment(const std::string& key, const std::string& value, const SourceLocation& where,
-                                    SourceKind kind) {
-  TomlEntry entry{.node = {}, .key = where};
-  try {
-    entry.node = parse_toml_value(value, where);
-  } catch (const ConfigMistakes& refused) {
-    for (const ConfigMistake& mistake : refused.mistakes()) mistakes_.add(mistake);
-    return;
-  }
-  const Setting* setting = find(key);
+void ConfigReader::apply_assignment(const Assignment& assignment, SourceKind kind) {
+  TomlEntry entry{.node = parse_toml_value(assignment.value, assignment.value_place), .key = assignment.key_place};
+  const Setting* setting = find(assignment.key);
   if (setting != nullptr && takes_text(*setting) && !std::holds_alternative<std::string>(entry.node.value)) {
-    entry.node.value = value;
+    entry.node.value = assignment.value;
   }
-  apply_entry(key, entry, kind);
+  apply_entry(assignment.key, entry, kind);
 }
 
 void ConfigReader::apply_table(const TomlNode::Table& table, const std::string& prefix, SourceKind kind) {

@@ -13,6 +13,14 @@
 
 namespace ferula {
 
+/// "key=value" outside of a file.
+struct Assignment {
+  std::string key;
+  std::string value;
+  SourceLocation key_place;
+  SourceLocation value_place;
+};
+
 /// Applies layers in the order of precedence to one LoadedConfig. Views it and the collector.
 class ConfigReader {
  public:
@@ -20,8 +28,9 @@ class ConfigReader {
 
   /// All entries of a file's tree.
   void apply_document(const TomlNode& root);
-  /// One assignment of the environment or of `--set`: the dotted key, the text of the value, and its place.
-  void apply_assignment(const std::string& key, const std::string& value, const SourceLocation& where, SourceKind kind);
+  /// One assignment of the environment or of `--set`: the dotted key, the text of the value, and their places.
+  /// The guard has let both pass.
+  void apply_assignment(const Assignment& assignment, SourceKind kind);
 
  private:
   void apply_table(const TomlNode::Table& table, const std::string& prefix, SourceKind kind);

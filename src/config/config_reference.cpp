@@ -45,20 +45,12 @@ std::string full_help(const Setting& setting) {
   return help;
 }
 
-std::string type_and_limits(const Setting& setting) {
-  const std::string limits = limits_text(setting);
-  std::string text = type_text(setting);
-  if (!limits.empty()) text += ", " + limits;
-  if (!setting.unit.empty()) text += fmt::format(" ({})", setting.unit);
-  return text;
-}
-
 std::string markdown_section(const Section& section, const std::vector<Setting>& settings) {
   std::string text = fmt::format("\n## [{}]\n\n{}\n\n| key | value | default | meaning |\n|---|---|---|---|\n",
                                  section.name, section.help);
   for (const Setting& setting : settings) {
     if (setting.key != section.name + "." + setting.name()) continue;
-    text += fmt::format("| `{}` | {} | `{}` | {} |\n", setting.name(), type_and_limits(setting), default_text(setting),
+    text += fmt::format("| `{}` | {} | `{}` | {} |\n", setting.name(), expectation_text(setting), default_text(setting),
                         full_help(setting));
   }
   return text;
@@ -79,7 +71,7 @@ std::string config_keys_text(const std::string& filter) {
   std::string text;
   for (const Setting& setting : settings_of(defaults)) {
     if (setting.key.find(filter) == std::string::npos) continue;
-    text += fmt::format("{}\n    {}\n    {}; default {}\n", setting.key, full_help(setting), type_and_limits(setting),
+    text += fmt::format("{}\n    {}\n    {}; default {}\n", setting.key, full_help(setting), expectation_text(setting),
                         default_text(setting));
   }
   for (const RefusedKey& refused : refused_keys()) {

@@ -99,16 +99,6 @@ class RuleCheck {
     }
   }
 
-  void scheduler() {
-    const SchedulerParams& params = config_.scheduler.params;
-    if (!given("scheduler.params.warmup_num_steps") || params.total_num_steps.is_auto()) return;
-    if (params.warmup_num_steps <= params.total_num_steps.get()) return;
-    report({"scheduler.params.warmup_num_steps", "scheduler.params.total_num_steps"},
-           fmt::format("scheduler.params.warmup_num_steps: total_num_steps {} is less than warmup_num_steps {}",
-                       params.total_num_steps.get(), params.warmup_num_steps),
-           "shorten the warm-up");
-  }
-
  private:
   void heads_divide_width() {
     const ModelConfig& model = config_.model;
@@ -159,7 +149,23 @@ void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes) {
   check.data();
   check.length();
   check.optimizer();
-  check.scheduler();
+  check_warmup(loaded, mistakes);
+}
+
+void check_warmup(const LoadedConfig& loaded, MistakeCollector& mistakes) {
+  const SchedulerConfig& scheduler = loaded.config.scheduler;
+  const bool decays = scheduler.type != "constant" && scheduler.type != "WarmupLR";
+  const Auto<std::int64_t>& total = scheduler.params.total_num_steps;
+  if (!decays || total.is_auto() || scheduler.params.warmup_num_steps <= total.get()) return;
+  std::vector<std::string> keys = {"scheduler.params.warmup_num_steps", "scheduler.params.total_num_steps",
+                                   "scheduler.type"};
+  if (loaded.sources.at("scheduler.params.total_num_steps").kind == SourceKind::automatic) {
+    keys.insert(keys.end(), {"training.steps", "training.epochs"});
+  }
+  report_rule(loaded, mistakes, keys,
+              fmt::format("scheduler.params.warmup_num_steps: total_num_steps {} is less than warmup_num_steps {}",
+                          total.get(), scheduler.params.warmup_num_steps),
+              "shorten the warm-up or train longer");
 }
 
 void report_rule(const LoadedConfig& loaded, MistakeCollector& mistakes, const std::vector<std::string>& keys,
@@ -169,9 +175,12 @@ void report_rule(const LoadedConfig& loaded, MistakeCollector& mistakes, const s
   for (const std::string& key : keys) {
     const ValueSource& source = loaded.sources.at(key);
     if (source.where.origin.empty()) continue;
-    mistake.key = key;
-    mistake.where = source.where;
-    break;
+    if (mistake.where.origin.empty()) {
+      mistake.key = key;
+      mistake.where = source.where;
+    } else {
+      mistake.related.push_back({key, source.where});
+    }
   }
   mistakes.add(std::move(mistake));
 }

@@ -15,7 +15,11 @@ void apply_type_defaults(LoadedConfig& loaded);
 /// Reports every broken rule between keys; a rule that reads a doubtful key keeps silent.
 void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes);
 
-/// Reports one broken rule at the first of `keys` that the user gave. Keeps silent if one of `keys` is in doubt.
+/// Reports a warm-up that is longer than the schedule, where the length of the schedule is known.
+void check_warmup(const LoadedConfig& loaded, MistakeCollector& mistakes);
+
+/// Reports one broken rule at the first of `keys` that the user gave, with the others as related. Keeps silent if one
+/// of `keys` is in doubt.
 void report_rule(const LoadedConfig& loaded, MistakeCollector& mistakes, const std::vector<std::string>& keys,
                  std::string message, std::string fix);
 

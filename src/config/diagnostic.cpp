@@ -50,6 +50,7 @@ std::string ConfigMistake::shown() const {
     result += fmt::format(" {} | {}\n", number, where.text);
     result += fmt::format(" {:>{}} | {}{}\n", "", number.size(), padding(where.text, where.column - 1), underline);
   }
+  for (const RelatedKey& other : related) result += fmt::format("   see {} at {}\n", other.key, other.where.label());
   if (!fix.empty()) result += fmt::format("   fix: {}\n", fix);
   return result;
 }

@@ -23,12 +23,19 @@ struct SourceLocation {
   std::string label() const;
 };
 
+/// Another key that takes part in a mistake, and where it was given.
+struct RelatedKey {
+  std::string key;
+  SourceLocation where;
+};
+
 /// One mistake: the key, what was expected and found, and what to do.
 struct ConfigMistake {
   std::string key;      // dotted name as it was written; empty for a syntax error
   std::string message;  // one sentence
   std::string fix;      // what to do next; may be empty
   SourceLocation where;
+  std::vector<RelatedKey> related = {};  // of a rule between keys: the others that were given
 
   /// The mistake with its source line and an underline, as it is printed.
   std::string shown() const;

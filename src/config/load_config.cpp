@@ -44,31 +44,59 @@ void report_single_underscore(MistakeCollector& mistakes, const std::string& nam
   }
 }
 
+/// "name=value" as a place of its own: `length` characters from `column` on.
+SourceLocation place_in(const std::string& origin, const std::string& text, std::int64_t column, std::int64_t length) {
+  return {.origin = origin, .line = 0, .column = column, .length = length, .text = text};
+}
+
+Assignment assignment_of(std::string key, const std::string& origin, const std::string& text) {
+  const std::size_t equals = text.find('=');
+  const std::int64_t key_length = character_count(text.substr(0, equals));
+  std::string value = text.substr(equals + 1);
+  const std::int64_t value_length = character_count(value);
+  return {.key = std::move(key),
+          .value = std::move(value),
+          .key_place = place_in(origin, text, 1, key_length),
+          .value_place = place_in(origin, text, key_length + 2, value_length)};
+}
+
+/// Whether `text` may be shown and parsed at all.
+bool is_readable(MistakeCollector& mistakes, const std::string& origin, const std::string& name,
+                 const std::string& text) {
+  const auto finding = refuse_toml(text);
+  if (!finding) return true;
+  mistakes.add({.key = "",
+                .message = fmt::format("expected {}, found {}", finding->expected, finding->found),
+                .fix = fmt::format("look at {}", name),
+                .where = {.origin = origin, .line = 0, .text = ""}});
+  return false;
+}
+
 void apply_environment(ConfigReader& reader, MistakeCollector& mistakes, const Environment& environment) {
   for (const auto& [name, value] : environment) {
     if (!name.starts_with(kPrefix)) continue;
-    const SourceLocation where{
-        .origin = "environment", .length = character_count(name), .text = fmt::format("{}={}", name, value)};
+    const std::string text = fmt::format("{}={}", name, value);
+    if (!is_readable(mistakes, "environment", "the FERULA_ variables", text)) continue;
     const std::string key = key_of_variable(name);
     if (key.empty()) {
-      report_single_underscore(mistakes, name, where);
+      report_single_underscore(mistakes, name, place_in("environment", text, 1, character_count(name)));
     } else {
-      reader.apply_assignment(key, value, where, SourceKind::environment);
+      reader.apply_assignment(assignment_of(key, "environment", text), SourceKind::environment);
     }
   }
 }
 
 void apply_sets(ConfigReader& reader, MistakeCollector& mistakes, std::span<const std::string> sets) {
   for (const std::string& set : sets) {
+    if (!is_readable(mistakes, "--set", "the --set arguments", set)) continue;
     const std::size_t equals = set.find('=');
-    const SourceLocation where{.origin = "--set", .length = character_count(set.substr(0, equals)), .text = set};
     if (equals == std::string::npos || equals == 0) {
       mistakes.add({.key = set,
                     .message = fmt::format("expected --set key=value, found '{}'", set),
                     .fix = "write for example --set training.steps=100",
-                    .where = where});
+                    .where = place_in("--set", set, 1, character_count(set))});
     } else {
-      reader.apply_assignment(set.substr(0, equals), set.substr(equals + 1), where, SourceKind::command_line);
+      reader.apply_assignment(assignment_of(set.substr(0, equals), "--set", set), SourceKind::command_line);
     }
   }
 }

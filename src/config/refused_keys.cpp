@@ -14,7 +14,7 @@ struct KeyAndText {
 constexpr KeyAndText kLaterFeatures[] = {
     {"model.path", "imported models"},
     {"run.reproducible", "the same bits on every layout"},
-    {"training.managed_gradient_accumulation", "gradient accumulation by the caller"},
+    {"managed_gradient_accumulation", "gradient accumulation by the caller"},
     {"training.loss_reduction", "a choice of the loss' mean; it is the mean over all target tokens"},
     {"fp16", "fp16 with loss scaling"},
     {"amp", "NVIDIA's amp"},

@@ -112,12 +112,7 @@ class Resolver {
     if (!params.total_num_steps.is_auto()) return;
     settle("scheduler.params.total_num_steps", params.total_num_steps, steps,
            fmt::format("training.steps is {}", steps));
-    const bool decays = config_.scheduler.type == "WarmupDecayLR" || config_.scheduler.type == "WarmupCosineLR";
-    if (!decays || facts_.use == ConfigUse::inference || params.warmup_num_steps <= steps) return;
-    report({"scheduler.params.warmup_num_steps", "scheduler.type"},
-           fmt::format("scheduler.params.warmup_num_steps: total_num_steps {} is less than warmup_num_steps {}", steps,
-                       params.warmup_num_steps),
-           "shorten the warm-up or train longer");
+    if (facts_.use == ConfigUse::training) check_warmup(loaded_, mistakes_);
   }
 
   void throw_if_any() { mistakes_.throw_if_any(); }

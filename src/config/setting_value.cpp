@@ -21,6 +21,12 @@ struct AutoOf<Auto<T>> : std::true_type {
   using Value = T;
 };
 
+std::string toml_quoted_list(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + toml_quoted(word);
+  return text;
+}
+
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
 
 /// A number as people write it: 16777216 and not 1.67772e+07; 0.0001 and 1e-15 alike.
@@ -37,6 +43,9 @@ std::string toml_float(double value) {
 }
 
 std::string range_text(const Limits& limits) {
+  if (limits.least && limits.most && !limits.above_least && !limits.below_most) {
+    return fmt::format("from {} to {}", number_text(*limits.least), number_text(*limits.most));
+  }
   std::string text;
   if (limits.least) text = (limits.above_least ? "above " : "at least ") + number_text(*limits.least);
   if (limits.least && limits.most) text += " and ";
@@ -149,10 +158,8 @@ class ValueReader {
 
  private:
   ValueProblem problem(const TomlNode& node, std::string fix = "") const {
-    const std::string limits = limits_text(setting_);
-    std::string expected = type_text(setting_) + (limits.empty() ? "" : " " + limits);
-    if (!setting_.unit.empty()) expected += fmt::format(" ({})", setting_.unit);
-    return {std::move(expected), node.in_words(), std::move(fix)};
+    if (fix.empty()) fix = fmt::format("`ferula config keys {}` explains it: {}", setting_.key, setting_.help);
+    return {expectation_text(setting_), node.in_words(), std::move(fix)};
   }
 
   ValueProblem wrong_word(const TomlNode& node, const std::string& word) const {
@@ -160,7 +167,7 @@ class ValueReader {
       if (later != word) continue;
       ValueProblem unborn = problem(node);
       unborn.found += ", which belongs to a feature that does not exist yet";
-      unborn.fix = "use one of " + joined(setting_.limits.choices);
+      unborn.fix = "use " + toml_quoted_list(setting_.limits.choices);
       return unborn;
     }
     const auto nearest = nearest_name(word, setting_.limits.choices);
@@ -216,17 +223,21 @@ std::string value_text(const Setting& setting) {
   return std::visit([](const auto* member) { return plain_text(*member); }, setting.target);
 }
 
-std::string type_text(const Setting& setting) {
-  if (setting.limits.integer_or_choice) return "a positive integer or a string";
-  return std::visit([](const auto* member) { return type_name(member); }, setting.target);
-}
-
-std::string limits_text(const Setting& setting) {
+std::string expectation_text(const Setting& setting) {
   const Limits& limits = setting.limits;
-  if (!limits.choices.empty()) return (limits.choices.size() == 1 ? "" : "one of ") + joined(limits.choices);
   const std::string range = range_text(limits);
-  if (!limits.entries) return range;
-  return fmt::format("{} of them, each {}", *limits.entries, range);
+  std::string text = std::visit([](const auto* member) { return type_name(member); }, setting.target);
+  if (limits.integer_or_choice) {
+    text = fmt::format("a positive integer or {}", toml_quoted(joined(limits.choices)));
+  } else if (!limits.choices.empty()) {
+    text = (limits.choices.size() == 1 ? "" : "one of ") + toml_quoted_list(limits.choices);
+  } else if (limits.entries) {
+    text += fmt::format(", {} of them, each {}", *limits.entries, range);
+  } else if (!range.empty()) {
+    text += (range.starts_with("from") ? " " : ", ") + range;
+  }
+  if (!setting.unit.empty()) text += fmt::format(" ({})", setting.unit);
+  return text;
 }
 
 bool takes_text(const Setting& setting) {

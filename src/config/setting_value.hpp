@@ -24,11 +24,8 @@ std::optional<ValueProblem> assign(Setting& setting, const TomlNode& node);
 /// The value as TOML: 5, true, "adam", [0.9, 0.95], "auto".
 std::string value_text(const Setting& setting);
 
-/// The type in words: "integer or \"auto\"".
-std::string type_text(const Setting& setting);
-
-/// The limits in words: "at least 0 and below 1", "one of adam, sgd"; empty where every value of the type is legal.
-std::string limits_text(const Setting& setting);
+/// Type, limits and unit in words: "an integer from 0 to 3", "a number, at least 0 and below 1".
+std::string expectation_text(const Setting& setting);
 
 /// Whether the member is of a text type, so that an unquoted word needs no quotes on the command line.
 bool takes_text(const Setting& setting);

@@ -174,7 +174,7 @@ void describe(SchedulerConfig& scheduler, SectionTable table) {
       .add("type", scheduler.type,
            one_of({"constant", "linear", "cosine", "WarmupLR", "WarmupDecayLR", "WarmupCosineLR"},
                   {"LRRangeTest", "OneCycle", "WSD", "inverse_sqrt", "polynomial"}),
-           "How the learning rate goes over the steps.")
+           "How the learning rate goes over the steps; linear and cosine rise linearly, then fall.")
       .on_resume(kChanges);
 }
 
@@ -188,7 +188,7 @@ void describe(SchedulerParams& params, SectionTable table) {
       .on_resume(kChanges);
   table.add("warmup_num_steps", params.warmup_num_steps, between(1, kMostSteps), "Length of the warm-up.")
       .in("steps")
-      .of_types({"WarmupLR", "WarmupDecayLR", "WarmupCosineLR"})
+      .of_types({"WarmupLR", "WarmupDecayLR", "WarmupCosineLR", "linear", "cosine"})
       .on_resume(kChanges);
   table.add("warmup_type", params.warmup_type, one_of({"log", "linear"}), "How the learning rate rises.")
       .of_types({"WarmupLR", "WarmupDecayLR", "WarmupCosineLR"})
@@ -202,7 +202,7 @@ void describe(SchedulerParams& params, SectionTable table) {
       .of_types({"WarmupCosineLR"})
       .on_resume(kChanges);
   table.add("cos_min_ratio", params.cos_min_ratio, between(0, 1), "End of the decay, as a share of lr.")
-      .of_types({"cosine", "WarmupCosineLR"})
+      .of_types({"linear", "cosine", "WarmupCosineLR"})
       .on_resume(kChanges);
 }
 

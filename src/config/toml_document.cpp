@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <sstream>
 #include <toml.hpp>
@@ -15,8 +16,6 @@
 namespace ferula {
 namespace {
 
-using KeyPlaces = std::map<std::string, TextRange>;
-
 [[noreturn]] void throw_mistake(std::string message, std::string fix, SourceLocation where) {
   throw ConfigMistakes({{.key = "", .message = std::move(message), .fix = std::move(fix), .where = std::move(where)}});
 }
@@ -24,7 +23,7 @@ using KeyPlaces = std::map<std::string, TextRange>;
 void guard(const std::string& text, const std::string& origin) {
   const auto finding = refuse_toml(text);
   if (!finding) return;
-  SourceLocation where = location_of(text, origin, finding->offset, 1);
+  SourceLocation where = SourceText(text, origin).at({finding->offset, 1});
   if (first_invalid_utf8(where.text)) where.text.clear();
   throw_mistake(fmt::format("expected {}, found {}", finding->expected, finding->found),
                 "a configuration is a short TOML text; check that this is the right file", std::move(where));
@@ -52,27 +51,27 @@ std::string syntax_fix(const std::string& line) {
   return "strings need quotes; a key may be given once; lists are [1, 2] and inline tables { key = value } on one line";
 }
 
-SourceLocation place(const toml::source_location& where, const std::string& origin) {
-  const std::string_view line = where.line_str();
-  return location_of(line, origin, where.column() - 1, where.region());
+SourceLocation place(const toml::source_location& found, const std::string& origin) {
+  SourceLocation where = SourceText(found.line_str(), origin).at({found.column() - 1, found.region()});
+  where.line = static_cast<std::int64_t>(found.line());
+  return where;
 }
 
-/// Builds the tree; `path_` is the dotted name of the value at hand.
+/// Builds the tree. Places come from the key scanner: toml11 knows those of values, but counts lines for each anew.
 class TreeBuilder {
  public:
-  TreeBuilder(const std::string& text, const std::string& origin)
-      : text_(text), origin_(origin), keys_(find_keys(text)) {}
+  TreeBuilder(std::string_view text, const std::string& origin) : lines_(text, origin), keys_(find_keys(text)) {}
 
-  TomlNode build(const toml::value& value, const std::string& path) const {
+  /// `path` is the dotted name of the value, which stands at `where`; elements of a list share its place.
+  TomlNode build(const toml::value& value, const std::string& path, const SourceLocation& where) const {
     TomlNode node;
-    node.where = place(value.location(), origin_);
-    node.where.line = static_cast<std::int64_t>(value.location().line());
+    node.where = where;
     if (value.is_boolean()) node.value = value.as_boolean();
     if (value.is_integer()) set_integer(node, value);
-    if (value.is_floating()) node.value = static_cast<double>(value.as_floating());
+    if (value.is_floating()) set_number(node, value.as_floating());
     if (value.is_string()) node.value = value.as_string().str;
-    if (value.is_array()) node.value = list(value, path);
-    if (value.is_table()) node.value = table(value, path);
+    if (value.is_array()) node.value = list(value, path, where);
+    if (value.is_table()) node.value = table(value, path, where);
     return node;
   }
 
@@ -93,32 +92,37 @@ class TreeBuilder {
     if (read.ec != std::errc() || again != integer) node.value = std::monostate{};
   }
 
-  TomlNode::List list(const toml::value& value, const std::string& path) const {
+  /// toml11 turns a number beyond the range of a double into the largest one.
+  static void set_number(TomlNode& node, double number) {
+    if (std::abs(number) != std::numeric_limits<double>::max()) node.value = number;
+  }
+
+  TomlNode::List list(const toml::value& value, const std::string& path, const SourceLocation& where) const {
     TomlNode::List elements;
-    for (const toml::value& element : value.as_array()) elements.push_back(build(element, path));
+    for (const toml::value& element : value.as_array()) elements.push_back(build(element, path, where));
     return elements;
   }
 
-  TomlNode::Table table(const toml::value& value, const std::string& path) const {
+  TomlNode::Table table(const toml::value& value, const std::string& path, const SourceLocation& where) const {
     TomlNode::Table entries;
     for (const auto& [key, element] : value.as_table()) {
       const std::string name = path.empty() ? key : path + "." + key;
-      TomlNode node = build(element, name);
       const auto found = keys_.find(name);
-      SourceLocation where =
-          found == keys_.end() ? node.where : location_of(text_, origin_, found->second.offset, found->second.length);
-      entries.emplace(key, TomlEntry{std::move(node), std::move(where)});
+      const bool known = found != keys_.end();  // a quoted key with escapes is not: it gets its table's place
+      const SourceLocation key_place = known ? lines_.at(found->second.key) : where;
+      const bool has_value = known && found->second.value.length > 0;
+      TomlNode node = build(element, name, has_value ? lines_.at(found->second.value) : key_place);
+      entries.emplace(key, TomlEntry{std::move(node), key_place});
     }
     return entries;
   }
 
-  const std::string& text_;
-  const std::string& origin_;
-  KeyPlaces keys_;
+  SourceText lines_;
+  std::map<std::string, KeyPlace> keys_;
 };
 
 struct InWords {
-  std::string operator()(std::monostate) const { return "a date, a time or an integer beyond 64 bits"; }
+  std::string operator()(std::monostate) const { return "a date, a time or a number out of range"; }
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return fmt::format("the integer {}", value); }
   std::string operator()(double value) const { return fmt::format("the number {}", value); }
@@ -131,18 +135,6 @@ struct InWords {
   std::string operator()(const TomlNode::Table&) const { return "a table"; }
 };
 
-void place_all(TomlNode& node, const SourceLocation& where) {
-  node.where = where;
-  if (auto* list = std::get_if<TomlNode::List>(&node.value))
-    for (TomlNode& element : *list) place_all(element, where);
-  if (auto* table = std::get_if<TomlNode::Table>(&node.value)) {
-    for (auto& [name, entry] : *table) {
-      entry.key = where;
-      place_all(entry.node, where);
-    }
-  }
-}
-
 }  // namespace
 
 std::string TomlNode::in_words() const { return std::visit(InWords{}, value); }
@@ -151,20 +143,18 @@ TomlNode parse_toml(const std::string& text, const std::string& origin) {
   guard(text, origin);
   std::istringstream stream(text);
   try {
-    return TreeBuilder(text, origin).build(toml::parse(stream, origin), "");
+    return TreeBuilder(text, origin).build(toml::parse(stream, origin), "", {.origin = origin, .line = 1, .text = ""});
   } catch (const toml::syntax_error& error) {
     SourceLocation where = place(error.location(), origin);
-    where.line = static_cast<std::int64_t>(error.location().line());
-    throw_mistake("not valid TOML: " + syntax_message(error.what()), syntax_fix(where.text), std::move(where));
+    const std::string fix = syntax_fix(where.text);
+    throw_mistake("not valid TOML: " + syntax_message(error.what()), fix, std::move(where));
   } catch (const std::exception& error) {
     throw_mistake("not valid TOML: " + syntax_message(error.what()), "", {.origin = origin, .line = 1});
   }
 }
 
 TomlNode parse_toml_value(const std::string& text, const SourceLocation& where) {
-  if (const auto finding = refuse_toml(text)) {
-    throw_mistake(fmt::format("expected {}, found {}", finding->expected, finding->found), "", where);
-  }
+  FERULA_CHECK(!refuse_toml(text), "a value that the guard refuses");
   TomlNode bare;
   bare.value = text;
   bare.where = where;
@@ -172,8 +162,7 @@ TomlNode parse_toml_value(const std::string& text, const SourceLocation& where) 
     std::istringstream stream("value = " + text + "\n");
     const toml::value document = toml::parse(stream, where.origin);
     if (document.as_table().size() != 1) return bare;
-    TomlNode node = TreeBuilder(text, where.origin).build(document.as_table().at("value"), "");
-    place_all(node, where);
+    TomlNode node = TreeBuilder("", where.origin).build(document.as_table().at("value"), "", where);
     return node;
   } catch (const std::exception&) {
     return bare;

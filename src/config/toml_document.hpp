@@ -19,7 +19,7 @@ struct TomlNode {
   using List = std::vector<TomlNode>;
   using Table = std::map<std::string, TomlEntry>;
 
-  /// The monostate is a value that no setting wants: a date or a time, or an integer beyond 64 bits.
+  /// The monostate is a value that no setting wants: a date or a time, or a number out of range.
   std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Table> value;
   SourceLocation where;
 
@@ -36,7 +36,7 @@ struct TomlEntry {
 TomlNode parse_toml(const std::string& text, const std::string& origin);
 
 /// The value of `text` as it would stand behind `key =`; a text that is no TOML value is a string: the bare words of
-/// `--set` and of the environment. All of it gets the place `where`. Throws ConfigMistakes where the guard refuses it.
+/// `--set` and of the environment. All of it gets the place `where`. The guard has let `text` pass.
 TomlNode parse_toml_value(const std::string& text, const SourceLocation& where);
 
 /// `text` as a TOML basic string, with quotes and escapes.

@@ -7,8 +7,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::size_t kShownLineBytes = 200;
-
 /// One dotted key: its full name and the bytes of its last part.
 struct DottedKey {
   std::string name;
@@ -20,7 +18,7 @@ class KeyScanner {
  public:
   explicit KeyScanner(std::string_view text) : text_(text) {}
 
-  std::map<std::string, TextRange> scan() {
+  std::map<std::string, KeyPlace> scan() {
     if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
     std::string table;
     for (skip_blank(); !done(); skip_blank()) {
@@ -81,23 +79,28 @@ class KeyScanner {
     return std::string(text_.substr(start, at_ - start));
   }
 
-  void remember(const DottedKey& key) { found_.try_emplace(key.name, TextRange{key.offset, key.length}); }
+  void remember(const DottedKey& key, TextRange value) {
+    found_.try_emplace(key.name, KeyPlace{{key.offset, key.length}, value});
+  }
 
   std::string header() {
     while (peek() == '[') ++at_;
     const DottedKey key = dotted_key("");
-    remember(key);
+    remember(key, {});
     at_ = end_of_line(text_, at_);
     return key.name;
   }
 
   void key_and_value(const std::string& prefix) {
     const DottedKey key = dotted_key(prefix);
-    remember(key);
     const std::size_t behind_key = at_;
     if (peek() == '=') ++at_;
     skip_spaces();
+    const std::size_t start = at_;
     value(key.name);
+    std::size_t end = std::min(at_, text_.size());
+    while (end > start && (text_[end - 1] == ' ' || text_[end - 1] == '\t')) --end;
+    remember(key, {start, end - start});
     if (at_ == behind_key) ++at_;  // not a key at all: go on behind it
   }
 
@@ -139,7 +142,7 @@ class KeyScanner {
 
   std::string_view text_;
   std::size_t at_ = 0;
-  std::map<std::string, TextRange> found_;
+  std::map<std::string, KeyPlace> found_;
 };
 
 /// The offset behind a multi-line string whose three quotes are at `start`; up to two more quotes belong to it.
@@ -174,21 +177,6 @@ std::size_t end_of_line(std::string_view text, std::size_t start) {
   return std::min(text.find('\n', start), text.size());
 }
 
-SourceLocation location_of(std::string_view text, const std::string& origin, std::size_t offset, std::size_t length) {
-  offset = std::min(offset, text.size());
-  const std::size_t newline = offset == 0 ? std::string_view::npos : text.rfind('\n', offset - 1);
-  const std::size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
-  std::string_view line = text.substr(begin, end_of_line(text, begin) - begin);
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  const std::size_t in_line = std::min(offset - begin, line.size());
-  const std::string_view marked = line.substr(in_line, length);
-  return {.origin = origin,
-          .line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(begin), '\n'),
-          .column = 1 + character_count(line.substr(0, in_line)),
-          .length = std::max<std::int64_t>(1, character_count(marked)),
-          .text = line.size() <= kShownLineBytes ? std::string(line) : ""};
-}
-
-std::map<std::string, TextRange> find_keys(std::string_view text) { return KeyScanner(text).scan(); }
+std::map<std::string, KeyPlace> find_keys(std::string_view text) { return KeyScanner(text).scan(); }
 
 }  // namespace ferula
