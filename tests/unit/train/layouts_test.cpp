@@ -1,0 +1,205 @@
+// Every layout gives the one-rank answer: stages and hybrids × ranks × accumulation, in f32 and bf16. docs/numerics.md
+// derives the bounds.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "support/train/tiny_run.hpp"
+
+namespace ferula {
+namespace {
+
+using test::Curve;
+using test::curve_of;
+using test::name_of_run;
+using test::Overlap;
+using test::TinyRank;
+using test::TinyRun;
+using test::worst_relative;
+
+const TokenDataset& dataset() {
+  static const test::TinyCorpus corpus(16);
+  return corpus.dataset();
+}
+
+/// The stated bound of f32, and of the first step in any type.
+constexpr double kBound = 1e-5;
+/// In the first step all layouts have the same weights and give each row the same bits: only sums over rows differ.
+constexpr double kFirstStep = 2e-6;
+
+struct MatrixCase {
+  std::string family;
+  DType compute;
+  int stage;
+};
+
+std::string name_of_case(const testing::TestParamInfo<MatrixCase>& info) {
+  return fmt::format("{}_{}_stage{}", info.param.family, name_of(info.param.compute), info.param.stage);
+}
+
+std::vector<MatrixCase> matrix() {
+  std::vector<MatrixCase> cases;
+  for (const std::string family : {"gpt2", "llama"})
+    for (const DType compute : {DType::f32, DType::bf16})
+      for (int stage = 0; stage <= 3; ++stage) cases.push_back({family, compute, stage});
+  return cases;
+}
+
+/// One to four ranks × accumulation 1, 2, 4, and the hybrids of four ranks.
+std::vector<TinyRun> layouts_of(const MatrixCase& wanted) {
+  std::vector<TinyRun> runs;
+  const auto add = [&](MeshShape shape, std::int64_t accumulation) {
+    runs.push_back({.family = wanted.family,
+                    .compute = wanted.compute,
+                    .stage = wanted.stage,
+                    .shape = shape,
+                    .accumulation = accumulation});
+  };
+  for (int ranks = 1; ranks <= 4; ++ranks)
+    for (const std::int64_t accumulation : {1, 2, 4}) add({.replica = 1, .shard = ranks}, accumulation);
+  for (const std::int64_t accumulation : {1, 2, 4}) add({.replica = 2, .shard = 2}, accumulation);
+  return runs;
+}
+
+/// Moves one weight by the smallest step of its type, on every rank that holds it.
+void change_last_bit(TinyRank& rank, std::size_t which) {
+  const std::vector<OwnedPiece> pieces = rank.store.needed_pieces();
+  for (const OwnedPiece& piece : pieces) {
+    if (piece.role != "value" || piece.tensor != "blocks.1.attention.output.weight") continue;
+    if (piece.data.dtype == DType::f32) {
+      float& value = piece.data.span<float>()[which];
+      value = std::nextafter(value, 1.0f);
+    } else {
+      ++piece.data.span<bf16>()[which].bits;
+    }
+  }
+  rank.store.adopt_loaded_state(false);
+}
+
+/// How far one changed last bit drives a run on one rank: the largest of three.
+Curve drift_of_one_bit(const TinyRun& run, const Curve& unchanged) {
+  Curve drift{{0.0}, {0.0}};
+  for (const std::size_t which : {3u, 200u, 777u}) {
+    const Curve changed = curve_of(run, dataset(), [&](TinyRank& rank) { change_last_bit(rank, which); });
+    drift.losses[0] = std::max(drift.losses[0], worst_relative(changed.losses, unchanged.losses));
+    drift.norms[0] = std::max(drift.norms[0], worst_relative(changed.norms, unchanged.norms));
+  }
+  return drift;
+}
+
+class Layouts : public testing::TestWithParam<MatrixCase> {};
+INSTANTIATE_TEST_SUITE_P(Matrix, Layouts, testing::ValuesIn(matrix()), name_of_case);
+
+TEST_P(Layouts, FollowOneRankForFiftySteps) {
+  const TinyRun one{.family = GetParam().family, .compute = GetParam().compute};
+  const Curve expected = curve_of(one, dataset());
+  const Curve drift = drift_of_one_bit(one, expected);
+  const double loss_bound = std::max(kBound, 10 * drift.losses[0]);
+  const double norm_bound = std::max(kBound, 10 * drift.norms[0]);
+
+  for (const TinyRun& run : layouts_of(GetParam())) {
+    const Curve curve = curve_of(run, dataset());
+
+    EXPECT_LE(std::abs(curve.losses[0] / expected.losses[0] - 1), kFirstStep) << name_of_run(run);
+    EXPECT_LE(std::abs(curve.norms[0] / expected.norms[0] - 1), kFirstStep) << name_of_run(run);
+    EXPECT_LE(worst_relative(curve.losses, expected.losses), loss_bound) << name_of_run(run);
+    EXPECT_LE(worst_relative(curve.norms, expected.norms), norm_bound) << name_of_run(run);
+    EXPECT_LE(std::abs(curve.validation_loss / expected.validation_loss - 1), loss_bound) << name_of_run(run);
+  }
+  EXPECT_LT(expected.losses.back(), 0.5 * expected.losses.front());
+}
+
+/// Loss and norm of one step by hand, with one gradient changed by `factor` before the sums over ranks.
+double norm_with_planted_error(const TinyRun& run, float factor) {
+  double norm = 0.0;
+  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    const TokenBatch& batch = rank.loader.training({.step = 1, .samples_seen = 0}, 0);
+    rank.store.zero_gradients();
+    rank.transformer.forward(batch, 0);
+    rank.transformer.backward(batch, 0, 1.0f / static_cast<float>(rank.loader.targets_per_step()));
+    const UnitLease unit = rank.store.gradient(0);
+    const TensorView tensor = unit.tensor(0);  // the token embedding
+    for (float& value : tensor.range(0, tensor.count()).span<float>()) value *= factor;
+    rank.store.finish_gradients();
+    const double found = rank.store.gradient_norm();
+    if (rank.rank.mesh.rank() == 0) norm = found;
+  });
+  return norm;
+}
+
+TEST(LayoutBounds, APlantedErrorOfOnePercentInOneGradientBreaksThem) {
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    const double expected = curve_of({.compute = compute, .steps = 1}, dataset()).norms[0];
+    const TinyRun two_ranks{.compute = compute, .shape = {.replica = 1, .shard = 2}};
+
+    EXPECT_LE(std::abs(norm_with_planted_error(two_ranks, 1.0f) / expected - 1), kFirstStep) << name_of(compute);
+    EXPECT_GT(std::abs(norm_with_planted_error(two_ranks, 1.01f) / expected - 1), 100 * kFirstStep) << name_of(compute);
+  }
+}
+
+TEST(Layouts, OverlapPrefetchAndPersistenceChangeNoBit) {
+  for (const int stage : {2, 3}) {
+    for (const std::int64_t accumulation : {1, 2}) {
+      TinyRun run{.stage = stage, .shape = {.replica = 1, .shard = 3}, .accumulation = accumulation, .steps = 10};
+      const Curve expected = curve_of(run, dataset());
+      for (const std::int64_t threshold : {0, 3000}) {
+        for (const std::int64_t prefetch : {0, 50'000'000}) {
+          run.overlap = Overlap::on;
+          run.persistence_threshold = threshold;
+          run.prefetch_elements = prefetch;
+          const Curve curve = curve_of(run, dataset());
+
+          // The norm adds squares range by range, and persistence makes other ranges.
+          if (threshold == 0) EXPECT_EQ(curve.norms, expected.norms) << name_of_run(run);
+          EXPECT_LE(worst_relative(curve.losses, expected.losses), threshold == 0 ? 0.0 : kBound) << name_of_run(run);
+        }
+      }
+    }
+  }
+}
+
+TEST(Layouts, DropoutIsKeyedBySampleAndNotByRank) {
+  const TinyRun one{.steps = 10, .dropout = 0.2f};
+  const Curve expected = curve_of(one, dataset());
+  const Curve without = curve_of({.steps = 10}, dataset());
+  EXPECT_GT(worst_relative(expected.losses, without.losses), 1e-3);
+
+  for (const std::int64_t accumulation : {1, 4}) {
+    const TinyRun run{
+        .stage = 3, .shape = {.replica = 1, .shard = 4}, .accumulation = accumulation, .steps = 10, .dropout = 0.2f};
+    EXPECT_LE(worst_relative(curve_of(run, dataset()).losses, expected.losses), kBound) << name_of_run(run);
+  }
+}
+
+TEST(Layouts, EveryOptimizerFollowsOneRank) {
+  const std::vector<OptimizerRule> rules{{.kind = OptimizerKind::sgd, .momentum = 0.9f, .nesterov = true},
+                                         {.kind = OptimizerKind::sgd},
+                                         {.kind = OptimizerKind::lion, .beta2 = 0.99f},
+                                         {.kind = OptimizerKind::adam, .decoupled_decay = false}};
+  for (const OptimizerRule& rule : rules) {
+    const Curve expected = curve_of({.steps = 10, .rule = rule}, dataset());
+    for (int stage = 0; stage <= 3; ++stage) {
+      const TinyRun run{.stage = stage, .shape = {.replica = 1, .shard = 3}, .steps = 10, .rule = rule};
+      EXPECT_LE(worst_relative(curve_of(run, dataset()).losses, expected.losses), kBound) << name_of_run(run);
+    }
+  }
+}
+
+TEST(Layouts, NothingAllocatesFromTheThirdStepOn) {
+  for (int stage = 0; stage <= 3; ++stage) {
+    const TinyRun run{.compute = DType::bf16, .stage = stage, .shape = {.replica = 1, .shard = 2}, .accumulation = 2};
+    on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+      for (int step = 1; step <= 2; ++step) rank.trainer.step();
+      const std::int64_t before = rank.rank.ledger.allocations();
+      for (int step = 3; step <= 10; ++step) rank.trainer.step();
+      EXPECT_EQ(rank.rank.ledger.allocations(), before) << name_of_run(run);
+
+      const Buffer planted = rank.rank.device->allocate(64, MemoryKind::buffers);
+      EXPECT_NE(rank.rank.ledger.allocations(), before) << "a planted allocation must be seen";
+    });
+  }
+}
+
+}  // namespace
+}  // namespace ferula
