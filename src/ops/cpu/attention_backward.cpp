@@ -20,23 +20,24 @@ namespace ferula::cpu::HWY_NAMESPACE {
 
 /// The scratch of one thread.
 struct BackwardPanels {
-  Panel queries, upstream;                        // [kTile, width]: q and dout of the tile
-  Panel queries_transposed, upstream_transposed;  // [width, kTile]: the first times scale · log2 e
-  Panel keys, values;                             // [kTile, width]
+  Panel queries, upstream;                        // [kQueryTile, width]: q and dout of the tile
+  Panel queries_transposed, upstream_transposed;  // [width, kQueryTile]: the first times scale · log2 e
+  Panel keys, values;                             // [kKeyBlock, width]
   Panel weights, slopes;                          // [keys, queries]: softmax, and the gradient of the scores
-  Panel query_sums;                               // [kTile, width]: dq of the tile
+  Panel query_sums;                               // [kQueryTile, width]: dq of the tile
   Panel key_sums, value_sums;                     // [padded length, width]: dk and dv of the sequence
-  float* logsumexp;                               // [kTile], to base 2
-  float* means;                                   // [kTile]: dout · out of each query
+  float* logsumexp;                               // [kQueryTile], to base 2
+  float* means;                                   // [kQueryTile]: dout · out of each query
 
   BackwardPanels(std::span<float> scratch, std::int64_t width, std::int64_t length) {
     PanelStack stack(scratch);
-    for (Panel* panel : {&queries, &upstream, &keys, &values, &query_sums}) *panel = stack.take(kTile, width);
-    for (Panel* panel : {&queries_transposed, &upstream_transposed}) *panel = stack.take(width, kTile);
-    for (Panel* panel : {&weights, &slopes}) *panel = stack.take(kTile, kTile);
+    for (Panel* panel : {&queries, &upstream, &query_sums}) *panel = stack.take(kQueryTile, width);
+    for (Panel* panel : {&queries_transposed, &upstream_transposed}) *panel = stack.take(width, kQueryTile);
+    for (Panel* panel : {&keys, &values}) *panel = stack.take(kKeyBlock, width);
+    for (Panel* panel : {&weights, &slopes}) *panel = stack.take(kKeyBlock, kQueryTile);
     for (Panel* panel : {&key_sums, &value_sums}) *panel = stack.take(round_up(length, kRowStep), width);
-    logsumexp = stack.take(1, kTile).data;
-    means = stack.take(1, kTile).data;
+    logsumexp = stack.take(1, kQueryTile).data;
+    means = stack.take(1, kQueryTile).data;
   }
 };
 
@@ -98,12 +99,13 @@ HWY_INLINE void load_queries(const BackwardPanels& panels, const BackwardHead& h
   const std::int64_t width = padded_width(head.k.dim(1));
   const std::int64_t columns = padded_queries(count);
   const TensorView q = head_rows(head.q, member, first_query, count);
-  load_rows(q, panels.keys, columns, head.scale * std::numbers::log2e_v<float>);
-  transpose(panels.keys, panels.queries_transposed, width, columns);
+  load_rows(q, panels.query_sums, columns, head.scale * std::numbers::log2e_v<float>);
+  transpose(panels.query_sums, panels.queries_transposed, width, columns);
   load_rows(q, panels.queries, columns);
   load_rows(head_rows(head.dout, member, first_query, count), panels.upstream, columns);
   transpose(panels.upstream, panels.upstream_transposed, width, columns);
-  mean_slopes(head_rows(head.out, member, first_query, count), panels.upstream, panels.values, columns, panels.means);
+  mean_slopes(head_rows(head.out, member, first_query, count), panels.upstream, panels.query_sums, columns,
+              panels.means);
   const std::span<const float> logarithms = head.logsumexp.rows(member, 1).columns(first_query, count).span<float>();
   for (std::int64_t query = 0; query < count; ++query)
     panels.logsumexp[query] = logarithms[static_cast<std::size_t>(query)] * std::numbers::log2e_v<float>;
@@ -114,9 +116,9 @@ HWY_INLINE void load_queries(const BackwardPanels& panels, const BackwardHead& h
 HWY_INLINE void backward_tile(const BackwardPanels& panels, const BackwardHead& head, std::int64_t member,
                               std::int64_t first_query) {
   const std::int64_t width = padded_width(head.k.dim(1));
-  const std::int64_t count = std::min(kTile, head.k.dim(0) - first_query);
+  const std::int64_t count = std::min(kQueryTile, head.k.dim(0) - first_query);
   load_queries(panels, head, member, first_query, count);
-  std::fill_n(panels.query_sums.data, kTile * width, 0.0f);
+  std::fill_n(panels.query_sums.data, padded_queries(count) * width, 0.0f);
   for (std::int64_t begin = 0; begin < first_query + count;) {
     const KeyBlock block = key_block(begin, first_query);
     backward_block(panels, head, block, padded_queries(count), width);
@@ -132,7 +134,7 @@ void backward_head(const BackwardHead& head, std::span<float> scratch) {
   std::fill_n(panels.key_sums.data, round_up(length, kRowStep) * width, 0.0f);
   std::fill_n(panels.value_sums.data, round_up(length, kRowStep) * width, 0.0f);
   for (std::int64_t member = 0; member < head.q.dim(1); ++member)
-    for (std::int64_t first_query = 0; first_query < length; first_query += kTile)
+    for (std::int64_t first_query = 0; first_query < length; first_query += kQueryTile)
       backward_tile(panels, head, member, first_query);
   store_rows(panels.key_sums, head.dk, head.scale);
   store_rows(panels.value_sums, head.dv);
@@ -149,7 +151,8 @@ HWY_EXPORT(backward_head);
 
 /// Floats of scratch that `backward_head` takes.
 std::int64_t backward_scratch(std::int64_t head_dim, std::int64_t length) {
-  return padded_width(head_dim) * (7 * kTile + 2 * round_up(length, kRowStep)) + 2 * kTile * kTile + 2 * kTile;
+  return padded_width(head_dim) * (5 * kQueryTile + 2 * kKeyBlock + 2 * round_up(length, kRowStep)) +
+         2 * kKeyBlock * kQueryTile + 2 * kQueryTile;
 }
 
 }  // namespace

@@ -46,14 +46,14 @@ HWY_INLINE void add_values(const float* weights, const TensorView& v, float fact
   });
 }
 
-/// Turns the scores of [0, kTile) keys into weights; `maximum` and `total` are brought up to date.
+/// Turns the scores of [0, kKeyBlock) keys into weights; `maximum` and `total` are brought up to date.
 /// Returns by what the sums so far must be multiplied.
 HWY_INLINE float weigh_scores(float* scores, float& maximum, float& total) {
   Floats best = hn::Set(kFloat, maximum);
-  for (std::int64_t key = 0; key < kTile; key += kLanes) best = hn::Max(best, hn::LoadU(kFloat, scores + key));
+  for (std::int64_t key = 0; key < kKeyBlock; key += kLanes) best = hn::Max(best, hn::LoadU(kFloat, scores + key));
   const float largest = hn::GetLane(hn::MaxOfLanes(kFloat, best));
   Floats sum = hn::Zero(kFloat);
-  for (std::int64_t key = 0; key < kTile; key += kLanes) {
+  for (std::int64_t key = 0; key < kKeyBlock; key += kLanes) {
     const Floats weight = exp2(hn::Sub(hn::LoadU(kFloat, scores + key), hn::Set(kFloat, largest)));
     hn::StoreU(weight, kFloat, scores + key);
     sum = hn::Add(sum, weight);
@@ -69,9 +69,9 @@ HWY_INLINE void cached_head_of(const CachedHead& head, Panel query, Panel sums, 
   for (std::int64_t member = 0; member < head.q.dim(0); ++member) {
     float maximum = -std::numeric_limits<float>::infinity();
     float total = 0.0f;
-    for (std::int64_t begin = 0; begin < head.k.dim(0); begin += kTile) {
-      const std::int64_t count = std::min(kTile, head.k.dim(0) - begin);
-      std::fill(scores + count, scores + kTile, -std::numeric_limits<float>::infinity());
+    for (std::int64_t begin = 0; begin < head.k.dim(0); begin += kKeyBlock) {
+      const std::int64_t count = std::min(kKeyBlock, head.k.dim(0) - begin);
+      std::fill(scores + count, scores + kKeyBlock, -std::numeric_limits<float>::infinity());
       score_keys<T>(query.row(member), head.k.rows(begin, count), scores);
       const float factor = weigh_scores(scores, maximum, total);
       add_values<T>(scores, head.v.rows(begin, count), factor, sums.row(member));
@@ -88,7 +88,7 @@ void cached_head(const CachedHead& head, std::span<float> scratch) {
   const Panel sums = stack.take(head.q.dim(0), width);
   load_rows(head.q, query, head.q.dim(0), head.scale * std::numbers::log2e_v<float>);
   std::fill_n(sums.data, head.q.dim(0) * width, 0.0f);
-  float* scores = stack.take(1, kTile).data;
+  float* scores = stack.take(1, kKeyBlock).data;
   head.k.dtype == DType::bf16 ? cached_head_of<bf16>(head, query, sums, scores)
                               : cached_head_of<float>(head, query, sums, scores);
 }
@@ -166,7 +166,7 @@ void attention_cached(Workspace& workspace, const AttentionSpec& spec, TensorVie
   const std::int64_t group = spec.heads / spec.kv_heads;
   const std::int64_t items = q.dim(0) * spec.kv_heads;
   const auto run = HWY_DYNAMIC_DISPATCH(cached_head);
-  ThreadScratch scratch(workspace, 2 * group * padded_width(spec.head_dim) + kTile, items);
+  ThreadScratch scratch(workspace, 2 * group * padded_width(spec.head_dim) + kKeyBlock, items);
 #pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
   for (std::int64_t item = 0; item < items; ++item) {
     const std::int64_t row = item / spec.kv_heads;

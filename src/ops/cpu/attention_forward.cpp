@@ -1,6 +1,6 @@
 // Causal attention over packed sequences: each query tile runs over its keys with an online softmax.
-// Scores are held transposed, [keys, queries]: the softmax then works on whole vectors of queries, and neither keys
-// nor values are ever transposed. Method: Dao et al., "FlashAttention" (2022).
+// Scores are held transposed, [keys, queries]: the softmax then works on whole vectors of queries, and of all
+// operands only the queries are ever transposed. Method: Dao et al., "FlashAttention" (2022).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/attention_forward.cpp"
 // clang-format off
@@ -65,35 +65,29 @@ HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t 
 }
 
 /// Divides by the totals and writes the tile's output and log Σ exp.
-HWY_INLINE void finish_tile(const ForwardTile& tile, const SoftmaxState& state, Panel sums, Panel staging,
-                            std::int64_t width, std::int64_t columns) {
-  for (std::int64_t column = 0; column < columns; column += kLanes) {
-    const Floats inverse = hn::Div(hn::Set(kFloat, 1.0f), hn::LoadU(kFloat, state.total + column));
-    for (std::int64_t row = 0; row < width; ++row) {
-      float* at = sums.row(row) + column;
-      hn::StoreU(hn::Mul(hn::LoadU(kFloat, at), inverse), kFloat, at);
-    }
+HWY_INLINE void finish_tile(const ForwardTile& tile, const SoftmaxState& state, Panel sums) {
+  for (std::int64_t query = 0; query < tile.q.dim(0); ++query) {
+    store_rows(sums.at(query, 0), tile.out.rows(query, 1), 1.0f / state.total[query]);
+    tile.logsumexp[static_cast<std::size_t>(query)] =
+        (state.maximum[query] + std::log2(state.total[query])) * std::numbers::ln2_v<float>;
   }
-  transpose(sums, staging, columns, width);
-  store_rows(staging, tile.out);
-  for (std::size_t query = 0; query < tile.logsumexp.size(); ++query)
-    tile.logsumexp[query] = (state.maximum[query] + std::log2(state.total[query])) * std::numbers::ln2_v<float>;
 }
 
 void forward_tile(const ForwardTile& tile, std::span<float> scratch) {
   const std::int64_t width = padded_width(tile.q.dim(1));
   const std::int64_t columns = padded_queries(tile.q.dim(0));
   PanelStack stack(scratch);
-  const Panel queries = stack.take(width, kTile);  // transposed, times scale · log2 e
-  const Panel staging = stack.take(kTile, width);
-  const Panel scores = stack.take(kTile, kTile);
-  const Panel sums = stack.take(width, kTile);  // of weighted values, transposed
-  const SoftmaxState state{stack.take(1, kTile).data, stack.take(1, kTile).data, stack.take(1, kTile).data};
-  std::fill_n(sums.data, width * kTile, 0.0f);
-  std::fill_n(state.maximum, kTile, -std::numeric_limits<float>::infinity());
-  std::fill_n(state.total, kTile, 0.0f);
-  load_rows(tile.q, staging, columns, tile.scale * std::numbers::log2e_v<float>);
-  transpose(staging, queries, width, columns);
+  const Panel queries = stack.take(width, kQueryTile);  // transposed, times scale · log2 e
+  const Panel sums = stack.take(kQueryTile, width);     // of weighted values
+  const Panel staging = stack.take(kKeyBlock, width);   // keys, then values
+  const Panel scores = stack.take(kKeyBlock, kQueryTile);
+  const SoftmaxState state{stack.take(1, kQueryTile).data, stack.take(1, kQueryTile).data,
+                           stack.take(1, kQueryTile).data};
+  load_rows(tile.q, sums, columns, tile.scale * std::numbers::log2e_v<float>);
+  transpose(sums, queries, width, columns);
+  std::fill_n(sums.data, columns * width, 0.0f);
+  std::fill_n(state.maximum, columns, -std::numeric_limits<float>::infinity());
+  std::fill_n(state.total, columns, 0.0f);
 
   const std::int64_t keys = tile.k.dim(0);
   for (std::int64_t begin = 0; begin < keys;) {
@@ -108,10 +102,10 @@ void forward_tile(const ForwardTile& tile, std::span<float> scratch) {
     block.masked ? softmax_block<true>(scores, block, columns, state)
                  : softmax_block<false>(scores, block, columns, state);
     load_rows(tile.v.rows(block.begin, present), staging, present);
-    multiply<Left::by_columns, Result::rescale>(staging, scores.at(0, first), sums.at(0, first), width, columns - first,
+    multiply<Left::by_columns, Result::rescale>(scores.at(0, first), staging, sums.at(first, 0), columns - first, width,
                                                 present, state.factor + first);
   }
-  finish_tile(tile, state, sums, staging, width, columns);
+  finish_tile(tile, state, sums);
 }
 
 }  // namespace ferula::cpu::HWY_NAMESPACE
@@ -125,7 +119,7 @@ HWY_EXPORT(forward_tile);
 
 /// Floats of scratch that `forward_tile` takes.
 std::int64_t forward_scratch(std::int64_t head_dim) {
-  return 3 * kTile * padded_width(head_dim) + kTile * kTile + 3 * kTile;
+  return (2 * kQueryTile + kKeyBlock) * padded_width(head_dim) + kKeyBlock * kQueryTile + 3 * kQueryTile;
 }
 
 }  // namespace
@@ -134,20 +128,19 @@ void attention(Workspace& workspace, const AttentionSpec& spec, TensorView q, Te
                TensorView starts, TensorView out, TensorView logsumexp) {
   check_attention_shapes(spec, {q, out}, {k, v}, starts, logsumexp);
   const std::span<const std::int32_t> bounds = starts.span<std::int32_t>();
-  const std::int64_t tiles = count_tiles(bounds);
+  const std::int64_t tiles = count_tiles(bounds, spec.heads);
   const int group = spec.heads / spec.kv_heads;
   const auto run = HWY_DYNAMIC_DISPATCH(forward_tile);
-  ThreadScratch scratch(workspace, forward_scratch(spec.head_dim), tiles * spec.heads);
+  ThreadScratch scratch(workspace, forward_scratch(spec.head_dim), tiles);
 #pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
-  for (std::int64_t item = 0; item < tiles * spec.heads; ++item) {
-    const std::int64_t head = item % spec.heads;
-    const QueryTile at = find_tile(bounds, tiles - 1 - item / spec.heads);  // the longest of a sequence first
+  for (std::int64_t item = 0; item < tiles; ++item) {
+    const QueryTile at = find_tile(bounds, spec.heads, item);
     const std::int64_t keys = at.first_query + at.queries;
     const std::int64_t row = at.begin + at.first_query;
-    const std::span<float> logarithms = logsumexp.rows(head, 1).columns(row, at.queries).span<float>();
-    run({head_rows(q, head, row, at.queries), head_rows(k, head / group, at.begin, keys),
-         head_rows(v, head / group, at.begin, keys), head_rows(out, head, row, at.queries), logarithms, at.first_query,
-         spec.scale},
+    const std::span<float> logarithms = logsumexp.rows(at.head, 1).columns(row, at.queries).span<float>();
+    run({head_rows(q, at.head, row, at.queries), head_rows(k, at.head / group, at.begin, keys),
+         head_rows(v, at.head / group, at.begin, keys), head_rows(out, at.head, row, at.queries), logarithms,
+         at.first_query, spec.scale},
         scratch.of_thread(omp_get_thread_num()));
   }
 }

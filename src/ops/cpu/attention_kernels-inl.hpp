@@ -16,7 +16,7 @@ namespace ferula::cpu::HWY_NAMESPACE {
 
 /// How the left matrix of a product lies in memory: left(row, k), or left(k, row).
 enum class Left { by_rows, by_columns };
-/// What a product does with the old result: nothing, adds to it, or adds to it times a factor a column.
+/// What a product does with the old result: nothing, adds to it, or adds to it times a factor a row.
 enum class Result { overwrite, add, rescale };
 
 /// result [kRows, kVectors · lanes] = left [kRows, depth] · right [depth, kVectors · lanes], sums in registers.
@@ -50,7 +50,7 @@ HWY_INLINE void multiply_block(Panel left, Panel right, Panel result, std::int64
       Floats sum = sums[row][v];
       if constexpr (kResult == Result::add) sum = hn::Add(hn::LoadU(kFloat, to), sum);
       if constexpr (kResult == Result::rescale)
-        sum = hn::MulAdd(hn::LoadU(kFloat, to), hn::LoadU(kFloat, factors + v * kLanes), sum);
+        sum = hn::MulAdd(hn::LoadU(kFloat, to), hn::Set(kFloat, factors[row]), sum);
       hn::StoreU(sum, kFloat, to);
     }
 }
@@ -61,11 +61,12 @@ HWY_INLINE void multiply_columns(Panel left, Panel right, Panel result, std::int
   constexpr int kRows = kVectors >= 3 || (kLanes < 16 && kVectors == 2) ? 4 : 8;
   for (std::int64_t row = 0; row < rows; row += kRows)
     multiply_block<kLeft, kResult, kRows, kVectors>(kLeft == Left::by_rows ? left.at(row, 0) : left.at(0, row), right,
-                                                    result.at(row, 0), depth, factors);
+                                                    result.at(row, 0), depth,
+                                                    kResult == Result::rescale ? factors + row : nullptr);
 }
 
 /// result [rows, columns] from left and right [depth, columns]. `rows` is a multiple of 8, `columns` of 16.
-/// `factors` [columns] is read for Result::rescale only.
+/// `factors` [rows] is read for Result::rescale only.
 template <Left kLeft, Result kResult>
 HWY_INLINE void multiply(Panel left, Panel right, Panel result, std::int64_t rows, std::int64_t columns,
                          std::int64_t depth, const float* factors = nullptr) {
@@ -75,33 +76,32 @@ HWY_INLINE void multiply(Panel left, Panel right, Panel result, std::int64_t row
     const std::int64_t chunk = kMost == 4 && vectors == 5 ? 3 : std::min(kMost, vectors);  // 3 + 2 beats 4 + 1
     const Panel from = right.at(0, column);
     const Panel to = result.at(0, column);
-    const float* scales = kResult == Result::rescale ? factors + column : nullptr;
     if constexpr (kMost == 4) {
-      if (chunk == 4) multiply_columns<kLeft, kResult, 4>(left, from, to, rows, depth, scales);
-      if (chunk == 3) multiply_columns<kLeft, kResult, 3>(left, from, to, rows, depth, scales);
+      if (chunk == 4) multiply_columns<kLeft, kResult, 4>(left, from, to, rows, depth, factors);
+      if (chunk == 3) multiply_columns<kLeft, kResult, 3>(left, from, to, rows, depth, factors);
     }
-    if (chunk == 2) multiply_columns<kLeft, kResult, 2>(left, from, to, rows, depth, scales);
-    if (chunk == 1) multiply_columns<kLeft, kResult, 1>(left, from, to, rows, depth, scales);
+    if (chunk == 2) multiply_columns<kLeft, kResult, 2>(left, from, to, rows, depth, factors);
+    if (chunk == 1) multiply_columns<kLeft, kResult, 1>(left, from, to, rows, depth, factors);
     column += chunk * kLanes;
   }
 }
 
-/// 2^x for x ≤ 126 with a relative error below 2e-7; 0 below x = −125; a NaN stays one.
+/// 2^x for x ≤ 126 with a relative error below 2e-7; exactly 0 from x = −127 downwards; a NaN stays one.
 HWY_INLINE Floats exp2(Floats x) {
-  const hn::RebindToSigned<FloatTag> integers;
-  const Floats least = hn::Set(kFloat, -125.0f);
-  const Floats bounded = hn::Max(least, x);  // x86 gives the second operand for a NaN
-  const auto whole = hn::NearestInt(bounded);
-  const Floats rest = hn::Sub(bounded, hn::ConvertTo(kFloat, whole));
-  // The minimax polynomial of degree 6 of 2^rest on [−1/2, 1/2] (Remez), relative error 2e-9.
-  Floats power = hn::MulAdd(hn::Set(kFloat, 0.000153458124f), rest, hn::Set(kFloat, 0.00133999309f));
-  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.00961848907f));
-  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.0555032864f));
-  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.240226462f));
-  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.693147182f));
+  const hn::RebindToUnsigned<FloatTag> bits;
+  // Adding 1.5 · 2^23 rounds to an integer in the lowest bits; 127 more make it the exponent field of 2^integer.
+  const Floats rounding = hn::Set(kFloat, 12582912.0f + 127.0f);
+  const Floats bounded = hn::Max(hn::Set(kFloat, -127.0f), x);  // x86 gives the second operand for a NaN
+  const Floats rounded = hn::Add(bounded, rounding);
+  const Floats rest = hn::Sub(bounded, hn::Sub(rounded, rounding));
+  // The minimax polynomial of degree 5 of 2^rest on [−1/2, 1/2] (Remez) that is 1 at 0: relative error 9e-8.
+  Floats power = hn::MulAdd(hn::Set(kFloat, 0.00132646982f), rest, hn::Set(kFloat, 0.00967151485f));
+  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.0555073395f));
+  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.240222424f));
+  power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.693147004f));
   power = hn::MulAdd(power, rest, hn::Set(kFloat, 1.0f));
-  const auto scaled = hn::Add(hn::BitCast(integers, power), hn::ShiftLeft<23>(whole));
-  return hn::IfThenZeroElse(hn::Lt(x, least), hn::BitCast(kFloat, scaled));
+  const Floats scale = hn::BitCast(kFloat, hn::ShiftLeft<23>(hn::BitCast(bits, rounded)));  // 0 for −127
+  return hn::Mul(power, scale);
 }
 
 /// 1 where key `key` of a block may be seen by the queries `column`, `column` + 1, …, both counted from one origin.

@@ -24,19 +24,22 @@ void check_rows(const AttentionSpec& spec, const TensorView& view, int heads, st
 
 }  // namespace
 
-std::int64_t count_tiles(std::span<const std::int32_t> starts) {
+std::int64_t count_tiles(std::span<const std::int32_t> starts, std::int64_t heads) {
   std::int64_t tiles = 0;
   for (std::size_t sequence = 0; sequence + 1 < starts.size(); ++sequence)
-    tiles += ceil_div(length_of(starts, sequence), kTile);
+    tiles += ceil_div(length_of(starts, sequence), kQueryTile) * heads;
   return tiles;
 }
 
-QueryTile find_tile(std::span<const std::int32_t> starts, std::int64_t index) {
+QueryTile find_tile(std::span<const std::int32_t> starts, std::int64_t heads, std::int64_t index) {
   for (std::size_t sequence = 0; sequence + 1 < starts.size(); ++sequence) {
     const std::int64_t length = length_of(starts, sequence);
-    const std::int64_t tiles = ceil_div(length, kTile);
-    if (index < tiles) return {starts[sequence], index * kTile, std::min(kTile, length - index * kTile)};
-    index -= tiles;
+    const std::int64_t tiles = ceil_div(length, kQueryTile);
+    if (index < tiles * heads) {
+      const std::int64_t first_query = (tiles - 1 - index % tiles) * kQueryTile;
+      return {index / tiles, starts[sequence], first_query, std::min(kQueryTile, length - first_query)};
+    }
+    index -= tiles * heads;
   }
   FERULA_CHECK(false, "no query tile {} beyond the last one", index);
   return {};

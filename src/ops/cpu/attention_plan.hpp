@@ -37,15 +37,17 @@ struct CachedHead {
 
 /// Where a query tile lies.
 struct QueryTile {
+  std::int64_t head = 0;
   std::int64_t begin = 0;        // first row of its sequence
   std::int64_t first_query = 0;  // of the tile, counted from there
   std::int64_t queries = 0;
 };
 
-/// Query tiles of all sequences, for one head.
-std::int64_t count_tiles(std::span<const std::int32_t> starts);
-/// The tile of that index; tiles of a sequence, and sequences, follow each other in order.
-QueryTile find_tile(std::span<const std::int32_t> starts, std::int64_t index);
+/// Query tiles of all sequences and heads.
+std::int64_t count_tiles(std::span<const std::int32_t> starts, std::int64_t heads);
+/// The tile of that index. Tiles of one head and sequence follow each other, because they share keys that then stay in
+/// the cache; the longest comes first.
+QueryTile find_tile(std::span<const std::int32_t> starts, std::int64_t heads, std::int64_t index);
 /// Rows of the longest sequence.
 std::int64_t longest_sequence(std::span<const std::int32_t> starts);
 

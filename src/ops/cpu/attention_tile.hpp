@@ -9,8 +9,10 @@
 
 namespace ferula::cpu {
 
-/// Query rows of a tile, and keys of a block that every query of the tile sees.
-inline constexpr std::int64_t kTile = 64;
+/// Query rows of a tile: many, because its keys and values are loaded once for all of them.
+inline constexpr std::int64_t kQueryTile = 128;
+/// Keys of a block that every query of the tile sees.
+inline constexpr std::int64_t kKeyBlock = 64;
 /// Keys of a block on the diagonal: smaller, because half of what lies there is masked.
 inline constexpr std::int64_t kDiagonalBlock = 32;
 /// Columns of a tile are padded with zeros to a multiple of this: no kernel has a remainder.
@@ -47,7 +49,7 @@ class PanelStack {
   std::span<float> memory_;
 };
 
-/// Keys [begin, begin + count) against the columns [first_column, kTile) of a query tile.
+/// Keys [begin, begin + count) against the columns [first_column, kQueryTile) of a query tile.
 struct KeyBlock {
   std::int64_t begin = 0;
   std::int64_t count = 0;
@@ -57,7 +59,7 @@ struct KeyBlock {
 
 /// The block that begins at key `begin` for the tile whose first query is row `first_query` of the same sequence.
 inline KeyBlock key_block(std::int64_t begin, std::int64_t first_query) {
-  if (begin < first_query) return {begin, kTile, 0, false};
+  if (begin < first_query) return {begin, kKeyBlock, 0, false};
   return {begin, kDiagonalBlock, begin - first_query, true};
 }
 

@@ -16,13 +16,14 @@
 HWY_BEFORE_NAMESPACE();
 namespace ferula::cpu::HWY_NAMESPACE {
 
-/// e^x for x ≤ 0 with a relative error below 2e-7; 0 below x = −87; a NaN stays one.
+/// e^x for x ≤ 0 with a relative error below 2e-7; exactly 0 from x = −88 downwards; a NaN stays one.
 HWY_INLINE Floats exp_negative(Floats x) {
-  const hn::RebindToSigned<FloatTag> integers;
-  const Floats least = hn::Set(kFloat, -87.0f);
-  const Floats bounded = hn::Max(least, x);  // x86 gives the second operand for a NaN
-  const auto whole = hn::NearestInt(hn::Mul(bounded, hn::Set(kFloat, 1.44269504f)));
-  const Floats turns = hn::ConvertTo(kFloat, whole);
+  const hn::RebindToUnsigned<FloatTag> bits;
+  // Adding 1.5 · 2^23 rounds to an integer in the lowest bits; 127 more make it the exponent field of 2^integer.
+  const Floats rounding = hn::Set(kFloat, 12582912.0f + 127.0f);
+  const Floats bounded = hn::Max(hn::Set(kFloat, -88.0f), x);  // x86 gives the second operand for a NaN
+  const Floats rounded = hn::MulAdd(bounded, hn::Set(kFloat, 1.44269504f), rounding);
+  const Floats turns = hn::Sub(rounded, rounding);
   // ln 2 in two parts, the first of 15 bits (Cody, Waite): the reduction is exact to the last bit of `rest`.
   const Floats high = hn::NegMulAdd(turns, hn::Set(kFloat, 0.693145752f), bounded);
   const Floats rest = hn::NegMulAdd(turns, hn::Set(kFloat, 1.42860677e-06f), high);
@@ -33,8 +34,8 @@ HWY_INLINE Floats exp_negative(Floats x) {
   power = hn::MulAdd(power, rest, hn::Set(kFloat, 0.499999911f));
   power = hn::MulAdd(power, rest, hn::Set(kFloat, 1.0f));
   power = hn::MulAdd(power, rest, hn::Set(kFloat, 1.0f));
-  const auto scaled = hn::Add(hn::BitCast(integers, power), hn::ShiftLeft<23>(whole));
-  return hn::IfThenZeroElse(hn::Lt(x, least), hn::BitCast(kFloat, scaled));
+  const Floats scale = hn::BitCast(kFloat, hn::ShiftLeft<23>(hn::BitCast(bits, rounded)));  // 0 for −88
+  return hn::Mul(power, scale);
 }
 
 HWY_INLINE float largest_of(const float* logits, std::int64_t count) {
