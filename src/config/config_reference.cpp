@@ -24,10 +24,10 @@ environment variables, `--set` on the command line.
 - `FERULA_TRAINING__STEPS=5` in the environment sets `training.steps`: two underscores stand between section and key.
 - `--set training.steps=5` does the same. Values are written as in TOML; a word without quotes is a string.
 - A whole number may be written as a float: `5e8`. One string may stand for a list of one.
-- `"auto"` takes the value that the rule below gives. `ferula config show` tells each value, where it comes from, and why.
+- `"auto"` takes the value that the rule below gives. `ferula config show` tells each value and where it comes from.
 
-`ferula config check` reports every mistake at once with its place in the file. No key is ever ignored: what belongs to a
-feature that does not exist yet, or has no meaning here, is refused with the reason.
+`ferula config check` reports every mistake at once with its place in the file. No key is ever ignored: what belongs to
+a feature that does not exist yet, or has no meaning here, is refused with the reason.
 
 The batch triangle is `train_batch_size` = `train_micro_batch_size_per_gpu` · `gradient_accumulation_steps` ·
 data-parallel ranks. Two of them give the third; with one size alone the accumulation is 1.
