@@ -1,0 +1,14 @@
+#!/bin/sh
+# sanitize.sh PRESET PROGRAM...: builds test programs with the sanitizers of a CMake preset and runs them.
+set -eu
+cd "$(dirname "$0")/../.."
+preset=$1
+shift
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive  # OpenMP's own threads are not instrumented
+export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+
+cmake --preset "$preset" >/dev/null
+cmake --build "build-$preset" --target "$@"
+for program in "$@"; do
+  "build-$preset/tests/$program" --gtest_brief=1
+done
