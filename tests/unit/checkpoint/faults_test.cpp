@@ -127,7 +127,7 @@ TEST(SaveRefuses, ADiskWithoutRoomBeforeItWrites) {
 TEST(SaveRefuses, PiecesThatDoNotCoverTheTensors) {
   CheckpointRun run;
   run_fake_ranks(2, [&](FakeRank& rank) {
-    FakeState state({1, 1}, rank.rank == 0 ? 0 : 0);  // both ranks give the first half
+    FakeState state({1, 1}, 0);  // both ranks give the first half
     CheckpointWriter writer(run.folder(), {}, run.files(), rank.world, rank.device, rank.stream);
     const SaveResult result = writer.save(state.pieces(), CheckpointRun::request(1));
     EXPECT_FALSE(result.committed);
