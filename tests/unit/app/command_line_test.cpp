@@ -1,0 +1,85 @@
+// Options, positionals and what is said of a mistyped one.
+#include "app/command_line.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "base/error.hpp"
+
+namespace ferula {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::array<OptionSpec, 5> kOptions{
+    {{"set", "KEY=VALUE", ""}, {"seed", "N", ""}, {"temperature", "X", ""}, {"greedy", "", ""}, {"help", "", ""}}};
+
+CommandLine parsed(const std::vector<std::string>& words) { return {"generate", kOptions, words}; }
+
+template <class Callable>
+std::string refusal(Callable callable) {
+  try {
+    callable();
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
+TEST(CommandLine, CollectsRepeatedOptionsInTheirOrder) {
+  const CommandLine line = parsed({"a.toml", "--set", "x=1", "--greedy", "--set=y=[1, 2]"});
+
+  EXPECT_THAT(line.all("set"), ElementsAre("x=1", "y=[1, 2]"));
+  EXPECT_THAT(line.positionals(), ElementsAre("a.toml"));
+  EXPECT_TRUE(line.has("greedy"));
+  EXPECT_FALSE(line.has("seed"));
+}
+
+TEST(CommandLine, TheLastOfSeveralValuesCounts) {
+  EXPECT_EQ(parsed({"--seed", "1", "--seed", "2"}).integer("seed"), 2);
+  EXPECT_EQ(parsed({"--temperature", "0.5"}).number("temperature"), 0.5);
+  EXPECT_EQ(parsed({}).integer("seed"), std::nullopt);
+}
+
+TEST(CommandLine, KnowsTheShortFormOfHelp) { EXPECT_TRUE(parsed({"-h"}).has("help")); }
+
+TEST(CommandLine, SuggestsTheNearestOption) {
+  EXPECT_THAT(refusal([] {
+                parsed({"--temprature", "1"});
+              }),
+              AllOf(HasSubstr("no option '--temprature'"), HasSubstr("did you mean --temperature?")));
+  EXPECT_THAT(refusal([] { parsed({"--zzzzzzzzzz"}); }), HasSubstr("no option '--zzzzzzzzzz';"));
+}
+
+TEST(CommandLine, DoesNotGuessAbbreviations) {
+  EXPECT_THAT(refusal([] { parsed({"--gree"}); }), HasSubstr("no option '--gree'"));
+}
+
+TEST(CommandLine, RefusesAMissingValue) {
+  EXPECT_THAT(refusal([] { parsed({"--seed"}); }), AllOf(HasSubstr("--seed"), HasSubstr("ferula generate --help")));
+}
+
+TEST(CommandLine, RefusesWhatIsNoNumber) {
+  EXPECT_THAT(refusal([] {
+                parsed({"--seed", "1x"}).integer("seed");
+              }),
+              HasSubstr("--seed expects a whole number of at least 0, found '1x'"));
+  EXPECT_THAT(refusal([] { parsed({"--seed", "0"}).integer("seed", 1); }), HasSubstr("at least 1, found '0'"));
+  EXPECT_THAT(refusal([] {
+                parsed({"--temperature", "nan"}).number("temperature");
+              }),
+              HasSubstr("--temperature expects a number, found 'nan'"));
+}
+
+TEST(CommandLine, AsksForAMissingPositionalAndRefusesOneTooMany) {
+  EXPECT_THAT(refusal([] { parsed({}).positional(0, "a configuration"); }),
+              HasSubstr("`ferula generate` expects a configuration"));
+  EXPECT_THAT(refusal([] { parsed({"a", "b"}).expect_at_most(1); }), HasSubstr("has no use for 'b'"));
+}
+
+}  // namespace
+}  // namespace ferula

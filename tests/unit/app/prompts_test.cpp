@@ -1,0 +1,54 @@
+// Prompts from JSON lines, and what is said of a bad line.
+#include "app/prompts.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.hpp"
+
+namespace ferula {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Prompts : public testing::Test {
+ protected:
+  std::string written(const std::string& text) const {
+    std::ofstream(path_) << text;
+    return path_;
+  }
+  std::string refusal(const std::string& text) const {
+    try {
+      read_prompts(written(text));
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "nothing was refused";
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+  std::string path_ = testing::TempDir() + "ferula_prompts.jsonl";
+};
+
+TEST_F(Prompts, ReadsStringsAndObjectsAndSkipsEmptyLines) {
+  EXPECT_THAT(read_prompts(written("\"one\"\n\n{\"prompt\": \"two \\u03a8\", \"id\": 7}\r\n   \n")),
+              ElementsAre("one", "two \u03a8"));
+}
+
+TEST_F(Prompts, NamesTheLineThatIsNoPrompt) {
+  EXPECT_THAT(refusal("\"one\"\n{\"text\": \"x\"}\n"), AllOf(HasSubstr(".jsonl:2: expected"), HasSubstr("\"text\"")));
+  EXPECT_THAT(refusal("{\"prompt\": 7}\n"), HasSubstr(".jsonl:1: expected"));
+  EXPECT_THAT(refusal("{\"prompt\": \"x\"\n"), HasSubstr(".jsonl:1: expected"));
+}
+
+TEST_F(Prompts, RefusesAFileWithoutPrompts) {
+  EXPECT_THAT(refusal("\n\n"), HasSubstr("holds no prompt"));
+  EXPECT_THROW(read_prompts("/nonexistent/prompts.jsonl"), DataError);
+}
+
+}  // namespace
+}  // namespace ferula

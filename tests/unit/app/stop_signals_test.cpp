@@ -1,0 +1,63 @@
+// Which signal asks for what.
+#include "app/stop_signals.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ferula {
+namespace {
+
+TEST(StopSignals, NobodyAsksAtTheBeginning) {
+  EXPECT_EQ(StopSignals().asked(), ExitCode::done);
+  EXPECT_EQ(NoStopRequest().asked(), ExitCode::done);
+}
+
+TEST(StopSignals, Usr1AndTermAskForAResume) {
+  for (const int signal : {SIGUSR1, SIGTERM}) {
+    const StopSignals signals;
+
+    std::raise(signal);
+
+    EXPECT_EQ(signals.asked(), ExitCode::resume_me);
+  }
+}
+
+TEST(StopSignals, TheFirstInterruptAsksToo) {
+  const StopSignals signals;
+
+  std::raise(SIGUSR1);
+  std::raise(SIGINT);
+
+  EXPECT_EQ(signals.asked(), ExitCode::interrupted);
+}
+
+TEST(StopSignals, AnInterruptIsNotForgottenForATerm) {
+  const StopSignals signals;
+
+  std::raise(SIGINT);
+  std::raise(SIGTERM);
+
+  EXPECT_EQ(signals.asked(), ExitCode::interrupted);
+}
+
+TEST(StopSignalsDeathTest, TheSecondInterruptEndsTheProgram) {
+  EXPECT_EXIT(
+      {
+        const StopSignals signals;
+        std::raise(SIGINT);
+        std::raise(SIGINT);
+      },
+      testing::KilledBySignal(SIGINT), "");
+}
+
+TEST(StopSignals, GivesTheSignalsBackAtItsEnd) {
+  struct sigaction before {};
+  sigaction(SIGTERM, nullptr, &before);
+  { const StopSignals signals; }
+  struct sigaction after {};
+  sigaction(SIGTERM, nullptr, &after);
+
+  EXPECT_EQ(before.sa_handler, after.sa_handler);
+}
+
+}  // namespace
+}  // namespace ferula
