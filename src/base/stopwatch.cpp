@@ -5,8 +5,8 @@
 namespace ferula {
 
 std::string_view name_of(Phase phase) {
-  constexpr std::array<std::string_view, kPhases> kNames{"forward",   "backward", "communication",
-                                                         "optimizer", "data",     "checkpoint"};
+  constexpr std::array<std::string_view, kPhases> kNames{"forward", "backward",   "communication", "optimizer",
+                                                         "data",    "checkpoint", "validation"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 

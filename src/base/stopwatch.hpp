@@ -26,8 +26,8 @@ class Stopwatch {
 };
 
 /// What a rank may be doing; the rows of "where the time went" and of `seconds` in summary.json.
-enum class Phase : std::uint8_t { forward, backward, communication, optimizer, data, checkpoint };
-inline constexpr std::size_t kPhases = 6;
+enum class Phase : std::uint8_t { forward, backward, communication, optimizer, data, checkpoint, validation };
+inline constexpr std::size_t kPhases = 7;
 std::string_view name_of(Phase phase);
 
 /// Seconds by phase. A phase that starts inside another one takes its time away from the outer one, so that the phases

@@ -37,6 +37,11 @@ std::string line_of(const Setting& setting, TomlComments comments) {
   return fmt::format("# {}\n{}\n", comment, line);
 }
 
+/// Whether the configuration's own types read the setting at all.
+bool is_read(const Setting& setting, const Config& config) {
+  return belongs_to(setting, type_of_section(config, setting.key.substr(0, setting.key.rfind('.'))));
+}
+
 bool in_section(const Setting& setting, const std::string& section) {
   return setting.key.substr(0, setting.key.rfind('.')) == section;
 }
@@ -64,8 +69,7 @@ std::vector<ConfigRow> config_rows(const LoadedConfig& loaded) {
   Config copy = loaded.config;
   std::vector<ConfigRow> rows;
   for (const Setting& setting : settings_of(copy)) {
-    const std::string type = type_of_section(copy, setting.key.substr(0, setting.key.rfind('.')));
-    if (!belongs_to(setting, type)) continue;
+    if (!is_read(setting, copy)) continue;
     const auto source = loaded.sources.find(setting.key);
     rows.push_back(
         {setting.key, value_text(setting), source == loaded.sources.end() ? "default" : source->second.in_words()});
@@ -83,6 +87,7 @@ std::vector<ConfigDifference> differences_that_matter(const Config& before, cons
     const std::string old_text = value_text(old_settings[i]);
     const std::string new_text = value_text(new_settings[i]);
     if (old_settings[i].effect == ResumeEffect::none || old_text == new_text) continue;
+    if (!is_read(old_settings[i], old_copy) && !is_read(new_settings[i], new_copy)) continue;
     differences.push_back({old_settings[i].key, old_text, new_text, old_settings[i].effect});
   }
   return differences;

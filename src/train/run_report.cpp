@@ -8,9 +8,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::array<Phase, kPhases> kAllPhases{Phase::forward,   Phase::backward, Phase::communication,
-                                                Phase::optimizer, Phase::data,     Phase::checkpoint};
-
 std::string field(std::string_view name, const std::string& value) { return fmt::format("  {:<14}{}\n", name, value); }
 
 std::string layout_text(const RunFacts& facts) {
@@ -28,7 +25,8 @@ std::string time_table(const PhaseTimes& phases, double elapsed) {
   const auto row = [&](std::string_view name, double seconds) {
     text += fmt::format("  {:<14}{:9.2f} s {:5.1f} %\n", name, seconds, elapsed > 0 ? 100.0 * seconds / elapsed : 0.0);
   };
-  for (const Phase phase : kAllPhases) row(name_of(phase), phases.seconds(phase));
+  for (std::size_t each = 0; each < kPhases; ++each)
+    row(name_of(static_cast<Phase>(each)), phases.seconds(static_cast<Phase>(each)));
   row("other", std::max(0.0, elapsed - phases.total_seconds()));
   return text;
 }

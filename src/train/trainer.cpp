@@ -49,6 +49,7 @@ double Trainer::update() {
 }
 
 double Trainer::validation_loss() {
+  const PhaseTimes::Scope timed(parts_.execution.phases, Phase::validation);
   const std::int64_t batches = parts_.loader.evaluation_batches(Split::validation);
   double loss_sum = 0.0, targets = 0.0;
   for (std::int64_t index = 0; index < batches; ++index) {

@@ -140,6 +140,18 @@ TEST(ConfigText, FindsTheDifferencesThatMatterToAResumedRun) {
   EXPECT_EQ(differences[1].effect, ResumeEffect::changes_training);
 }
 
+TEST(ConfigText, ParametersThatNeitherTypeReadsMakeNoDifference) {
+  const Config before = resolve_config(load(kSmallest), {}).config;
+  Config after = before;
+  after.scheduler.params.total_num_steps = 77;
+  EXPECT_EQ(before.scheduler.type, "constant");
+
+  EXPECT_TRUE(differences_that_matter(before, after).empty());
+
+  after.scheduler.type = "linear";
+  EXPECT_EQ(differences_that_matter(before, after).size(), 2u);
+}
+
 TEST(ConfigText, DigestFollowsWhatMattersAndNothingElse) {
   const Config config = load(kSmallest).config;
   Config other_layout = config;
