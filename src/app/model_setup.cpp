@@ -6,8 +6,6 @@
 namespace ferula {
 namespace {
 
-float momentum_of(const OptimizerConfig& optimizer) { return static_cast<float>(optimizer.params.momentum); }
-
 OptimizerKind kind_of(const std::string& type) {
   if (type == "SGD") return OptimizerKind::sgd;
   if (type == "Lion") return OptimizerKind::lion;
@@ -35,10 +33,10 @@ DType compute_dtype(const Config& config) { return config.bf16.enabled.get() ? D
 OptimizerRule optimizer_rule(const OptimizerConfig& optimizer) {
   const OptimizerParams& params = optimizer.params;
   return {.kind = kind_of(optimizer.type),
-          .beta1 = static_cast<float>(params.betas.at(0)),
-          .beta2 = static_cast<float>(params.betas.at(1)),
-          .eps = static_cast<float>(params.eps),
-          .momentum = momentum_of(optimizer),
+          .beta1 = params.betas.at(0),
+          .beta2 = params.betas.at(1),
+          .eps = params.eps,
+          .momentum = params.momentum,
           .nesterov = params.nesterov,
           .decoupled_decay = optimizer.type != "SGD" && (optimizer.type != "Adam" || params.adam_w_mode),
           .bias_correction = params.bias_correction};

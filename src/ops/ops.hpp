@@ -58,10 +58,10 @@ enum class OptimizerKind : std::uint8_t { adam, sgd, lion };
 /// `lion`: Chen et al. 2023, Algorithm 2; `sgd`: PyTorch's rule (momentum buffer starts as the first gradient).
 struct OptimizerRule {
   OptimizerKind kind = OptimizerKind::adam;
-  float beta1 = 0.9f;
-  float beta2 = 0.999f;
-  float eps = 1e-8f;
-  float momentum = 0.0f;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double momentum = 0.0;
   bool nesterov = false;
   bool decoupled_decay = true;  // false: decay is added to the gradient (L2)
   bool bias_correction = true;

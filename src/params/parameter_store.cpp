@@ -205,9 +205,7 @@ double ParameterStore::gradient_norm() {
 // --- update ---------------------------------------------------------------------------------------------------------
 
 void ParameterStore::write_step_scalars(const OptimizerStep& step) {
-  const auto power = [&](float beta) {
-    return 1.0 - std::pow(static_cast<double>(beta), static_cast<double>(step.step));
-  };
+  const auto power = [&](double beta) { return 1.0 - std::pow(beta, static_cast<double>(step.step)); };
   const bool corrects = settings_.rule.bias_correction;
   const std::span<float> scalars = step_scalars_.flat(DType::f32).span<float>();
   scalars[kLearningRate] = static_cast<float>(step.learning_rate);

@@ -27,8 +27,8 @@ struct Update {
   /// Learning rate, gradient scale, bias corrections (1 − β^step, or 1 without), first step.
   std::vector<double> scalars() const {
     if (!rule.bias_correction) return {0.01, 0.5, 1.0, 1.0, 0.0};
-    const double correction1 = 1.0 - std::pow(static_cast<double>(rule.beta1), step);
-    const double correction2 = 1.0 - std::pow(static_cast<double>(rule.beta2), step);
+    const double correction1 = 1.0 - std::pow(rule.beta1, step);
+    const double correction2 = 1.0 - std::pow(rule.beta2, step);
     return {0.01, 0.5, correction1, correction2, step == 1 ? 1.0 : 0.0};
   }
 };
@@ -64,14 +64,14 @@ OpCase optimizer_update(const Update& update) {
 }
 
 std::vector<Update> updates(std::int64_t count, DType value) {
-  const OptimizerRule adamw{.kind = OptimizerKind::adam, .beta2 = 0.95f};
+  const OptimizerRule adamw{.kind = OptimizerKind::adam, .beta2 = 0.95};
   OptimizerRule adam = adamw;
   adam.decoupled_decay = false;
   adam.bias_correction = false;
-  const OptimizerRule lion{.kind = OptimizerKind::lion, .beta2 = 0.99f};
+  const OptimizerRule lion{.kind = OptimizerKind::lion, .beta2 = 0.99};
   const OptimizerRule plain{.kind = OptimizerKind::sgd, .decoupled_decay = false};
   OptimizerRule momentum = plain;
-  momentum.momentum = 0.9f;
+  momentum.momentum = 0.9;
   OptimizerRule nesterov = momentum;
   nesterov.nesterov = true;
   return {{"adamw", count, adamw, value},

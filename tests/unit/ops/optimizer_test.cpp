@@ -23,8 +23,8 @@ State clone(OpBench& bench, const State& state) {
 }
 
 TensorView scalars_of(OpBench& bench, const OptimizerRule& rule, int step) {
-  const auto correction = [&](float beta) {
-    return rule.bias_correction ? static_cast<float>(1.0 - std::pow(static_cast<double>(beta), step)) : 1.0f;
+  const auto correction = [&](double beta) {
+    return rule.bias_correction ? static_cast<float>(1.0 - std::pow(beta, step)) : 1.0f;
   };
   return bench.values<float>({0.01f, 0.5f, correction(rule.beta1), correction(rule.beta2), step == 1 ? 1.0f : 0.0f});
 }
@@ -76,7 +76,7 @@ TEST(Adam, WithCoupledDecayIsTheReference) {
 }
 
 TEST(Adam, WithoutBiasCorrectionIsTheReference) {
-  expect_reference_steps({.kind = OptimizerKind::adam, .beta1 = 0.8f, .beta2 = 0.95f, .bias_correction = false});
+  expect_reference_steps({.kind = OptimizerKind::adam, .beta1 = 0.8, .beta2 = 0.95, .bias_correction = false});
 }
 
 /// torch.optim.AdamW([1.0, -2.0], lr=0.1, betas=(0.5, 0.75), eps=0, weight_decay=0.5) with gradient [0.5, 4] moves by
@@ -110,7 +110,7 @@ TEST(Sgd, WithoutMomentumNeedsNoMoments) {
 TEST(Sgd, WithMomentumIsTheReference) {
   for (const bool nesterov : {false, true})
     expect_reference_steps(
-        {.kind = OptimizerKind::sgd, .momentum = 0.9f, .nesterov = nesterov, .decoupled_decay = false});
+        {.kind = OptimizerKind::sgd, .momentum = 0.9, .nesterov = nesterov, .decoupled_decay = false});
 }
 
 TEST(Sgd, FirstStepIgnoresWhatTheBufferHeld) {
@@ -125,7 +125,7 @@ TEST(Sgd, FirstStepIgnoresWhatTheBufferHeld) {
   EXPECT_EQ(*state.master.as<float>(), 0.75f);
 }
 
-TEST(Lion, IsTheReference) { expect_reference_steps({.kind = OptimizerKind::lion, .beta1 = 0.9f, .beta2 = 0.99f}); }
+TEST(Lion, IsTheReference) { expect_reference_steps({.kind = OptimizerKind::lion, .beta1 = 0.9, .beta2 = 0.99}); }
 
 TEST(Lion, DoesNotMoveWithoutAGradient) {
   OpBench bench;
@@ -141,7 +141,7 @@ TEST(Lion, DoesNotMoveWithoutAGradient) {
 TEST(Optimizer, NanGradientsReachTheirElementOnly) {
   for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd, OptimizerKind::lion}) {
     OpBench bench;
-    const OptimizerRule rule{.kind = kind, .momentum = 0.9f};
+    const OptimizerRule rule{.kind = kind, .momentum = 0.9};
     const State state = make_state(bench, 40, DType::f32);
     const TensorView gradient = bench.normals(DType::f32, {40});
     Elements(gradient).set(std::numeric_limits<double>::quiet_NaN(), 33);

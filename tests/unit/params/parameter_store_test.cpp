@@ -43,7 +43,7 @@ std::string name_of_layout(const Layout& layout) {
 }
 
 StoreSettings settings_of(const Layout& layout) {
-  return {.rule = {.beta2 = 0.95f}, .weight_decay = 0.1f, .persistence_threshold = 100, .stage = layout.stage};
+  return {.rule = {.beta2 = 0.95}, .weight_decay = 0.1f, .persistence_threshold = 100, .stage = layout.stage};
 }
 
 /// What global contribution `index` adds to element `element`: integers, so that sums are exact in any order.

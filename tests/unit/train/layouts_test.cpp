@@ -173,9 +173,9 @@ TEST(Layouts, DropoutIsKeyedBySampleAndNotByRank) {
 }
 
 TEST(Layouts, EveryOptimizerFollowsOneRank) {
-  const std::vector<OptimizerRule> rules{{.kind = OptimizerKind::sgd, .momentum = 0.9f, .nesterov = true},
+  const std::vector<OptimizerRule> rules{{.kind = OptimizerKind::sgd, .momentum = 0.9, .nesterov = true},
                                          {.kind = OptimizerKind::sgd},
-                                         {.kind = OptimizerKind::lion, .beta2 = 0.99f},
+                                         {.kind = OptimizerKind::lion, .beta2 = 0.99},
                                          {.kind = OptimizerKind::adam, .decoupled_decay = false}};
   for (const OptimizerRule& rule : rules) {
     const Curve expected = curve_of({.steps = 10, .rule = rule}, dataset());

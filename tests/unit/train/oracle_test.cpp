@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Oracle, testing::Values("gpt2", "llama"));
 struct GoldenModel {
   GoldenModel(RankParts& rank, const Golden& golden, int stage, std::int64_t rows)
       : store(parameter_table(golden.spec(), DType::f32),
-              {.rule = {.beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f},
+              {.rule = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8},
                .weight_decay = 0.1f,
                .persistence_threshold = 0,
                .stage = stage},
