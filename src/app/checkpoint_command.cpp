@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kWhere = "a run or a checkpoint, e.g. runs/quickstart";
 
 std::string layout_in_words(const WriterLayout& layout) {
-  return fmt::format("{} rank{}, ZeRO stage {}", layout.ranks, layout.ranks == 1 ? "" : "s", layout.zero_stage);
+  return fmt::format("{} rank{}, ZeRO stage {}", layout.ranks, layout.ranks == 1 ? "" : "s", layout.stage);
 }
 
 std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -65,7 +65,7 @@ boost::json::object as_json(const CheckpointDescription& found) {
           {"samples_seen", found.state.samples_seen},
           {"tokens_seen", found.state.tokens_seen},
           {"ranks", found.state.layout.ranks},
-          {"zero_stage", found.state.layout.zero_stage},
+          {"zero_stage", found.state.layout.stage},
           {"parameters", found.parameters},
           {"bytes_by_role", boost::json::value_from(found.role_bytes)},
           {"tensors", tensors}};

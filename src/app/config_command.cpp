@@ -9,6 +9,7 @@
 #include "config/config_text.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
+#include "ops/capabilities.hpp"
 #include "storage/file_system.hpp"
 
 namespace ferula {
@@ -25,7 +26,8 @@ LoadedConfig resolved(const CommandLine& line) {
   LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
   const std::int64_t vocabulary = make_tokenizer(loaded.config.data.tokenizer)->vocabulary();
   return resolve_config(std::move(loaded), {.data_parallel_ranks = line.integer(kForRanks.name, 1).value_or(1),
-                                            .tokenizer_vocabulary = vocabulary});
+                                            .tokenizer_vocabulary = vocabulary,
+                                            .device_has_native_bf16 = cpu_computes_bf16()});
 }
 
 ExitCode check(const CommandLine& line) {

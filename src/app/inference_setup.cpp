@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/resume.hpp"
 #include "config/resolve_config.hpp"
+#include "ops/capabilities.hpp"
 #include "train/run_directory.hpp"
 
 namespace ferula {
@@ -41,6 +42,7 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
   request.tokenizer = make_tokenizer(loaded.config.data.tokenizer);
   request.config = resolve_config(std::move(loaded), {.data_parallel_ranks = invocation.ranks,
                                                       .tokenizer_vocabulary = request.tokenizer->vocabulary(),
+                                                      .device_has_native_bf16 = cpu_computes_bf16(),
                                                       .use = ConfigUse::inference})
                        .config;
   return request;

@@ -6,6 +6,7 @@
 #include "config/load_config.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
+#include "ops/capabilities.hpp"
 
 namespace ferula {
 namespace {
@@ -20,7 +21,9 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::string path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
   const LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
   const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(loaded.config.data.tokenizer);
-  const ResolveFacts facts{.data_parallel_ranks = invocation.ranks, .tokenizer_vocabulary = tokenizer->vocabulary()};
+  const ResolveFacts facts{.data_parallel_ranks = invocation.ranks,
+                           .tokenizer_vocabulary = tokenizer->vocabulary(),
+                           .device_has_native_bf16 = cpu_computes_bf16()};
   const Config known = resolve_config(loaded, facts).config;
   const bool overlaps = known.zero_optimization.overlap_comm.get();
   const RankSettings ranks{.shape = mesh_shape(known.zero_optimization, invocation.ranks),

@@ -123,7 +123,8 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .communication = fmt::format("{}{}", context.mesh.world().kind(),
                                        yes_if(request.overlap == Overlap::on, ", beside the computation")),
           .mesh = context.mesh.shape(),
-          .zero_stage = config.zero_optimization.stage,
+          .stage = config.zero_optimization.stage,
+          .stage_name = std::string(stage_name(static_cast<int>(config.zero_optimization.stage))),
           .threads = context.threads,
           .parameters = parameter_count(model_table(config, spec)),
           .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs

@@ -26,7 +26,7 @@ TrainingState state_of(const boost::json::value& value, const std::string& where
   JsonFields layout(fields.value("layout"), fields.where("layout"));
   const auto size = [&](std::string_view key) { return narrow<int>(layout.integer(key)); };
   state.layout = {.ranks = size("ranks"),
-                  .zero_stage = size("zero_stage"),
+                  .stage = size("zero_stage"),
                   .replica = size("replica"),
                   .shard = size("shard"),
                   .pipeline = size("pipeline"),

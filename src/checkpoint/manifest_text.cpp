@@ -19,7 +19,7 @@ boost::json::value to_json(const TrainingState& state) {
           {"seed", state.seed},
           {"layout",
            {{"ranks", layout.ranks},
-            {"zero_stage", layout.zero_stage},
+            {"zero_stage", layout.stage},
             {"replica", layout.replica},
             {"shard", layout.shard},
             {"pipeline", layout.pipeline},

@@ -10,7 +10,7 @@ namespace ferula {
 /// The layout that wrote a checkpoint. Recorded for people; any other layout reads it.
 struct WriterLayout {
   int ranks = 1;
-  int zero_stage = 0;
+  int stage = 0;  // of ZeRO
   int replica = 1;
   int shard = 1;
   int pipeline = 1;

@@ -1,6 +1,7 @@
 #include "params/zero_plan.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.hpp"
 
@@ -18,6 +19,10 @@ StageCuts cuts_of(int stage) {
   FERULA_CHECK(stage >= 0 && stage <= 3, "ZeRO stage {}", stage);
   return {stage >= 1, stage >= 2, stage >= 3};
 }
+
+constexpr std::array<std::string_view, 4> kStageNames{"no ZeRO, as DDP", "optimizer state partitioning",
+                                                      "optimizer + gradient partitioning",
+                                                      "full parameter partitioning"};
 
 ZeroPlan plan_of(StageCuts cuts, Mesh& mesh) {
   const Placement cut{&mesh.shard(), &mesh.replica()};
@@ -41,6 +46,8 @@ ZeroPlan make_persistent_plan(int stage, Mesh& mesh) {
   cuts.parameter = false;
   return plan_of(cuts, mesh);
 }
+
+std::string_view stage_name(int stage) { return kStageNames.at(static_cast<std::size_t>(stage)); }
 
 int finest_parts(const ZeroPlan& plan) {
   return std::max({plan.optimizer.shard->size(), plan.gradient.shard->size(), plan.parameter.shard->size()});

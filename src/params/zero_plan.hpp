@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "comm/mesh.hpp"
 
@@ -31,6 +32,8 @@ struct ZeroPlan {
 ZeroPlan make_zero_plan(int stage, Mesh& mesh);
 /// The same for a range that every rank keeps whole between steps.
 ZeroPlan make_persistent_plan(int stage, Mesh& mesh);
+/// What a stage cuts, in the words of the field: "optimizer + gradient partitioning".
+std::string_view stage_name(int stage);
 /// Into how many pieces the plan cuts a range at its finest.
 int finest_parts(const ZeroPlan& plan);
 

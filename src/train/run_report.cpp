@@ -11,9 +11,9 @@ namespace {
 std::string field(std::string_view name, const std::string& value) { return fmt::format("  {:<14}{}\n", name, value); }
 
 std::string layout_text(const RunFacts& facts) {
-  return fmt::format("{} rank{} x {} thread{}, ZeRO stage {}, shard {} x replica {}", facts.mesh.ranks(),
-                     facts.mesh.ranks() == 1 ? "" : "s", facts.threads, facts.threads == 1 ? "" : "s", facts.zero_stage,
-                     facts.mesh.shard, facts.mesh.replica);
+  return fmt::format("{} rank{} x {} thread{}, ZeRO stage {} ({}), shard {} x replica {}", facts.mesh.ranks(),
+                     facts.mesh.ranks() == 1 ? "" : "s", facts.threads, facts.threads == 1 ? "" : "s", facts.stage,
+                     facts.stage_name, facts.mesh.shard, facts.mesh.replica);
 }
 
 std::string mfu_text(const std::optional<double>& mfu) {

@@ -23,7 +23,8 @@ struct RunFacts {
   std::string batch;          // "24 = 4 a rank x 3 accumulated x 2 ranks"
   std::string communication;  // "shared-memory, overlapped"
   MeshShape mesh;
-  std::int64_t zero_stage = 0;
+  std::int64_t stage = 0;  // of ZeRO
+  std::string stage_name;  // what the stage cuts
   int threads = 1;
   std::int64_t parameters = 0;
   std::int64_t steps = 0;         // of the whole run

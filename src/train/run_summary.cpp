@@ -12,7 +12,7 @@ namespace json = boost::json;
 json::value number_or_null(double value) { return std::isfinite(value) ? json::value(value) : json::value(nullptr); }
 
 json::object layout_of(const RunFacts& facts) {
-  return {{"ranks", facts.mesh.ranks()},   {"zero_stage", facts.zero_stage},  {"shard", facts.mesh.shard},
+  return {{"ranks", facts.mesh.ranks()},   {"zero_stage", facts.stage},       {"shard", facts.mesh.shard},
           {"replica", facts.mesh.replica}, {"pipeline", facts.mesh.pipeline}, {"tensor", facts.mesh.tensor}};
 }
 

@@ -123,7 +123,7 @@ TrainingState TrainingRun::state() const {
           .sampler_position = progress.samples_seen,
           .seed = plan_.seed,
           .layout = {.ranks = facts_.mesh.ranks(),
-                     .zero_stage = static_cast<int>(facts_.zero_stage),
+                     .stage = static_cast<int>(facts_.stage),
                      .replica = facts_.mesh.replica,
                      .shard = facts_.mesh.shard,
                      .pipeline = facts_.mesh.pipeline,

@@ -31,7 +31,7 @@ SaveRequest CheckpointRun::request(std::int64_t step) {
                     .tokens_seen = 3072 * step,
                     .sampler_position = 24 * step,
                     .seed = -7,
-                    .layout = {.ranks = 3, .zero_stage = 2, .shard = 3},
+                    .layout = {.ranks = 3, .stage = 2, .shard = 3},
                     .counters = {{"skipped_steps", 1}},
                     .notes = {{"why", "a \"test\"\n"}}},
           .config_text = "[run]\nname = \"test\"\n",
