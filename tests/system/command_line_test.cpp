@@ -1,0 +1,130 @@
+// Help, exit codes and messages of the program as a user meets them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "program.hpp"
+
+namespace ferula::system_tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::Not;
+
+const std::vector<std::string> kCommands{"bench", "checkpoint", "config", "evaluate", "generate", "tokenize", "train"};
+
+TEST(CommandLineSystem, HelpListsEveryCommandAndTheExitCodes) {
+  const Outcome help = Workplace().ferula({"--help"});
+
+  EXPECT_EQ(help.code, 0);
+  for (const std::string& command : kCommands) EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
+  EXPECT_THAT(help.out, AllOf(HasSubstr("exit codes"), HasSubstr("75"), HasSubstr("130")));
+}
+
+TEST(CommandLineSystem, EveryCommandHasHelpWithExamples) {
+  const Workplace workplace;
+  for (const std::string& command : kCommands) {
+    const Outcome help = workplace.ferula({command, "--help"});
+    EXPECT_EQ(help.code, 0);
+    EXPECT_THAT(help.out, AllOf(HasSubstr("usage: ferula " + command), HasSubstr("examples:\n  ferula " + command)));
+    EXPECT_EQ(workplace.ferula({"help", command}).out, help.out);
+  }
+}
+
+TEST(CommandLineSystem, HidesWhatOnlyTheLauncherUses) {
+  EXPECT_THAT(Workplace().ferula({"train", "--help"}).out, Not(HasSubstr("launch")));
+}
+
+TEST(CommandLineSystem, VersionNamesTheRevision) {
+  EXPECT_THAT(Workplace().ferula({"--version"}).out, MatchesRegex("ferula [0-9.]+ \\([-0-9a-z]+\\)\n"));
+}
+
+TEST(CommandLineSystem, AnUnknownCommandIsAUsageErrorWithTheNearestName) {
+  const Outcome outcome = Workplace().ferula({"trian", "x.toml"});
+
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("found 'trian'"), HasSubstr("did you mean 'train'?")));
+}
+
+TEST(CommandLineSystem, ACommandOfALaterVersionSaysSo) {
+  const Workplace workplace;
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"chat"}, {"plan", "x.toml"}, {"config", "import"}, {"checkpoint", "prune", "runs"}}) {
+    const Outcome outcome = workplace.ferula(words);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("does not exist in this version"));
+  }
+}
+
+TEST(CommandLineSystem, AnUnknownOptionIsAUsageErrorWithTheNearestName) {
+  const Outcome outcome = Workplace().ferula({"train", "x.toml", "--rank", "2"});
+
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("did you mean --ranks?"));
+}
+
+TEST(CommandLineSystem, NoCommandAtAllShowsTheHelpAsAnError) {
+  const Outcome outcome = Workplace().ferula({});
+
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("expected a command"), HasSubstr("usage:")));
+}
+
+TEST(CommandLineSystem, AConfigurationThatIsMissingIsNamed) {
+  const Outcome outcome = Workplace().ferula({"train", "nothing.toml"});
+
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("nothing.toml"));
+}
+
+TEST(CommandLineSystem, AMistakeIsToldOnceHoweverManyRanksFindIt) {
+  const Workplace workplace;
+  workplace.write("bad.toml", "[training]\nstep = 5\n");
+  const std::string said = workplace.ferula({"train", "bad.toml"}).err;
+  ASSERT_THAT(said, HasSubstr("bad.toml:2:1"));
+
+  const Outcome launched = workplace.ferula({"train", "bad.toml", "--ranks", "3"});
+  EXPECT_EQ(launched.code, 2);
+  EXPECT_EQ(launched.err, said);
+
+  const Outcome simulated = workplace.ferula({"train", "bad.toml", "--ranks-simulated", "3"});
+  EXPECT_EQ(simulated.code, 2);
+  EXPECT_EQ(simulated.err, said);
+}
+
+TEST(CommandLineSystem, SimulatedRanksAndLaunchedRanksExcludeEachOther) {
+  EXPECT_EQ(Workplace().ferula({"bench", "--ranks", "2", "--ranks-simulated", "2"}).code, 2);
+  EXPECT_EQ(Workplace().ferula({"bench", "--ranks", "0"}).code, 2);
+}
+
+TEST(CommandLineSystem, SaysWhatToDoWhereMpirunIsMissing) {
+  const Outcome outcome = Workplace().run({"env", "PATH=/nowhere", FERULA_PROGRAM, "bench", "--ranks", "2"});
+
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("mpirun"), HasSubstr("openmpi-bin")));
+}
+
+TEST(CommandLineSystem, BenchMeasuresOnRanksAndPrintsJson) {
+  const Workplace workplace;
+  const Outcome outcome =
+      workplace.ferula({"bench", "--ranks", "2", "--megabytes", "1", "--repetitions", "1", "--json"});
+
+  EXPECT_EQ(outcome.code, 0);
+  for (const char* group : {"compute", "memory", "collectives", "disk"}) EXPECT_THAT(outcome.out, HasSubstr(group));
+  EXPECT_THAT(outcome.out, HasSubstr("\"ranks\":2"));
+  EXPECT_THAT(outcome.err, IsEmpty());
+}
+
+TEST(CommandLineSystem, AnErrorOfOneRankNamesRankHostAndDeviceAndEndsAll) {
+  const Outcome outcome = Workplace().ferula(
+      {"bench", "--ranks", "2", "--only", "disk", "--directory", "/nonexistent", "--repetitions", "1"});
+
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr(" of 2 ("), HasSubstr("cpu): "), HasSubstr("/nonexistent")));
+}
+
+}  // namespace
+}  // namespace ferula::system_tests

@@ -1,0 +1,100 @@
+// `ferula config` as a user meets it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "program.hpp"
+
+namespace ferula::system_tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(ConfigSystem, ReportsEveryMistakeAtOnceWithItsLine) {
+  const Workplace workplace;
+  workplace.write("bad.toml",
+                  "[training]\n"
+                  "stepz = 5\n"
+                  "train_batch_size = -4\n"
+                  "[zero_optimization]\n"
+                  "stage = 7\n"
+                  "[modle]\n"
+                  "layers = 2\n");
+
+  const Outcome outcome = workplace.ferula({"config", "check", "bad.toml", "--set", "optimizer.params.lr=fast"});
+
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("bad.toml:2:"), HasSubstr("bad.toml:3:"), HasSubstr("bad.toml:5:"),
+                                 HasSubstr("bad.toml:6:"), HasSubstr("--set")));
+}
+
+TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {
+  const Workplace workplace;
+
+  EXPECT_EQ(workplace.ferula({"config", "new", "my.toml", "--set", "training.steps=700"}).code, 0);
+
+  EXPECT_EQ(workplace.ferula({"config", "check", "my.toml"}).code, 0);
+  EXPECT_THAT(workplace.ferula({"config", "show", "my.toml"}).out, HasSubstr("training.steps"));
+}
+
+TEST(ConfigSystem, ANewConfigurationReplacesNoFile) {
+  const Workplace workplace;
+  workplace.write("my.toml", "# mine\n");
+
+  EXPECT_EQ(workplace.ferula({"config", "new", "my.toml"}).code, 2);
+
+  EXPECT_EQ(workplace.read("my.toml"), "# mine\n");
+}
+
+TEST(ConfigSystem, ChecksTheBatchForTheNumberOfRanks) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  EXPECT_EQ(workplace.ferula({"config", "check", "tiny.toml", "--ranks", "3"}).code, 0);
+  const Outcome five = workplace.ferula({"config", "check", "tiny.toml", "--ranks", "5"});
+
+  EXPECT_EQ(five.code, 2);
+  EXPECT_THAT(five.err, HasSubstr("train_batch_size"));
+}
+
+TEST(ConfigSystem, ShowsWhereAValueComesFrom) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome shown = workplace.run({"env", "FERULA_RUN__SEED=7", FERULA_PROGRAM, "config", "show", "tiny.toml",
+                                       "--set", "zero_optimization.stage=3"});
+
+  EXPECT_EQ(shown.code, 0);
+  EXPECT_THAT(shown.out,
+              AllOf(HasSubstr("tiny.toml:4"), HasSubstr("--set"), HasSubstr("environment"), HasSubstr("default")));
+}
+
+TEST(ConfigSystem, KeysAreListedAndFiltered) {
+  const Workplace workplace;
+
+  const Outcome all = workplace.ferula({"config", "keys"});
+  const Outcome some = workplace.ferula({"config", "keys", "zero_optimization"});
+
+  EXPECT_THAT(all.out, AllOf(HasSubstr("optimizer.params.lr"), HasSubstr("zero_optimization.stage")));
+  EXPECT_THAT(some.out, testing::Not(HasSubstr("optimizer.params.lr")));
+}
+
+TEST(ConfigSystem, TheReferenceInDocsIsTheProgramsOwn) {
+  const Workplace workplace;
+  const Outcome keys = workplace.ferula({"config", "keys", "--markdown"});
+  const Outcome docs = workplace.run({"cat", FERULA_SOURCE_DIR "/docs/configuration.md"});
+
+  EXPECT_EQ(keys.out, docs.out) << "run: build/ferula config keys --markdown > docs/configuration.md";
+}
+
+TEST(ConfigSystem, EveryShippedConfigurationIsLegal) {
+  const Workplace workplace;
+  for (const auto& entry : std::filesystem::directory_iterator(FERULA_SOURCE_DIR "/configs"))
+    if (entry.path().extension() == ".toml") {
+      const Outcome outcome = workplace.ferula({"config", "check", entry.path().string(), "--ranks", "2"});
+      EXPECT_EQ(outcome.code, 0) << entry.path() << "\n" << outcome.err;
+    }
+}
+
+}  // namespace
+}  // namespace ferula::system_tests

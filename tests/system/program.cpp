@@ -1,0 +1,121 @@
+#include "program.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace ferula::system_tests {
+namespace {
+
+using namespace std::chrono_literals;
+
+void redirect(const std::filesystem::path& path, int descriptor) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (file >= 0) dup2(file, descriptor);
+}
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> with_program(const std::vector<std::string>& words) {
+  std::vector<std::string> all{FERULA_PROGRAM};
+  all.insert(all.end(), words.begin(), words.end());
+  return all;
+}
+
+}  // namespace
+
+Workplace::Workplace() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "ferula-system-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
+  path_ = pattern;
+}
+
+Workplace::~Workplace() { std::filesystem::remove_all(path_); }
+
+void Workplace::write(const std::string& name, const std::string& text) const { std::ofstream(path_ / name) << text; }
+
+std::string Workplace::read(const std::string& name) const { return content_of(path_ / name); }
+
+pid_t Workplace::start(const std::vector<std::string>& words) const {
+  std::vector<std::string> owned = words;
+  std::vector<char*> pointers;
+  for (std::string& word : owned) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (chdir(path_.c_str()) != 0) _exit(126);
+    redirect(path_ / ".out", STDOUT_FILENO);
+    redirect(path_ / ".err", STDERR_FILENO);
+    execvp(pointers.front(), pointers.data());
+    _exit(127);
+  }
+  return child;
+}
+
+Outcome Workplace::finish(pid_t child) const {
+  int status = 0;
+  waitpid(child, &status, 0);
+  const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return {.code = code, .out = content_of(path_ / ".out"), .err = content_of(path_ / ".err")};
+}
+
+Outcome Workplace::run(const std::vector<std::string>& words) const { return finish(start(words)); }
+
+Outcome Workplace::ferula(const std::vector<std::string>& words) const { return run(with_program(words)); }
+
+Outcome Workplace::ferula_with_signal(const std::vector<std::string>& words, int signal,
+                                      const std::function<bool()>& ready, int again) const {
+  const pid_t child = start(with_program(words));
+  for (int waited = 0; !ready() && waited < 600; ++waited) std::this_thread::sleep_for(50ms);
+  kill(child, signal);
+  for (int more = 0; more < again; ++more) {
+    std::this_thread::sleep_for(300ms);
+    kill(child, signal);
+  }
+  return finish(child);
+}
+
+std::size_t Workplace::lines_of(const std::string& name) const {
+  const std::string text = read(name);
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+void write_tiny_run(const Workplace& workplace, int steps) {
+  std::string text;
+  for (int line = 0; line < 400; ++line) text += "Line " + std::to_string(line * line) + " of a text to learn.\n";
+  workplace.write("text.txt", text);
+  workplace.write("tiny.toml",
+                  "[run]\nname = \"tiny\"\n"
+                  "[model]\nlayers = 2\nwidth = 32\nheads = 2\ncontext = 32\n"
+                  "[data]\ntext = [\"text.txt\"]\nsequence_length = 16\n"
+                  "[training]\nsteps = " +
+                      std::to_string(steps) +
+                      "\ntrain_batch_size = 12\ntrain_micro_batch_size_per_gpu = 2\nevaluate_every = 5\n"
+                      "[optimizer]\ntype = \"AdamW\"\nparams = { lr = 3e-3 }\n"
+                      "[checkpoint]\nevery_steps = 5\nkeep_last = 4\n");
+}
+
+std::vector<double> metric(const Workplace& workplace, const std::string& run, const std::string& key) {
+  const std::regex pattern("\"" + key + "\": *([-+.0-9eE]+)");
+  std::istringstream lines(workplace.read("runs/" + run + "/metrics.jsonl"));
+  std::vector<double> values;
+  std::smatch found;
+  for (std::string line; std::getline(lines, line);)
+    if (std::regex_search(line, found, pattern)) values.push_back(std::stod(found[1]));
+  return values;
+}
+
+}  // namespace ferula::system_tests

@@ -1,0 +1,56 @@
+// Runs the built program as a user does, and looks at what it prints and leaves behind.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace ferula::system_tests {
+
+/// How a run of the program ended. `code` is 128 + n where signal n ended it.
+struct Outcome {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+/// A folder of its own for one test, removed with everything in it; programs run inside.
+class Workplace {
+ public:
+  Workplace();
+  ~Workplace();
+  Workplace(const Workplace&) = delete;
+  Workplace& operator=(const Workplace&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& name, const std::string& text) const;
+  std::string read(const std::string& name) const;
+  bool has(const std::string& name) const { return std::filesystem::exists(path_ / name); }
+
+  /// `ferula WORDS…`; blocks until it ends.
+  Outcome ferula(const std::vector<std::string>& words) const;
+  /// Any program, found in PATH.
+  Outcome run(const std::vector<std::string>& words) const;
+  /// Starts `ferula WORDS…`, sends it `signal` once `ready` holds, and blocks until it ends. `again` signals follow.
+  Outcome ferula_with_signal(const std::vector<std::string>& words, int signal, const std::function<bool()>& ready,
+                             int again = 0) const;
+  /// Lines of a file; 0 while it does not exist.
+  std::size_t lines_of(const std::string& name) const;
+
+ private:
+  pid_t start(const std::vector<std::string>& words) const;
+  Outcome finish(pid_t child) const;
+
+  std::filesystem::path path_;
+};
+
+/// A configuration of a model that trains in a second, with its text in `text.txt`: written to `tiny.toml`.
+void write_tiny_run(const Workplace& workplace, int steps);
+
+/// The number behind `"key": ` in each line of metrics.jsonl, by step.
+std::vector<double> metric(const Workplace& workplace, const std::string& run, const std::string& key);
+
+}  // namespace ferula::system_tests
