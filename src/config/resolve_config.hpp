@@ -17,7 +17,7 @@ struct ResolveFacts {
   std::int64_t tokenizer_vocabulary = 256;
   bool device_has_native_bf16 = false;
   /// Samples of sequence_length tokens in one epoch; absent while the data has not been opened.
-  std::optional<std::int64_t> training_samples;
+  std::optional<std::int64_t> training_samples{};
   ConfigUse use = ConfigUse::training;
 };
 
