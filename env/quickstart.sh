@@ -5,7 +5,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# The losses of the first steps after the resume may differ by this share: see docs/numerics.md, "Another layout".
+# Losses after the resume may differ by this share. Other layouts add in another order, which moves a loss by about 1e-5
+# in these steps (docs/numerics.md); a wrong weight, moment, sample or learning rate moves it by more than 1e-2.
 bound=0.001
 resumed_steps=10
 
