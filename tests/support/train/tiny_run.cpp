@@ -15,7 +15,6 @@
 namespace ferula::test {
 namespace {
 
-constexpr std::int64_t kBatch = 48;
 constexpr std::int64_t kLength = 16;
 
 /// Words in an order that a counter decides: structure for a model to learn.
@@ -30,19 +29,25 @@ std::string synthetic_text() {
 TransformerSpec tiny_spec_of(const TinyRun& run) {
   TransformerSpec spec;
   spec.family = model_family(run.family);
-  spec.layers = 3;
-  spec.width = 32;
+  spec.layers = run.model.layers;
+  spec.width = run.model.width;
   spec.heads = 4;
   spec.kv_heads = run.family == "llama" ? 2 : 4;
-  spec.head_dim = 8;
-  spec.ffn_width = 72;
+  spec.head_dim = run.model.width / spec.heads;
+  spec.ffn_width = run.model.ffn_width;
   spec.context = kLength;
-  spec.vocabulary = 256;
+  spec.vocabulary = run.model.vocabulary;
   spec.tokens = 256;
-  spec.tied = run.family == "gpt2";
+  spec.tied = run.model.tied.value_or(run.family == "gpt2");
   spec.dropout = run.dropout;
   spec.init_std = 0.08f;
   return spec;
+}
+
+ModelSpec table_of(const TransformerSpec& spec, const TinyRun& run) {
+  ModelSpec table = parameter_table(spec, run.compute);
+  freeze(table, run.model.frozen);
+  return table;
 }
 
 StoreSettings settings_of(const TinyRun& run) {
@@ -59,6 +64,13 @@ LearningRate learning_rate_of() {
   OptimizerConfig optimizer;
   optimizer.params.lr = 3e-3;
   return {scheduler, optimizer};
+}
+
+BatchShape batch_shape_of(const TinyRun& run, Mesh& mesh) {
+  return {.micro_batch = run.batch / (mesh.size() * run.accumulation),
+          .accumulation = run.accumulation,
+          .data_rank = mesh.rank(),
+          .data_ranks = mesh.size()};
 }
 
 std::unique_ptr<Stream> side_of(const TinyRun& run, Device& device) {
@@ -93,16 +105,10 @@ TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dat
     : side(side_of(run, *parts.device)),
       execution{*parts.device, *parts.ops, *parts.compute, *side, parts.phases},
       spec(tiny_spec_of(run)),
-      store(parameter_table(spec, run.compute), settings_of(run), parts.mesh, execution),
-      transformer(
-          spec, store, execution,
-          {.compute = run.compute, .rows = kBatch / (parts.mesh.size() * run.accumulation) * kLength, .seed = 5}),
-      loader(dataset, 5,
-             {.micro_batch = kBatch / (parts.mesh.size() * run.accumulation),
-              .accumulation = run.accumulation,
-              .data_rank = parts.mesh.rank(),
-              .data_ranks = parts.mesh.size()},
-             *parts.device),
+      store(table_of(spec, run), settings_of(run), parts.mesh, execution),
+      transformer(spec, store, execution,
+                  {.compute = run.compute, .rows = batch_shape_of(run, parts.mesh).micro_batch * kLength, .seed = 5}),
+      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device),
       learning_rate(learning_rate_of()),
       trainer({parts.mesh, execution, store, transformer, loader, learning_rate}, 1.0),
       rank(parts) {

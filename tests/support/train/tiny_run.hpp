@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,20 +30,33 @@ class TinyCorpus {
 
 enum class Overlap : unsigned char { off, on };
 
-/// A layout and everything else that makes a run. The global batch is 48 sequences of 16 bytes whatever the layout.
+/// The sizes of a run's model. Tokens are bytes: a larger vocabulary is padding.
+struct TinyModel {
+  std::int64_t layers = 3;
+  std::int64_t width = 32;
+  std::int64_t ffn_width = 72;
+  std::int64_t vocabulary = 256;
+  std::optional<bool> tied = {};         // without: as its family usually is
+  std::vector<std::string> frozen = {};  // globs of tensors that are not trained
+};
+
+/// A layout and everything else that makes a run. The global batch is `batch` sequences of 16 bytes whatever the
+/// layout.
 struct TinyRun {
   std::string family = "gpt2";
   DType compute = DType::f32;
   int stage = 0;
-  MeshShape shape;
+  MeshShape shape = {};
   std::int64_t accumulation = 1;
   std::int64_t steps = 50;
   Overlap overlap = Overlap::off;
   std::int64_t persistence_threshold = 0;
   std::int64_t prefetch_elements = 50'000'000;
   float dropout = 0.0f;
-  OptimizerRule rule{.beta2 = 0.95f};
+  OptimizerRule rule{.beta2 = 0.95};
   std::unique_ptr<Ops> (*make_ops)(Device&) = make_cpu_ops;
+  std::int64_t batch = 48;
+  TinyModel model = {};
 };
 
 std::string name_of_run(const TinyRun& run);

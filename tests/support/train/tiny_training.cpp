@@ -1,0 +1,65 @@
+#include "support/train/tiny_training.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ferula::test {
+namespace {
+
+TrainerProgress progress_of(const TrainingState& state) { return {state.step, state.samples_seen, state.tokens_seen}; }
+
+TrainingState state_of(const TrainerProgress& progress) {
+  TrainingState state;
+  state.step = progress.step;
+  state.samples_seen = state.sampler_position = progress.samples_seen;
+  state.tokens_seen = progress.tokens_seen;
+  return state;
+}
+
+}  // namespace
+
+std::string save(TinyRank& rank, const std::string& folder) {
+  const auto files = make_posix_file_system();
+  CheckpointWriter writer(folder, {}, *files, rank.rank.mesh.world(), *rank.rank.device, rank.execution.communication);
+  SaveRequest request;
+  request.state = state_of(rank.trainer.progress());
+  const SaveResult saved = writer.save(rank.store.owned_pieces(), request);
+  EXPECT_TRUE(saved.committed) << saved.problem;
+  return saved.checkpoint;
+}
+
+void load(TinyRank& rank, const std::string& checkpoint) {
+  const auto files = make_posix_file_system();
+  const LoadContext context{*files, rank.rank.mesh.world(), *rank.rank.device, rank.execution.communication};
+  const std::vector<OwnedPiece> needed = rank.store.needed_pieces();
+  const LoadedCheckpoint loaded = load_from(context, checkpoint, needed, ReadScope::everything);
+  rank.store.adopt_loaded_state(true);
+  rank.trainer.restore(progress_of(loaded.state));
+}
+
+ExitCode run_training(TinyRank& rank, const TinyTraining& training, const StopRequest& stop) {
+  const auto files = make_posix_file_system();
+  const RunDirectory directory{training.root};
+  const LoadContext context{*files, rank.rank.mesh.world(), *rank.rank.device, rank.execution.communication};
+  const std::vector<OwnedPiece> needed = rank.store.needed_pieces();
+  const auto loaded = load_newest(context, directory.checkpoints().string(), needed, ReadScope::everything);
+  if (loaded) {
+    rank.store.adopt_loaded_state(true);
+    rank.trainer.restore(progress_of(loaded->state));
+  }
+  CheckpointWriter writer(directory.checkpoints().string(), training.retention, *files, rank.rank.mesh.world(),
+                          *rank.rank.device, rank.execution.communication);
+  Log log(LogVoice::silent, LogConsole::plain);
+  RunFacts facts;
+  facts.mesh = rank.rank.mesh.shape();
+  facts.steps = training.steps;
+  TrainingRun run({rank.rank.mesh, rank.execution, *files, log, stop, rank.trainer, rank.store, writer},
+                  {.steps = training.steps,
+                   .evaluate_every = training.evaluate_every,
+                   .checkpoint_every = training.checkpoint_every,
+                   .config_text = "[run]\n",
+                   .tied = {}},
+                  facts, directory);
+  return run.run();
+}
+
+}  // namespace ferula::test
