@@ -32,6 +32,9 @@ std::int64_t wide_block_rows(std::int64_t rows, std::int64_t width) {
   return std::min(rows, std::clamp<std::int64_t>(4 * kBlockElements / width, 128, kMostRows));
 }
 
+/// Whether oneDNN writes there at full speed: f32 without gaps between rows, which its fast product refuses.
+bool takes_sums(const TensorView& view) { return view.dtype == DType::f32 && view.contiguous(); }
+
 /// `to` = `from` rounded (+ `to` when adding, before the rounding). `from` is used up.
 void round_into(TensorView from, TensorView to, Accumulate accumulate) {
   if (accumulate == Accumulate::add) add(from, to);
@@ -126,10 +129,10 @@ void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bi
         matmul_.pack(b.values.columns(column, columns), right);
       const TensorView bias_part = bias.empty() ? bias : wide_bias.columns(column, columns);
       const TensorView target = c.rows(row, rows).columns(column, columns);
-      const bool rounds = c.dtype != DType::f32;
-      const TensorView sums = rounds ? wide_c.range(0, rows * columns).reshaped({rows, columns}) : target;
-      matmul_.multiply(left, right, bias_part, sums, rounds ? Accumulate::overwrite : accumulate);
-      if (rounds) round_into(sums, target, accumulate);
+      const bool direct = takes_sums(target);
+      const TensorView sums = direct ? target : wide_c.range(0, rows * columns).reshaped({rows, columns});
+      matmul_.multiply(left, right, bias_part, sums, direct ? accumulate : Accumulate::overwrite);
+      if (!direct) round_into(sums, target, accumulate);
     }
   }
 }
