@@ -114,16 +114,16 @@ def torch_values(make, initial, gradients):
 
 
 def lion_values(initial, gradients, lr=1e-3, beta1=0.9, beta2=0.99, weight_decay=0.1):
-    """Algorithm 2 of Chen et al. 2023, in f64."""
-    values, momentum, seen = initial.astype(np.float64), np.zeros(ELEMENTS), []
-    for step, gradient in enumerate(gradients.astype(np.float64), start=1):
-        gradient = gradient * min(1.0, CLIP / (np.linalg.norm(gradient) + 1e-6))
-        direction = np.sign(beta1 * momentum + (1 - beta1) * gradient)
-        values = values - lr * (direction + weight_decay * values)
-        momentum = beta2 * momentum + (1 - beta2) * gradient
+    """Algorithm 2 of Chen et al. 2023 in f32; the decay is one factor, as in PyTorch's own optimizers."""
+    values, momentum, seen = initial.copy(), np.zeros(ELEMENTS, dtype=np.float32), []
+    for step, gradient in enumerate(gradients, start=1):
+        gradient = gradient * np.float32(min(1.0, CLIP / (np.linalg.norm(gradient.astype(np.float64)) + 1e-6)))
+        direction = np.sign(np.float32(beta1) * momentum + np.float32(1 - beta1) * gradient)
+        values = np.float32(1 - lr * weight_decay) * values - np.float32(lr) * direction
+        momentum = np.float32(beta2) * momentum + np.float32(1 - beta2) * gradient
         if step in SEEN_STEPS:
             seen.append(values.copy())
-    return np.array(seen, dtype=np.float32)
+    return np.array(seen)
 
 
 def write_optimizers(out):
