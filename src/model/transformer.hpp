@@ -26,7 +26,7 @@ struct TransformerSettings {
   DType compute = DType::f32;           // of activations; the storage type of the table
   std::int64_t rows = 1;                // most rows of one micro batch
   std::int64_t slots = 1;               // micro batches that are under way at once; 0: no backward pass
-  std::int64_t logit_bytes = 32 << 20;  // logits that exist at once: more means fewer sweeps over the head's gradient
+  std::int64_t logit_bytes = 64 << 20;  // logits that exist at once: more means fewer sweeps over the head's gradient
   std::uint64_t seed = 0;               // of dropout
 };
 

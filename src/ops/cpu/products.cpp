@@ -1,45 +1,15 @@
 // Chooses how a product is done: plain or packed weights, bf16 as it is or widened to f32 in blocks.
 #include "ops/cpu/products.hpp"
 
-#include <algorithm>
-
-#include "base/narrow.hpp"
 #include "ops/cpu/column_sums.hpp"
-#include "ops/cpu/elementwise.hpp"
+#include "ops/cpu/product_views.hpp"
 
 namespace ferula::cpu {
 namespace {
 
-constexpr std::int64_t kBlockElements = 1 << 20;       // of a widened block: 4 MiB, about an L2 cache of two cores
-constexpr std::int64_t kMostRows = 1024;               // of a widened block: packing is then below 2 % of a product
 constexpr std::int64_t kFewRows = 8;                   // up to here, widening a weight costs more than emulating bf16
 constexpr std::int64_t kFewRowsPacked = 2;             // up to here, reading a weight of twice the bytes does
 constexpr std::int64_t kSmallestPackedWeight = 65536;  // below, a product is dominated by its call
-
-TensorView transposed(TensorView view) {
-  std::swap(view.dims[0], view.dims[1]);
-  std::swap(view.strides[0], view.strides[1]);
-  return view;
-}
-
-/// Columns of one widened block of a factor [k, n].
-std::int64_t wide_block_columns(std::int64_t k, std::int64_t n) {
-  return std::min(n, std::clamp<std::int64_t>(round_up(kBlockElements / k, 64), 64, 4096));
-}
-
-/// Rows of one widened block whose rows have `width` elements.
-std::int64_t wide_block_rows(std::int64_t rows, std::int64_t width) {
-  return std::min(rows, std::clamp<std::int64_t>(4 * kBlockElements / width, 128, kMostRows));
-}
-
-/// Whether oneDNN writes there at full speed: f32 without gaps between rows, which its fast product refuses.
-bool takes_sums(const TensorView& view) { return view.dtype == DType::f32 && view.contiguous(); }
-
-/// `to` = `from` rounded (+ `to` when adding, before the rounding). `from` is used up.
-void round_into(TensorView from, TensorView to, Accumulate accumulate) {
-  if (accumulate == Accumulate::add) add(from, to);
-  copy(from, to);
-}
 
 }  // namespace
 
@@ -67,10 +37,10 @@ void Products::linear_backward_weight(TensorView x, TensorView dy, TensorView dw
   if (x.dim(0) == 0) return;
   if (!dbias.empty()) add_column_sums(dy, dbias);
   if (dw.empty()) return;
-  if (goes_through_f32(x, nullptr))
-    add_outer_through_f32(x, dy, dw);
-  else
-    matmul_.multiply(transposed(dy), x, {}, dw, Accumulate::add);
+  if (goes_through_f32(x, nullptr)) return add_outer_through_f32(x, dy, dw);
+  if (x.dtype == DType::bf16 || !dy.contiguous() || !takes_sums(dw))
+    return matmul_.multiply(transposed(dy), x, {}, dw, Accumulate::add);
+  add_outer(x, dy, dw);
 }
 
 std::unique_ptr<PreparedWeight> Products::make_prepared(std::int64_t out, std::int64_t in, DType dtype) {
@@ -92,69 +62,24 @@ bool Products::goes_through_f32(const TensorView& a, const PackedFactor* packed)
   return a.dim(0) > (packed == nullptr ? kFewRows : kFewRowsPacked) || !supports_bf16_factors();
 }
 
+/// dw += dyᵀ · x with x packed: its rows as they lie cost up to two thirds of the speed when they are long.
+void Products::add_outer(TensorView x, TensorView dy, TensorView dw) {
+  const std::int64_t pack_bytes = matmul_.packed_bytes(x.dim(0), x.dim(1), DType::f32);
+  Workspace::Lease scratch = workspace_->lease(scratch_bytes(DType::u8, pack_bytes));
+  const PackedMatrix right{
+      .k = x.dim(0), .n = x.dim(1), .dtype = DType::f32, .memory = scratch.take(DType::u8, {pack_bytes})};
+  matmul_.pack(x, right);
+  matmul_.multiply(transposed(dy), right, {}, dw, Accumulate::add);
+}
+
 void Products::multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate) {
   if (a.dim(0) == 0) return;
   if (goes_through_f32(a, b.packed)) return multiply_through_f32(a, b, bias, c, accumulate);
-  if (b.packed == nullptr || b.packed->blocks.front().dtype != a.dtype)
+  const bool usable = b.packed != nullptr && b.packed->blocks.front().dtype == a.dtype;
+  if (!usable || !a.contiguous() || !c.contiguous())  // oneDNN multiplies packed factors slowly where rows have gaps
     return matmul_.multiply(a, b.values, bias, c, accumulate);
   refresh(*b.packed, matmul_, b.values, b.version);
   matmul_.multiply(a, b.packed->blocks.front(), bias, c, accumulate);
-}
-
-void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c,
-                                    Accumulate accumulate) {
-  if (b.packed != nullptr) refresh(*b.packed, matmul_, b.values, b.version);
-  const std::int64_t k = b.values.dim(0), n = b.values.dim(1);
-  const std::int64_t step = wide_block_rows(a.dim(0), k);
-  const std::int64_t width = b.packed != nullptr ? b.packed->block_columns : wide_block_columns(k, n);
-  const std::int64_t pack_bytes = b.packed != nullptr ? 0 : matmul_.packed_bytes(k, width, DType::f32);
-  Workspace::Lease scratch =
-      workspace_->lease(scratch_bytes(DType::f32, step * k) + scratch_bytes(DType::f32, step * width) +
-                        scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, pack_bytes));
-  const TensorView wide_a = scratch.take(DType::f32, {step, k});
-  const TensorView wide_c = scratch.take(DType::f32, {step * width});
-  const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
-  const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
-  if (!bias.empty()) copy(bias, wide_bias);
-  for (std::int64_t row = 0; row < a.dim(0); row += step) {
-    const std::int64_t rows = std::min(step, a.dim(0) - row);
-    const TensorView left = wide_a.rows(0, rows);
-    copy(a.rows(row, rows), left);
-    for (std::int64_t column = 0; column < n; column += width) {
-      const std::int64_t columns = std::min(width, n - column);
-      PackedMatrix right{.k = k, .n = columns, .dtype = DType::f32, .memory = pack_memory};
-      if (b.packed != nullptr)
-        right = b.packed->blocks[static_cast<std::size_t>(column / width)];
-      else
-        matmul_.pack(b.values.columns(column, columns), right);
-      const TensorView bias_part = bias.empty() ? bias : wide_bias.columns(column, columns);
-      const TensorView target = c.rows(row, rows).columns(column, columns);
-      const bool direct = takes_sums(target);
-      const TensorView sums = direct ? target : wide_c.range(0, rows * columns).reshaped({rows, columns});
-      matmul_.multiply(left, right, bias_part, sums, direct ? accumulate : Accumulate::overwrite);
-      if (!direct) round_into(sums, target, accumulate);
-    }
-  }
-}
-
-void Products::add_outer_through_f32(TensorView x, TensorView dy, TensorView dw) {
-  const std::int64_t in = x.dim(1), out = dy.dim(1);
-  const std::int64_t step = wide_block_rows(x.dim(0), in);
-  const std::int64_t width = wide_block_columns(step, out);
-  Workspace::Lease scratch =
-      workspace_->lease(scratch_bytes(DType::f32, step * in) + scratch_bytes(DType::f32, step * width));
-  const TensorView wide_x = scratch.take(DType::f32, {step, in});
-  const TensorView wide_dy = scratch.take(DType::f32, {step * width});
-  for (std::int64_t row = 0; row < x.dim(0); row += step) {
-    const std::int64_t rows = std::min(step, x.dim(0) - row);
-    copy(x.rows(row, rows), wide_x.rows(0, rows));
-    for (std::int64_t column = 0; column < out; column += width) {
-      const std::int64_t columns = std::min(width, out - column);
-      const TensorView upstream = wide_dy.range(0, rows * columns).reshaped({rows, columns});
-      copy(dy.rows(row, rows).columns(column, columns), upstream);
-      matmul_.multiply(transposed(upstream), wide_x.rows(0, rows), {}, dw.rows(column, columns), Accumulate::add);
-    }
-  }
 }
 
 }  // namespace ferula::cpu

@@ -42,6 +42,10 @@ class Products {
   /// c = a · b + bias (+ c when adding).
   void multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate);
   void multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate);
+  /// The same where b has so many rows that they are better taken in blocks, whose products are summed in f32.
+  void multiply_deep_through_f32(TensorView a, TensorView b, TensorView bias, TensorView c, Accumulate accumulate);
+  /// dw += dyᵀ · x.
+  void add_outer(TensorView x, TensorView dy, TensorView dw);
   void add_outer_through_f32(TensorView x, TensorView dy, TensorView dw);
   bool goes_through_f32(const TensorView& a, const PackedFactor* packed) const;
 

@@ -12,7 +12,8 @@ using cpu::Bf16Products;
 struct Shape {
   std::int64_t rows, in, out;
 };
-constexpr Shape kShapes[] = {{1, 3, 7}, {3, 1, 1}, {7, 17, 65}, {17, 65, 129}, {129, 64, 64}, {65, 300, 270}};
+constexpr Shape kShapes[] = {{1, 3, 7},     {3, 1, 1},      {7, 17, 65},   {17, 65, 129},
+                             {129, 64, 64}, {65, 300, 270}, {9, 4500, 17}, {9, 5, 4500}};
 
 /// A f32 sum of `terms` products of normal numbers passes partial sums of about √k, each rounded: its error has a
 /// standard deviation of terms / √6 roundings, and 4 times as many terms are ten of those.

@@ -1,0 +1,124 @@
+// Products of bf16 on processors that cannot multiply it: factors are widened to f32 block by block, each block while
+// it is in the cache, and a result is rounded once.
+#include <algorithm>
+
+#include "base/narrow.hpp"
+#include "ops/cpu/elementwise.hpp"
+#include "ops/cpu/product_views.hpp"
+#include "ops/cpu/products.hpp"
+
+namespace ferula::cpu {
+namespace {
+
+constexpr std::int64_t kBlockElements = 1 << 20;  // of a widened block: 4 MiB, about an L2 cache of two cores
+constexpr std::int64_t kMostRows = 1024;          // of a widened block: packing is then below 2 % of a product
+constexpr std::int64_t kMostDepth = 4096;         // of a product in one piece: rows of a deeper one leave the cache
+
+/// Rows of one widened block whose rows have `width` elements.
+std::int64_t wide_block_rows(std::int64_t rows, std::int64_t width) {
+  return std::min(rows, std::clamp<std::int64_t>(4 * kBlockElements / width, 128, kMostRows));
+}
+
+/// `to` = `from` rounded (+ `to` when adding, before the rounding). `from` is used up.
+void round_into(TensorView from, TensorView to, Accumulate accumulate) {
+  if (accumulate == Accumulate::add) add(from, to);
+  copy(from, to);
+}
+
+}  // namespace
+
+std::int64_t wide_block_columns(std::int64_t k, std::int64_t n) {
+  return std::min(n, std::clamp<std::int64_t>(round_up(kBlockElements / k, 64), 64, 4096));
+}
+
+void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c,
+                                    Accumulate accumulate) {
+  const std::int64_t k = b.values.dim(0), n = b.values.dim(1);
+  if (b.packed == nullptr && k > kMostDepth) return multiply_deep_through_f32(a, b.values, bias, c, accumulate);
+  if (b.packed != nullptr) refresh(*b.packed, matmul_, b.values, b.version);
+  const std::int64_t step = wide_block_rows(a.dim(0), k);
+  const std::int64_t width = b.packed != nullptr ? b.packed->block_columns : wide_block_columns(k, n);
+  const std::int64_t pack_bytes = b.packed != nullptr ? 0 : matmul_.packed_bytes(k, width, DType::f32);
+  Workspace::Lease scratch =
+      workspace_->lease(scratch_bytes(DType::f32, step * k) + scratch_bytes(DType::f32, step * width) +
+                        scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, pack_bytes));
+  const TensorView wide_a = scratch.take(DType::f32, {step, k});
+  const TensorView wide_c = scratch.take(DType::f32, {step * width});
+  const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
+  const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
+  if (!bias.empty()) copy(bias, wide_bias);
+  for (std::int64_t row = 0; row < a.dim(0); row += step) {
+    const std::int64_t rows = std::min(step, a.dim(0) - row);
+    const TensorView left = wide_a.rows(0, rows);
+    copy(a.rows(row, rows), left);
+    for (std::int64_t column = 0; column < n; column += width) {
+      const std::int64_t columns = std::min(width, n - column);
+      PackedMatrix right{.k = k, .n = columns, .dtype = DType::f32, .memory = pack_memory};
+      if (b.packed != nullptr)
+        right = b.packed->blocks[static_cast<std::size_t>(column / width)];
+      else
+        matmul_.pack(b.values.columns(column, columns), right);
+      const TensorView bias_part = bias.empty() ? bias : wide_bias.columns(column, columns);
+      const TensorView target = c.rows(row, rows).columns(column, columns);
+      const bool direct = takes_sums(target);
+      const TensorView sums = direct ? target : wide_c.range(0, rows * columns).reshaped({rows, columns});
+      matmul_.multiply(left, right, bias_part, sums, direct ? accumulate : Accumulate::overwrite);
+      if (!direct) round_into(sums, target, accumulate);
+    }
+  }
+}
+
+void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView bias, TensorView c,
+                                         Accumulate accumulate) {
+  const std::int64_t k = b.dim(0), n = b.dim(1);
+  const std::int64_t step = std::min(a.dim(0), kMostRows);
+  const std::int64_t depth = wide_block_columns(n, kMostDepth);
+  const std::int64_t pack_bytes = matmul_.packed_bytes(depth, n, DType::f32);
+  Workspace::Lease scratch =
+      workspace_->lease(scratch_bytes(DType::f32, step * depth) + scratch_bytes(DType::f32, step * n) +
+                        scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, pack_bytes));
+  const TensorView wide_a = scratch.take(DType::f32, {step * depth});
+  const TensorView wide_c = scratch.take(DType::f32, {step, n});
+  const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
+  const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
+  if (!bias.empty()) copy(bias, wide_bias);
+  for (std::int64_t row = 0; row < a.dim(0); row += step) {
+    const std::int64_t rows = std::min(step, a.dim(0) - row);
+    const TensorView target = c.rows(row, rows);
+    for (std::int64_t begin = 0; begin < k; begin += depth) {
+      const std::int64_t length = std::min(depth, k - begin);
+      const TensorView left = wide_a.range(0, rows * length).reshaped({rows, length});
+      copy(a.rows(row, rows).columns(begin, length), left);
+      const PackedMatrix right{.k = length, .n = n, .dtype = DType::f32, .memory = pack_memory};
+      matmul_.pack(b.rows(begin, length), right);
+      const bool first = begin == 0;
+      matmul_.multiply(left, right, first ? wide_bias : TensorView{}, wide_c.rows(0, rows),
+                       first ? Accumulate::overwrite : Accumulate::add);
+    }
+    round_into(wide_c.rows(0, rows), target, accumulate);
+  }
+}
+
+void Products::add_outer_through_f32(TensorView x, TensorView dy, TensorView dw) {
+  const std::int64_t in = x.dim(1), out = dy.dim(1);
+  const std::int64_t step = wide_block_rows(x.dim(0), in);
+  const std::int64_t width = wide_block_columns(step, out);
+  const std::int64_t pack_bytes = matmul_.packed_bytes(step, in, DType::f32);
+  Workspace::Lease scratch =
+      workspace_->lease(scratch_bytes(DType::u8, pack_bytes) + scratch_bytes(DType::f32, step * width));
+  const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
+  const TensorView wide_dy = scratch.take(DType::f32, {step * width});
+  for (std::int64_t row = 0; row < x.dim(0); row += step) {
+    const std::int64_t rows = std::min(step, x.dim(0) - row);
+    const PackedMatrix right{.k = rows, .n = in, .dtype = DType::f32, .memory = pack_memory};
+    matmul_.pack(x.rows(row, rows), right);
+    for (std::int64_t column = 0; column < out; column += width) {
+      const std::int64_t columns = std::min(width, out - column);
+      const TensorView upstream = wide_dy.range(0, rows * columns).reshaped({rows, columns});
+      copy(dy.rows(row, rows).columns(column, columns), upstream);
+      matmul_.multiply(transposed(upstream), right, {}, dw.rows(column, columns), Accumulate::add);
+    }
+  }
+}
+
+}  // namespace ferula::cpu
