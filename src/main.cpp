@@ -4,14 +4,14 @@
 #include <vector>
 
 #include "app/program.hpp"
+#include "base/heap.hpp"
 
 int main(int argc, char** argv) {
+  ferula::return_large_pieces_at_once();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::array commands{
-      ferula::bench_command(),    ferula::checkpoint_command(), ferula::config_command(),
-      ferula::evaluate_command(),
-      ferula::generate_command(),
-      ferula::tokenize_command(), ferula::train_command(),
+      ferula::bench_command(),    ferula::checkpoint_command(), ferula::config_command(), ferula::evaluate_command(),
+      ferula::generate_command(), ferula::tokenize_command(),   ferula::train_command(),
   };
   return static_cast<int>(ferula::run_program(commands, arguments));
 }
