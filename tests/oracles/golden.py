@@ -1,4 +1,5 @@
-"""Writes golden/<family>.h5: logits, every gradient and a 100-step loss curve of transformers on PyTorch, in f32.
+"""Writes golden/<family>.h5: logits, every gradient and a 100-step loss curve of transformers on PyTorch, in f32;
+then golden/rules.h5 (rules.py).
 
     python golden.py            # PyTorch
     python golden.py --deepspeed  # adds the curves of DeepSpeed's stages 0 to 3 on two ranks
@@ -96,3 +97,4 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     for name in FAMILIES:
         write(name, arguments.deepspeed)
+    subprocess.run([sys.executable, str(HERE / "rules.py")], check=True)
