@@ -57,7 +57,7 @@ ExitCode show(const CommandLine& line) {
 
 ExitCode keys(const CommandLine& line) {
   line.expect_at_most(2);
-  const std::string filter = line.positionals().size() > 1 ? line.positionals()[1] : "";
+  const std::string filter = line.positionals().size() == 2 ? line.positionals()[1] : "";
   fmt::print("{}", line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter));
   return ExitCode::done;
 }

@@ -84,7 +84,7 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
     scores.push_back({source.path, source.bytes, scorer.score(tokens, sink)});
   }
   if (logprobs) logprobs->close();
-  if (scores.size() > 1) scores.push_back(total_of(scores));
+  if (scores.size() != 1) scores.push_back(total_of(scores));
   context.log.info(line.has(kJson.name) ? as_json(scores) : as_table(scores));
   return ExitCode::done;
 }

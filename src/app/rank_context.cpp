@@ -25,7 +25,7 @@ class Rank {
     set_compute_threads(threads_);  // before anything computes
     ops_ = make_cpu_ops(*device_);
     mesh_ = std::make_unique<Mesh>(std::move(transport), settings.shape, *device_, settings.mesh);
-    if (settings.overlap == Overlap::on && mesh_->size() > 1) {
+    if (settings.overlap == Overlap::on && settings.shape.ranks() != 1) {
       side_ = device_->make_side_stream("communication");
       side_->run([] { set_compute_threads(1); });  // the computation has the rank's cores
     }
