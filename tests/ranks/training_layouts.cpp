@@ -77,6 +77,47 @@ TEST_P(OverTransports, ProcessesTrainAsSimulatedRanksDoBitForBit) {
   }
 }
 
+/// What a rank counted after two steps.
+struct Counted {
+  std::int64_t state_bytes = 0;
+  std::int64_t peak_bytes = 0;
+  std::int64_t elements_sent = 0;
+};
+
+Counted counted_after_two_steps(TinyRank& rank) {
+  for (int step = 0; step < 2; ++step) rank.trainer.step();
+  const MemoryLedger& ledger = rank.rank.ledger;
+  return {.state_bytes = ledger.current_bytes(MemoryKind::parameters) + ledger.current_bytes(MemoryKind::gradients) +
+                         ledger.current_bytes(MemoryKind::optimizer),
+          .peak_bytes = ledger.peak_bytes(),
+          .elements_sent = rank.rank.mesh.traffic().total().elements};
+}
+
+/// What the groups of processes hold beside: memory in which operands wait for their peers. World, data, replica and
+/// shard may have several ranks.
+std::int64_t transit_bytes(NodeTraffic traffic) {
+  constexpr std::int64_t kGroups = 4;
+  const MpiOptions options;
+  const std::int64_t windows =
+      options.shared_memory.chunk_bytes + environment->size() * options.shared_memory.message_chunk_bytes;
+  return kGroups * (traffic == NodeTraffic::mpi ? options.staging_bytes : windows);
+}
+
+TEST_P(OverTransports, ProcessesHoldAndSendWhatSimulatedRanksDo) {
+  for (const TinyRun& run : layouts(DType::bf16)) {
+    Counted expected, found;
+    test::on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+      const Counted counted = counted_after_two_steps(rank);
+      if (rank.rank.mesh.rank() == 0) expected = counted;
+    });
+    as_rank(run, [&](TinyRank& rank) { found = counted_after_two_steps(rank); });
+
+    EXPECT_EQ(found.state_bytes, expected.state_bytes) << name_of_run(run);
+    EXPECT_LE(found.peak_bytes, expected.peak_bytes + transit_bytes(GetParam())) << name_of_run(run);
+    EXPECT_EQ(found.elements_sent, expected.elements_sent) << name_of_run(run);
+  }
+}
+
 // --- generation -----------------------------------------------------------------------------------------------------
 
 /// The state after some steps on one rank, the same in every process.
