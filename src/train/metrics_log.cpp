@@ -43,10 +43,13 @@ std::string metrics_line(const StepMetrics& metrics) {
 }
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
-  const std::string kept = lines_up_to(path, step);
-  file_.open(path, std::ios::trunc);
-  file_ << kept << std::flush;
-  if (!file_)
+  const std::filesystem::path draft = path.string() + ".new";  // renamed when whole: a crash now loses no line
+  std::ofstream kept(draft, std::ios::trunc);
+  kept << lines_up_to(path, step) << std::flush;
+  std::error_code failure;
+  if (kept) std::filesystem::rename(draft, path, failure);
+  file_.open(path, std::ios::app);
+  if (!kept || failure || !file_)
     throw DeviceError(fmt::format("cannot write {}: is the folder writable and the disk not full?", path.string()));
 }
 

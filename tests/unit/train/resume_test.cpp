@@ -216,6 +216,7 @@ TEST(TrainingRun, MetricsBehindTheLastCheckpointAreWrittenAgain) {
   EXPECT_EQ(train(run, training, test::NeverStop()), ExitCode::done);
 
   EXPECT_EQ(metrics_of(scratch.path()), expected);
+  EXPECT_FALSE(std::filesystem::exists(scratch.path("metrics.jsonl.new")));
   EXPECT_EQ(checkpoints_of(scratch.path()), (std::vector<std::int64_t>{4, 8, 10}));
 }
 
