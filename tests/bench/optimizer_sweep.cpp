@@ -1,0 +1,71 @@
+// The AdamW sweep with its bf16 copy, in turns with the streaming ceiling. elements=N rounds=N threads=N.
+#include <iostream>
+
+#include "arguments.hpp"
+#include "ceilings.hpp"
+#include "comm/node_place.hpp"
+#include "ops/ops.hpp"
+
+namespace ferula::bench {
+namespace {
+
+/// Bytes that one element costs at least: gradient, master and two moments read, the last three and a bf16 written.
+constexpr double kBytesAnElement = 4 * 4 + 3 * 4 + 2;
+constexpr std::uint64_t kKey = 1;
+
+/// The memory of one flat range.
+struct Range {
+  Range(Device& device, Ops& ops, Stream& stream, std::int64_t elements) {
+    for (Buffer* buffer : {&gradient, &master, &moment1, &moment2}) {
+      *buffer = device.allocate(4 * elements, MemoryKind::optimizer);
+      ops.fill_normal(stream, buffer->flat(DType::f32), kKey, 0, buffer == &moment2 ? 0.0f : 0.02f);
+    }
+    value = device.allocate(2 * elements, MemoryKind::parameters);
+    decay = {{0, elements, 0.1f}};
+  }
+  OptimizerRange view() const {
+    return {.gradient = gradient.flat(DType::f32),
+            .master = master.flat(DType::f32),
+            .value = value.flat(DType::bf16),
+            .moment1 = moment1.flat(DType::f32),
+            .moment2 = moment2.flat(DType::f32),
+            .decay = decay};
+  }
+  Buffer gradient, master, moment1, moment2, value;
+  std::vector<DecaySegment> decay;
+};
+
+void run(const Arguments& arguments) {
+  set_compute_threads(static_cast<int>(arguments.number("threads", 2)));
+  pin_threads();
+  MemoryLedger ledger;
+  const auto device = make_cpu_device(ledger);
+  const auto stream = device->make_stream();
+  const auto ops = make_cpu_ops(*device);
+  const std::int64_t elements = arguments.number("elements", 124'475'904);
+  Range range(*device, *ops, *stream, elements);
+  StreamingCeiling ceiling(*device, arguments.number("ceiling_bytes", 1 << 30));
+  std::array<float, kStepScalars> scalars{1e-4f, 1.0f, 0.1f, 0.05f, 0.0f};
+  const TensorView scalar_view(reinterpret_cast<std::byte*>(scalars.data()), DType::f32, {kStepScalars});
+  for (std::int64_t round = -2; round < arguments.number("rounds", 15); ++round) {
+    const Cost before = ceiling.sweep();
+    const Cost update = cost_of([&] { ops->optimizer_update(*stream, OptimizerRule{}, scalar_view, range.view()); });
+    const Cost behind = ceiling.sweep();
+    if (round < 0) continue;
+    print_sample("AdamW sweep", "ferula", kBytesAnElement * static_cast<double>(elements), "B", update);
+    print_sample("AdamW sweep", "ceiling", 2 * ceiling.sweep_bytes(), "B", before + behind);
+  }
+}
+
+}  // namespace
+}  // namespace ferula::bench
+
+int main(int count, char** words) {
+  try {
+    ferula::bench::run({count, words});
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "optimizer_sweep: " << error.what() << '\n';
+    return 1;
+  }
+}

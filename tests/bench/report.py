@@ -1,0 +1,90 @@
+"""Medians, spreads and verdicts of what the sides of a benchmark measured, as a table and as JSON."""
+
+import datetime
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+LARGEST_SPREAD = 0.25  # of the quartiles around the median; above it a row concludes nothing by itself
+MOST_OF_A_CEILING = 1.05  # a share above it means that the ceiling was none (or that the operands fit a cache)
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def summary(values):
+    low, middle, high = quartiles(values)
+    return {"median": middle, "quartiles": [low, high], "range": [min(values), max(values)], "count": len(values),
+            "spread": (high - low) / middle if middle else 0.0}
+
+
+def verdict_on(elapsed, peer):
+    """What the ratio of elapsed times, above 1 where Ferula is the better side, lets one conclude."""
+    low, high = elapsed["quartiles"]
+    if peer == "ceiling":
+        verdict = "plausible" if elapsed["median"] <= MOST_OF_A_CEILING else "above its ceiling"
+    else:
+        verdict = "better" if low > 1 else "worse" if high < 1 else "undecided"
+    is_clear = verdict in ("better", "worse")
+    return verdict if is_clear or elapsed["spread"] <= LARGEST_SPREAD else verdict + ", noisy"
+
+
+def compare(row, unit, ours, theirs, peer, value):
+    """A row of the report from paired samples; `value` is what the table shows of a sample."""
+    ratios = {}
+    for clock in ("wall_s", "cpu_s"):
+        per_second = [[sample.get("amount", 1.0) / max(sample[clock], 1e-9) for sample in side]
+                      for side in (ours, theirs)]
+        ratios[clock] = summary([mine / other for mine, other in zip(*per_second)])
+    return {"row": row, "unit": unit, "ferula": summary([value(sample) for sample in ours]), "peer": peer,
+            "theirs": summary([value(sample) for sample in theirs]), "elapsed": ratios["wall_s"],
+            "processor": ratios["cpu_s"], "verdict": verdict_on(ratios["wall_s"], peer)}
+
+
+def rows_of_samples(samples):
+    """Rows of rates from the samples of the C++ programs, one side of which is Ferula."""
+    found = {}
+    for sample in samples:
+        found.setdefault((sample["row"], sample["unit"]), {}).setdefault(sample["side"], []).append(sample)
+    rate = lambda sample: 1e-9 * sample["amount"] / sample["wall_s"]
+    return [compare(row, f"G{unit}/s", sides["ferula"], theirs, peer, rate)
+            for (row, unit), sides in found.items() for peer, theirs in sides.items() if peer != "ferula"]
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+                 platform.processor())
+    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags.split()]
+    return {"processor": f"{model} ({', '.join(known)})", "load": open("/proc/loadavg").read().split()[:3]}
+
+
+def commit():
+    found = subprocess.run(["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+                           capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
+
+
+def table(rows):
+    lines = [f"{'':44} {'ferula':>10} {'peer':>10} {'elapsed':>8} {'quartiles':>14} {'processor':>10}  verdict"]
+    for row in rows:
+        low, high = row["elapsed"]["quartiles"]
+        lines.append(f"{row['row'][:34]:34} {row['unit']:>9} {row['ferula']['median']:10.3f} "
+                     f"{row['theirs']['median']:10.3f} {row['elapsed']['median']:8.2f} {low:5.2f} .. {high:5.2f} "
+                     f"{row['processor']['median']:10.2f}  {row['verdict']} ({row['peer']})")
+    return "\n".join(lines)
+
+
+def publish(rows, path):
+    print(table(rows))
+    if path:
+        report = {"command": " ".join(sys.argv), "commit": commit(), "machine": machine(),
+                  "date": datetime.date.today().isoformat(), "rows": rows}
+        Path(path).write_text(json.dumps(report, indent=1) + "\n")
