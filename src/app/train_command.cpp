@@ -1,4 +1,6 @@
 // `ferula train`: composes a training run from its configuration and starts or resumes it.
+#include <algorithm>
+
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/model_setup.hpp"
@@ -15,6 +17,19 @@ constexpr OptionSpec kResume{"resume", "auto|never|PATH",
                              "auto (default): go on from the newest good checkpoint of this run; never: start anew and "
                              "move an earlier run of this name aside; PATH: this very checkpoint."};
 constexpr OptionSpec kDryRun{"dry-run", "", "Prints plan and layout and what each rank will hold; trains nothing."};
+
+/// The command as typed, without `--resume …`: what goes on from where this run ends.
+std::string continuing_command(std::string command) {
+  const std::size_t option = command.find(" --resume");
+  if (option == std::string::npos) return command;
+  std::size_t end = option + std::string_view(" --resume").size();
+  if (end < command.size() && (command[end] == ' ' || command[end] == '=')) {
+    const bool is_quoted = end + 1 < command.size() && command[end + 1] == '\'';
+    end = is_quoted ? command.find('\'', end + 2) : command.find(' ', end + 1);
+    if (end != std::string::npos && is_quoted) ++end;
+  }
+  return command.erase(option, std::min(end, command.size()) - option);
+}
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   line.expect_at_most(1);
@@ -33,7 +48,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                                .facts = facts,
                                .resume = line.text(kResume.name).value_or("auto"),
                                .overlap = ranks.overlap,
-                               .command = invocation.command};
+                               .command = continuing_command(invocation.command)};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     return line.has(kDryRun.name) ? plan_training(context, request) : train(context, request);
   });

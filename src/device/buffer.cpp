@@ -1,3 +1,4 @@
+// Owned memory: what the ledger counts, from its provider until it goes back.
 #include <utility>
 
 #include "device/device.hpp"

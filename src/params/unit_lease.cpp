@@ -1,3 +1,4 @@
+// Leases: whole tensors of a unit for as long as somebody needs them.
 #include <utility>
 
 #include "params/parameter_store.hpp"

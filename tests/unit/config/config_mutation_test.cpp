@@ -108,7 +108,7 @@ const std::map<std::string, std::set<std::string>> kLegal = {
     {"data.validation_fraction", {"0.5"}},
     {"training.steps", {"1", "2", "3", "8", "1.0"}},
     {"training.epochs", {"1", "2", "3", "8", "0.5", "1.0", "1.5"}},
-    {"training.train_batch_size", {"8", "\"auto\""}},
+    {"training.train_batch_size", {"2", "8", "\"auto\""}},
     {"training.train_micro_batch_size_per_gpu", {"1", "2", "3", "8", "1.0", "\"auto\""}},
     {"training.gradient_accumulation_steps", {"1", "2", "3", "8", "1.0", "\"auto\""}},
     {"training.gradient_clipping", {"0", "1", "2", "3", "8", "1e18", "0.5", "1.0", "1.5"}},

@@ -1,3 +1,4 @@
+// Which tensors share a flat range, and how ranges are cut.
 #include "params/flat_layout.hpp"
 
 #include <gtest/gtest.h>

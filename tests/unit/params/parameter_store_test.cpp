@@ -1,3 +1,4 @@
+// The store alone, with made-up gradients: every layout against one rank, memory, traffic and ownership.
 #include "params/parameter_store.hpp"
 
 #include <gtest/gtest.h>
