@@ -11,14 +11,13 @@ namespace {
 
 /// Bytes that one element costs at least: gradient, master and two moments read, the last three and a bf16 written.
 constexpr double kBytesAnElement = 4 * 4 + 3 * 4 + 2;
-constexpr std::uint64_t kKey = 1;
 
 /// The memory of one flat range.
 struct Range {
   Range(Device& device, Ops& ops, Stream& stream, std::int64_t elements) {
     for (Buffer* buffer : {&gradient, &master, &moment1, &moment2}) {
       *buffer = device.allocate(4 * elements, MemoryKind::optimizer);
-      ops.fill_normal(stream, buffer->flat(DType::f32), kKey, 0, buffer == &moment2 ? 0.0f : 0.02f);
+      ops.fill(stream, buffer->flat(DType::f32), 0.02f);
     }
     value = device.allocate(2 * elements, MemoryKind::parameters);
     decay = {{0, elements, 0.1f}};
