@@ -5,8 +5,10 @@
 
 #include "app/program.hpp"
 #include "base/heap.hpp"
+#include "comm/thread_waiting.hpp"
 
 int main(int argc, char** argv) {
+  ferula::wait_without_spinning(argv);
   ferula::return_large_pieces_at_once();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::array commands{

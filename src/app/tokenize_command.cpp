@@ -33,12 +33,26 @@ void show(const TextCorpus& corpus, const TokenFile& file, double seconds) {
              file.documents(), file.vocabulary(), file.tokenizer(), human_bytes(corpus.bytes()), seconds);
 }
 
+/// An existing file is replaced only where it is a token file: a slip of the hand must not cost a text.
+void check_target(FileSystem& files, const std::string& out) {
+  if (!files.exists(out)) return;
+  try {
+    const TokenFile existing(files, out);
+  } catch (const DataError&) {
+    throw ConfigError(
+        fmt::format("--out: expected a new file or a token file to replace, found '{}', which is something else; "
+                    "nothing was written",
+                    out));
+  }
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::vector<std::string> patterns = patterns_of(line);
   const std::optional<std::string> out = line.text(kOut.name);
   if (!out) throw ConfigError("`ferula tokenize` expects where to write: --out FILE.h5");
   const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(line.text(kTokenizer.name).value_or("bytes"));
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  check_target(*files, *out);
   const Stopwatch watch;
   const TextCorpus corpus = survey_text(*files, patterns, *tokenizer);
   write_token_file(*files, *out, corpus, *tokenizer, invocation.command);

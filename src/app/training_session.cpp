@@ -93,6 +93,12 @@ std::string batch_in_words(const Config& config, int ranks) {
                      config.training.gradient_accumulation_steps.get(), ranks, yes_if(ranks != 1, "s"));
 }
 
+/// The setting that doubles the run, in the unit that the user chose.
+std::string twice_as_long(const TrainingConfig& written, std::int64_t steps) {
+  if (written.epochs.is_auto()) return fmt::format("training.steps={}", 2 * steps);
+  return fmt::format("training.epochs={:g}", 2 * written.epochs.get());
+}
+
 std::string data_in_words(const RunData& data) {
   return fmt::format("{} tokens from {}: {} training and {} validation samples",
                      human_count(static_cast<double>(data.file->tokens())), data.file->path(),
@@ -111,6 +117,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
   const DType compute = compute_dtype(config);
   return {.version = std::string(version()),
           .revision = std::string(revision()),
+          .longer = twice_as_long(request.loaded.config.training, config.training.steps.value.value_or(0)),
           .command = request.command,
           .name = config.run.name,
           .directory = directory.root.string(),
@@ -153,8 +160,8 @@ Config resolved(const SessionRequest& request, const RunData& data) {
 
 void say_finished(RankContext& context, const RunFacts& facts, const LoadedCheckpoint& loaded) {
   context.log.info(fmt::format(
-      "this run is finished: {} steps are done ({}). Nothing was changed. To train longer: {} --set training.steps={}",
-      loaded.state.step, loaded.checkpoint, facts.command, 2 * loaded.state.step));
+      "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
+      loaded.state.step, loaded.checkpoint, facts.command, facts.longer));
 }
 
 }  // namespace

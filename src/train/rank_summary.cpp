@@ -78,12 +78,14 @@ std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, std:
                           bytes_view(std::span<PackedSummary>(all)));
   execution.communication.synchronize();
   std::vector<RankSummary> rows;
+  rows.reserve(all.size());
   for (const PackedSummary& row : all) rows.push_back(unpacked(static_cast<int>(rows.size()), row));
   return rows;
 }
 
 SlowestRank slowest_rank(const std::vector<RankSummary>& ranks) {
   std::vector<double> seconds;
+  seconds.reserve(ranks.size());
   for (const RankSummary& row : ranks) seconds.push_back(row.step_seconds);
   const auto slowest = std::max_element(seconds.begin(), seconds.end());
   const double longest = *slowest;

@@ -96,9 +96,8 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   if (!outcome.checkpoint.empty())
     text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"The \"\n",
                         outcome.checkpoint, outcome.checkpoint);
-  text += outcome.steps < facts.steps
-              ? fmt::format("go on:       {}", facts.command)
-              : fmt::format("train longer: {} --set training.steps={}", facts.command, 2 * facts.steps);
+  text += outcome.steps < facts.steps ? fmt::format("go on:       {}", facts.command)
+                                      : fmt::format("train longer: {} --set {}", facts.command, facts.longer);
   return text;
 }
 

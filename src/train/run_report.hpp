@@ -13,6 +13,7 @@ namespace ferula {
 struct RunFacts {
   std::string version;
   std::string revision;
+  std::string longer;   // the setting that makes it train twice as long: "training.steps=300"
   std::string command;  // as typed
   std::string name;
   std::string directory;

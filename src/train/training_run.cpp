@@ -35,6 +35,7 @@ ExitCode TrainingRun::run() {
   parts_.writer.start();
   try {
     train();
+    insist_on_last_save();
   } catch (const std::exception& error) {
     write_failure(error.what());
     throw;
@@ -45,6 +46,14 @@ ExitCode TrainingRun::run() {
 
 void TrainingRun::train() {
   while (parts_.trainer.progress().step < plan_.steps && asked_ == ExitCode::done) one_step();
+}
+
+void TrainingRun::insist_on_last_save() const {
+  if (lost_save_.empty()) return;
+  throw CapacityError(
+      fmt::format("NOT saved after step {}: {}. The last good checkpoint is {}; make room or mend the folder, then run "
+                  "the same command",
+                  parts_.trainer.progress().step, lost_save_, last_checkpoint_.empty() ? "none" : last_checkpoint_));
 }
 
 void TrainingRun::one_step() {
@@ -142,6 +151,7 @@ void TrainingRun::save() {
     parts_.log.info(
         fmt::format("saved {} ({}, {:.2f} s)", saved.checkpoint, human_bytes(saved.bytes), watch.seconds()));
   }
+  lost_save_ = saved.committed ? std::string() : saved.problem;
   if (!saved.problem.empty()) parts_.log.warning(saved.problem);
 }
 

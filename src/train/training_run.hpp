@@ -39,7 +39,8 @@ class TrainingRun {
   TrainingRun(const Parts& parts, RunPlan plan, RunFacts facts, RunDirectory directory);
 
   /// Trains until the last step or until somebody asks the run to stop; saves, writes the account and returns the
-  /// documented code: done, resume_me or interrupted. After an error summary.json tells it, and the error is thrown on.
+  /// documented code: done, resume_me or interrupted. After an error summary.json tells it, and the error is thrown on;
+  /// a last save that was abandoned is such an error: nobody is told that a state is safe that is not.
   ExitCode run();
 
  private:
@@ -55,6 +56,7 @@ class TrainingRun {
   void record(const StepResult& step, std::int64_t memory_peak_bytes);
   void show_progress(const StepMetrics& metrics);
   void save();
+  void insist_on_last_save() const;
   TrainingState state() const;
   RunOutcome outcome(const std::string& exit_reason) const;
   void write_account();
@@ -77,6 +79,7 @@ class TrainingRun {
   std::int64_t steady_tokens_ = 0;
   std::int64_t steps_here_ = 0;
   std::string last_checkpoint_;
+  std::string lost_save_;  // why the last save was abandoned; empty where it is on disk
 };
 
 }  // namespace ferula

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
+#include <mutex>
 
 #include "checkpoint/checkpoint_folder.hpp"
 #include "support/scratch_directory.hpp"
@@ -246,6 +248,32 @@ TEST(TrainingRun, ADoneRunComputesNothing) {
 
   EXPECT_EQ(text_of(scratch.path("metrics.jsonl")), metrics);
   EXPECT_EQ(checkpoints_of(scratch.path()), (std::vector<std::int64_t>{2, 4}));
+}
+
+/// Nobody asks to stop, but at the end of each step a file takes the place of the folder of checkpoints.
+class FolderThief final : public StopRequest {
+ public:
+  explicit FolderThief(std::string folder) : folder_(std::move(folder)) {}
+  ExitCode asked() const override {
+    const std::lock_guard lock(mutex_);
+    std::filesystem::remove_all(folder_);
+    std::ofstream(folder_) << "a file where a folder should be";
+    return ExitCode::done;
+  }
+
+ private:
+  std::string folder_;
+  mutable std::mutex mutex_;
+};
+
+TEST(TrainingRun, ALastSaveThatFailsIsNeverCalledSaved) {
+  const TinyRun run{.stage = 2, .shape = {.shard = 2}};
+  const ScratchDirectory scratch;
+  const TinyTraining training{.root = scratch.path(), .steps = 2};
+
+  EXPECT_THROW(train(run, training, FolderThief(scratch.path("checkpoints"))), CapacityError);
+
+  EXPECT_THAT(text_of(scratch.path("summary.json")), testing::HasSubstr("NOT saved after step 2"));
 }
 
 }  // namespace
