@@ -126,5 +126,17 @@ TEST_F(InferenceSystem, TokenizesAndTrainsFromTheTokenFile) {
   EXPECT_EQ(metric(*workplace_, "tokens", "loss").size(), metric(*workplace_, "tiny", "loss").size());
 }
 
+TEST_F(InferenceSystem, TokenizeReplacesNoFileButATokenFile) {
+  const std::string text = workplace_->read("text.txt");
+
+  const Outcome slip = ferula({"tokenize", "text.txt", "--out", "text.txt"});
+
+  EXPECT_EQ(slip.code, 2);
+  EXPECT_THAT(slip.err, HasSubstr("nothing was written"));
+  EXPECT_EQ(workplace_->read("text.txt"), text);
+  EXPECT_EQ(ferula({"tokenize", "text.txt", "--out", "twice.h5"}).code, 0);
+  EXPECT_EQ(ferula({"tokenize", "text.txt", "--out", "twice.h5"}).code, 0);
+}
+
 }  // namespace
 }  // namespace ferula::system_tests
