@@ -22,8 +22,7 @@ enum class ExitCode : int {
 /// Anything that ends the program with a message: what was expected, what was found, what to do next.
 class Error : public std::runtime_error {
  public:
-  explicit Error(std::string message, ExitCode code = ExitCode::failed)
-      : std::runtime_error(std::move(message)), code_(code) {}
+  explicit Error(std::string message, ExitCode code = ExitCode::failed) : std::runtime_error(message), code_(code) {}
   ExitCode code() const { return code_; }
 
  private:

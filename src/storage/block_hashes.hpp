@@ -27,7 +27,7 @@ std::string to_hex(const Digest& digest);
 /// Nothing where `text` is not 32 lower-case hexadecimal digits.
 std::optional<Digest> digest_from_hex(std::string_view text);
 
-inline constexpr std::int64_t kHashBlockBytes = 256 * 1024;
+inline constexpr std::int64_t kHashBlockBytes = std::int64_t{256} * 1024;
 
 /// Bytes [begin, end) of a file.
 struct ByteRange {
