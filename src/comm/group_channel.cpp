@@ -71,8 +71,9 @@ void GroupChannel::await(Bell& bell, Ready ready, std::span<const int> awaited, 
 void GroupChannel::check_alive(int rank, std::string_view operation) {
   const GroupMember& member = identity_->members[static_cast<std::size_t>(rank)];
   if (member.process == 0 || is_process_alive(member.process)) return;
-  fail(operation,
-       fmt::format("{}, process {}, has ended; its own log says why", describe(*identity_, rank), member.process));
+  fail(operation, fmt::format("{}, process {}, has ended, perhaps killed for memory; run the same command to go on "
+                              "from the last checkpoint",
+                              describe(*identity_, rank), member.process));
 }
 
 std::string GroupChannel::names_of(std::span<const int> ranks) const {
