@@ -30,7 +30,7 @@ std::vector<OpCase> timing_cases() {
 }
 
 std::vector<std::string> operations_of_interface() {
-  const auto header = std::filesystem::path(__FILE__).parent_path() / "../../src/ops/ops.hpp";
+  const auto header = std::filesystem::path(FERULA_SOURCE_DIR) / "src/ops/ops.hpp";
   std::ifstream file(header);
   FERULA_CHECK(file.good(), "cannot read {}", header.string());
   const std::string text{std::istreambuf_iterator<char>(file), {}};

@@ -8,7 +8,7 @@
 namespace ferula {
 
 std::filesystem::path source_root() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  return FERULA_SOURCE_DIR;
 }
 
 std::vector<std::filesystem::path> shipped_configs() {
