@@ -7,9 +7,17 @@
 
 namespace ferula {
 
-enum class DType : std::uint8_t { f32, f64, bf16, f16, i8, u8, i32, i64 };
+enum class DType : std::uint8_t { f32, f64, bf16, f16, i8, u8, i32, i64, i4 };
 
-/// Bytes of one element.
+/// The elements that share their bytes: one for most types, two in a byte for i4. Memory of a type is whole blocks.
+struct DTypeBlock {
+  std::int64_t elements = 1;
+  std::int64_t bytes = 1;
+};
+DTypeBlock block_of(DType dtype);
+/// Bytes of `count` elements, which must be whole blocks.
+std::int64_t bytes_of(DType dtype, std::int64_t count);
+/// Bytes of one element; of types only whose elements have bytes of their own.
 std::int64_t bytes_of(DType dtype);
 /// "f32", "bf16", …: the spelling of messages, checkpoints and configuration.
 std::string_view name_of(DType dtype);

@@ -48,7 +48,7 @@ CheckpointDescription describe_checkpoint(FileSystem& files, const std::string& 
     TensorEntry entry{.name = tensor.name, .shape = tensor.shape, .aliases = tensor.aliases, .roles = {}};
     for (const StoredRole& role : tensor.roles) {
       entry.roles.emplace(role.role, role.dtype);
-      description.role_bytes[role.role] += count_of(tensor.shape) * bytes_of(role.dtype);
+      description.role_bytes[role.role] += bytes_of(role.dtype, count_of(tensor.shape));
       if (role.role == kValueRole) description.parameters += count_of(tensor.shape);
     }
     description.tensors.push_back(std::move(entry));

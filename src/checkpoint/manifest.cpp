@@ -23,7 +23,7 @@ void check_role(const Manifest& manifest, const StoredTensor& tensor, const Stor
     if (piece.offset < next) refuse("stored twice", piece.offset, next);
     next = piece.offset + piece.count;
     const std::int64_t file_bytes = manifest.shards[static_cast<std::size_t>(piece.shard)].bytes;
-    if (piece.count < 0 || piece.count > file_bytes || piece.position + piece.count * bytes_of(role.dtype) > file_bytes)
+    if (piece.count < 0 || piece.count > file_bytes || piece.position + bytes_of(role.dtype, piece.count) > file_bytes)
       refuse("beyond the end of their file", piece.offset, next);
   }
   const std::int64_t count = count_of(tensor.shape);

@@ -9,7 +9,7 @@ namespace {
 constexpr std::int64_t kAlignment = 64;
 }
 
-std::int64_t arena_bytes(DType dtype, std::int64_t count) { return round_up(count * bytes_of(dtype), kAlignment); }
+std::int64_t arena_bytes(DType dtype, std::int64_t count) { return round_up(bytes_of(dtype, count), kAlignment); }
 
 void Arena::reserve(std::int64_t bytes) {
   FERULA_CHECK(used_ == 0, "an arena in use cannot move ({} bytes are taken)", used_);

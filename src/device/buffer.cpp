@@ -35,7 +35,9 @@ TensorView Buffer::view(DType dtype, std::initializer_list<std::int64_t> shape) 
   return view;
 }
 
-TensorView Buffer::flat(DType dtype) const { return {data_, dtype, {bytes_ / bytes_of(dtype)}}; }
+TensorView Buffer::flat(DType dtype) const {
+  return {data_, dtype, {bytes_ / block_of(dtype).bytes * block_of(dtype).elements}};
+}
 
 void Buffer::reset() {
   if (data_ == nullptr) return;

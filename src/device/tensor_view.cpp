@@ -12,6 +12,8 @@ TensorView::TensorView(std::byte* memory, DType type, std::span<const std::int64
     strides[at] = step;
     step *= shape[at];
   }
+  FERULA_CHECK(rank == 0 || shape.back() % block_of(type).elements == 0, "rows of {} {} end within a block",
+               shape.back(), name_of(type));
 }
 
 std::int64_t TensorView::count() const {
@@ -33,7 +35,7 @@ TensorView TensorView::rows(std::int64_t begin, std::int64_t length) const {
   FERULA_CHECK(rank >= 1 && begin >= 0 && length >= 0 && begin + length <= dim(0), "rows [{}, {}) of {}", begin,
                begin + length, dim(0));
   TensorView part = *this;
-  part.data += begin * stride(0) * bytes_of(dtype);
+  part.data += bytes_of(dtype, begin * stride(0));
   part.dims[0] = length;
   return part;
 }
@@ -43,7 +45,9 @@ TensorView TensorView::columns(std::int64_t begin, std::int64_t length) const {
   FERULA_CHECK(rank >= 1 && begin >= 0 && length >= 0 && begin + length <= dim(last), "columns [{}, {}) of {}", begin,
                begin + length, dim(last));
   TensorView part = *this;
-  part.data += begin * stride(last) * bytes_of(dtype);
+  FERULA_CHECK(length * stride(last) % block_of(dtype).elements == 0, "{} columns of {} end within a block", length,
+               name_of(dtype));
+  part.data += bytes_of(dtype, begin * stride(last));
   part.dims[static_cast<std::size_t>(last)] = length;
   return part;
 }
@@ -51,7 +55,7 @@ TensorView TensorView::columns(std::int64_t begin, std::int64_t length) const {
 TensorView TensorView::range(std::int64_t begin, std::int64_t length) const {
   FERULA_CHECK(contiguous() && begin >= 0 && length >= 0 && begin + length <= count(), "range [{}, {}) of {}", begin,
                begin + length, count());
-  return {data + begin * bytes_of(dtype), dtype, {length}};
+  return {data + bytes_of(dtype, begin), dtype, {length}};
 }
 
 TensorView TensorView::reshaped(std::initializer_list<std::int64_t> shape) const {

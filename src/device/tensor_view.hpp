@@ -12,7 +12,8 @@
 
 namespace ferula {
 
-/// Up to four dimensions, row-major by default; a stride is in elements, so a slice of query-key-value is a view.
+/// Up to four dimensions, row-major by default; a stride is in elements, so a slice of query-key-value is a view. Where
+/// elements share bytes (i4), every view begins and ends between blocks.
 struct TensorView {
   static constexpr int kMaxRank = 4;
 
@@ -31,7 +32,7 @@ struct TensorView {
   bool empty() const { return data == nullptr || count() == 0; }
   /// Elements (not bytes).
   std::int64_t count() const;
-  std::int64_t bytes() const { return count() * bytes_of(dtype); }
+  std::int64_t bytes() const { return bytes_of(dtype, count()); }
   bool contiguous() const;
   std::int64_t dim(int axis) const { return dims[static_cast<std::size_t>(axis)]; }
   std::int64_t stride(int axis) const { return strides[static_cast<std::size_t>(axis)]; }

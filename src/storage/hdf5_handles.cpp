@@ -68,6 +68,8 @@ Hdf5Type hdf5_type_of(DType dtype) {
       return Hdf5Type(H5Tcopy(H5T_STD_I32LE));
     case DType::i64:
       return Hdf5Type(H5Tcopy(H5T_STD_I64LE));
+    case DType::i4:
+      throw DataError("HDF5 has no type of two elements to a byte: i4 is kept as the u8 of its bytes");
   }
   throw Error("unknown element type");
 }

@@ -15,7 +15,7 @@ BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const 
                shape.data_ranks);
   const std::int64_t length = dataset.sequence_length();
   const auto make = [&device](DType dtype, std::int64_t count, TensorView& view) {
-    Buffer buffer = device.allocate(count * bytes_of(dtype), MemoryKind::buffers);
+    Buffer buffer = device.allocate(bytes_of(dtype, count), MemoryKind::buffers);
     view = buffer.view(dtype, {count});
     return buffer;
   };

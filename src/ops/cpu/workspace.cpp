@@ -8,7 +8,7 @@ namespace {
 constexpr std::int64_t kAlignment = 64;
 }
 
-std::int64_t scratch_bytes(DType dtype, std::int64_t count) { return round_up(count * bytes_of(dtype), kAlignment); }
+std::int64_t scratch_bytes(DType dtype, std::int64_t count) { return round_up(bytes_of(dtype, count), kAlignment); }
 
 TensorView Workspace::Lease::take(DType dtype, std::initializer_list<std::int64_t> shape) {
   TensorView piece(nullptr, dtype, shape);

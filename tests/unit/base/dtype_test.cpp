@@ -59,8 +59,15 @@ TEST(DType, KnowsSizesAndNames) {
   EXPECT_EQ(bytes_of(DType::bf16), 2);
   EXPECT_EQ(bytes_of(DType::f64), 8);
   for (const DType dtype :
-       {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i8, DType::u8, DType::i32, DType::i64})
+       {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i8, DType::u8, DType::i32, DType::i64, DType::i4})
     EXPECT_EQ(dtype_named(name_of(dtype)), dtype);
+}
+
+TEST(DType, CountsBytesInWholeBlocks) {
+  EXPECT_EQ(bytes_of(DType::i4, 6), 3);
+  EXPECT_EQ(bytes_of(DType::bf16, 6), 12);
+  EXPECT_THROW(bytes_of(DType::i4, 5), Error);
+  EXPECT_THROW(bytes_of(DType::i4), Error);
 }
 
 TEST(DType, RefusesAnUnknownName) {

@@ -55,6 +55,21 @@ TEST_F(Views, RefuseWhatDoesNotFit) {
   EXPECT_THROW(view({4, 6}).as<double>(), Error);
 }
 
+TEST_F(Views, OfFourBitsBeginAndEndBetweenBlocks) {
+  const TensorView whole(reinterpret_cast<std::byte*>(memory_.data()), DType::i4, {3, 8});
+
+  EXPECT_EQ(whole.bytes(), 12);
+  EXPECT_EQ(whole.rows(1, 2).data, whole.data + 4);
+  EXPECT_EQ(whole.columns(2, 4).data, whole.data + 1);
+  EXPECT_EQ(whole.range(6, 10).data, whole.data + 3);
+  EXPECT_EQ(whole.range(6, 10).bytes(), 5);
+  EXPECT_THROW(whole.columns(1, 4), Error);
+  EXPECT_THROW(whole.columns(2, 3), Error);
+  EXPECT_THROW(whole.range(3, 4), Error);
+  EXPECT_THROW(whole.range(2, 3), Error);
+  EXPECT_THROW(TensorView(whole.data, DType::i4, {4, 5}), Error);
+}
+
 TEST_F(Views, WithoutMemoryAreEmpty) {
   EXPECT_TRUE(TensorView().empty());
   EXPECT_TRUE(view({0, 6}).empty());
