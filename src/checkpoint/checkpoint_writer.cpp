@@ -10,7 +10,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::int64_t kStagingBytes = 4 * kHashBlockBytes;
 constexpr std::int64_t kFilesBesideShards = 8;
 constexpr std::int64_t kBytesBesideShards = 1 << 20;
 
@@ -82,8 +81,7 @@ void CheckpointWriter::make_room_for(const std::string& target) {
 }
 
 void CheckpointWriter::write_own_shard(const std::string& saving, std::span<const OwnedPiece> pieces) {
-  const Buffer staging = device_->allocate(kStagingBytes, MemoryKind::buffers);
-  write_shard(*files_, saving, world_->rank(), pieces, {staging.data(), static_cast<std::size_t>(staging.bytes())});
+  write_shard(*files_, *device_, saving, world_->rank(), pieces);
 }
 
 void CheckpointWriter::commit(const std::string& saving, const std::string& target, const SaveRequest& request) {

@@ -11,6 +11,8 @@
 namespace ferula {
 namespace {
 
+constexpr std::int64_t kStagingBytes = 4 * kHashBlockBytes;
+
 /// Creates the datasets without data and tells where each one's bytes belong.
 std::vector<ShardPiece> lay_out(const std::string& path, int writer, std::span<const OwnedPiece> pieces) {
   Hdf5File file = Hdf5File::create(path);
@@ -44,18 +46,21 @@ std::span<const std::byte> bytes_of_view(const TensorView& view) {
 
 }  // namespace
 
-void write_shard(FileSystem& files, const std::string& directory, int writer, std::span<const OwnedPiece> pieces,
-                 std::span<std::byte> staging) {
+void write_shard(FileSystem& files, Device& device, const std::string& directory, int writer,
+                 std::span<const OwnedPiece> pieces) {
   std::vector<OwnedPiece> filled;
   std::copy_if(pieces.begin(), pieces.end(), std::back_inserter(filled),
                [](const OwnedPiece& piece) { return piece.data.count() > 0; });
   const std::string path = join_path(directory, shard_name(writer));
   ShardTable table{.pieces = lay_out(path, writer, filled), .hashes = {}};
+  const Buffer staging = device.allocate(kStagingBytes, MemoryKind::buffers);
   const std::unique_ptr<File> file = files.open(path, OpenMode::update);
+  const std::unique_ptr<Stream> disk = device.make_side_stream("disk");  // ends before what its tasks use
   for (std::size_t index = 0; index < filled.size(); ++index)
-    file->write_at(table.pieces[index].place.position, bytes_of_view(filled[index].data));
-  file->sync();
-  table.hashes = hash_blocks(*file, staging);
+    file->start_write(*disk, table.pieces[index].place.position, bytes_of_view(filled[index].data));
+  file->start_sync(*disk);
+  disk->synchronize();
+  table.hashes = hash_blocks(*file, *disk, {staging.data(), static_cast<std::size_t>(staging.bytes())});
   write_file_atomically(files, join_path(directory, table_name(writer)), shard_table_text(table), Replace::never);
 }
 

@@ -4,13 +4,14 @@
 #include <span>
 
 #include "checkpoint/shard_table.hpp"
+#include "device/device.hpp"
 #include "params/parameter_store.hpp"
 
 namespace ferula {
 
 /// Creates `directory`/shard-NNNNN.h5 with the pieces (empty ones are left out), fsyncs it, and then its table file.
-/// `staging` holds at least one hash block and is used for reading back; no tensor is copied.
-void write_shard(FileSystem& files, const std::string& directory, int writer, std::span<const OwnedPiece> pieces,
-                 std::span<std::byte> staging);
+/// No tensor is copied; `device` gives 1 MiB for reading back, and a stream for the disk until the file is written.
+void write_shard(FileSystem& files, Device& device, const std::string& directory, int writer,
+                 std::span<const OwnedPiece> pieces);
 
 }  // namespace ferula

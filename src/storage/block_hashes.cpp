@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/narrow.hpp"
 
@@ -19,6 +20,11 @@ std::int64_t capacity_blocks(std::span<std::byte> staging) {
   const std::int64_t blocks = static_cast<std::int64_t>(staging.size()) / kHashBlockBytes;
   FERULA_CHECK(blocks >= 1, "{} bytes of staging", staging.size());
   return blocks;
+}
+
+void append_digests(std::span<const std::byte> bytes, std::vector<Digest>& digests) {
+  for (std::size_t at = 0; at < bytes.size(); at += kHashBlockBytes)
+    digests.push_back(digest_of(bytes.subspan(at, std::min<std::size_t>(kHashBlockBytes, bytes.size() - at))));
 }
 
 int value_of_digit(char digit) {
@@ -51,15 +57,24 @@ std::optional<Digest> digest_from_hex(std::string_view text) {
   return digest;
 }
 
-BlockHashes hash_blocks(File& file, std::span<std::byte> staging) {
+BlockHashes hash_blocks(File& file, Stream& disk, std::span<std::byte> staging) {
   BlockHashes hashes{.file_bytes = file.bytes(), .blocks = {}};
-  const std::int64_t step = capacity_blocks(staging) * kHashBlockBytes;
+  const std::int64_t step = capacity_blocks(staging.first(staging.size() / 2)) * kHashBlockBytes;
+  const auto chunk_at = [&](std::int64_t begin) {
+    const std::int64_t length = std::clamp<std::int64_t>(hashes.file_bytes - begin, 0, step);
+    return staging.subspan(static_cast<std::size_t>(begin / step % 2 * step), static_cast<std::size_t>(length));
+  };
+  const auto start = [&](std::int64_t begin) {
+    file.start_read(disk, begin, chunk_at(begin));
+    return disk.record();
+  };
+  Event ready = start(0);
   for (std::int64_t begin = 0; begin < hashes.file_bytes; begin += step) {
-    const auto chunk = first_bytes(staging, std::min(step, hashes.file_bytes - begin));
-    file.read_at(begin, chunk);
-    for (std::size_t at = 0; at < chunk.size(); at += kHashBlockBytes)
-      hashes.blocks.push_back(digest_of(chunk.subspan(at, std::min<std::size_t>(kHashBlockBytes, chunk.size() - at))));
+    const Event arrived = std::exchange(ready, start(begin + step));
+    disk.synchronize(arrived.ticket);
+    append_digests(chunk_at(begin), hashes.blocks);
   }
+  disk.synchronize();
   return hashes;
 }
 

@@ -42,8 +42,9 @@ struct BlockHashes {
   std::vector<Digest> blocks;
 };
 
-/// Reads the file once through `staging`, which holds at least one block.
-BlockHashes hash_blocks(File& file, std::span<std::byte> staging);
+/// Reads the file once through `staging`, which holds at least two blocks: one half fills on `disk` while the other is
+/// hashed. Reads after what `disk` has been given so far.
+BlockHashes hash_blocks(File& file, Stream& disk, std::span<std::byte> staging);
 
 /// Reads ranges of a file of which every block that is touched was compared with its hash. Ranges in ascending order
 /// read each block once.

@@ -3,6 +3,18 @@
 
 namespace ferula {
 
+void File::start_read(Stream& stream, std::int64_t position, std::span<std::byte> target) {
+  stream.run([this, position, target] { read_at(position, target); });
+}
+
+void File::start_write(Stream& stream, std::int64_t position, std::span<const std::byte> source) {
+  stream.run([this, position, source] { write_at(position, source); });
+}
+
+void File::start_sync(Stream& stream) {
+  stream.run([this] { sync(); });
+}
+
 std::string join_path(std::string_view directory, std::string_view name) {
   return directory.ends_with('/') ? fmt::format("{}{}", directory, name) : fmt::format("{}/{}", directory, name);
 }

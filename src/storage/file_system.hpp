@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "device/stream.hpp"
 
 namespace ferula {
 
@@ -32,6 +33,12 @@ class File {
   virtual void write_at(std::int64_t position, std::span<const std::byte> source) = 0;
   /// Blocks until the disk has it (fsync). After a failure the file's content is unknown: never retry, write anew.
   virtual void sync() = 0;
+
+  /// The same as tasks of `stream`: on a side stream they run beside the caller, one after the other. File and memory
+  /// must stay, the memory untouched, until the stream has done them. Errors come out of the stream.
+  void start_read(Stream& stream, std::int64_t position, std::span<std::byte> target);
+  void start_write(Stream& stream, std::int64_t position, std::span<const std::byte> source);
+  void start_sync(Stream& stream);
 };
 
 enum class OpenMode : std::uint8_t {

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "device/cpu_stream.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
@@ -22,9 +23,13 @@ class BlockHashesTest : public testing::Test {
   BlockHashesTest() : content_(static_cast<std::size_t>(kBytes)), staging_(2 * kHashBlockBytes) {
     for (std::size_t index = 0; index < content_.size(); ++index) content_[index] = static_cast<char>(index * 7 % 251);
     store();
-    hashes_ = hash_blocks(*files_->open(path_, OpenMode::read), staging_);
+    hashes_ = hashed();
   }
   void store() { std::ofstream(path_, std::ios::binary).write(content_.data(), kBytes); }
+  BlockHashes hashed() {
+    InlineStream disk;
+    return hash_blocks(*files_->open(path_, OpenMode::read), disk, staging_);
+  }
   VerifiedFile open() { return {*files_, path_, hashes_, staging_}; }
   std::string read(VerifiedFile& file, std::int64_t position, std::int64_t count) {
     std::string text(static_cast<std::size_t>(count), '\0');
@@ -83,9 +88,20 @@ TEST_F(BlockHashesTest, AnotherSizeIsDamage) {
   EXPECT_THAT([&] { open(); }, ThrowsMessage<DamageError>(HasSubstr("expected 525288 bytes, found 525289")));
 }
 
+TEST_F(BlockHashesTest, ReadingAheadOnAnotherThreadGivesTheSameHashes) {
+  const std::unique_ptr<File> file = files_->open(path_, OpenMode::read);
+  ThreadStream disk("disk");
+
+  const BlockHashes hashes = hash_blocks(*file, disk, staging_);
+
+  EXPECT_EQ(hashes.blocks, hashes_.blocks);
+  ASSERT_EQ(hashes.blocks.size(), 3u);
+  EXPECT_EQ(hashes.blocks[1], digest_of(expected(kHashBlockBytes, kHashBlockBytes)));
+}
+
 TEST_F(BlockHashesTest, EmptyFileHasNoBlocks) {
   std::ofstream(path_, std::ios::trunc).close();
-  const BlockHashes hashes = hash_blocks(*files_->open(path_, OpenMode::read), staging_);
+  const BlockHashes hashes = hashed();
   EXPECT_TRUE(hashes.blocks.empty());
   EXPECT_TRUE(VerifiedFile(*files_, path_, hashes, staging_).damaged_ranges().empty());
 }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "device/cpu_stream.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
@@ -51,6 +52,33 @@ TEST_F(FileSystemTest, RenameDoesNotReplace) {
 TEST_F(FileSystemTest, CreateRefusesAnExistingFile) {
   files_->open(scratch_.path("file"), OpenMode::create);
   EXPECT_THROW(files_->open(scratch_.path("file"), OpenMode::create), DeviceError);
+}
+
+TEST_F(FileSystemTest, StartedTransfersRunInTheOrderOfTheirStream) {
+  const std::unique_ptr<File> file = files_->open(scratch_.path("file"), OpenMode::create);
+  ThreadStream disk("disk");
+  std::array<char, 4> read{};
+
+  file->start_write(disk, 0, bytes_of_text("one two"));
+  file->start_write(disk, 4, bytes_of_text("six"));
+  file->start_sync(disk);
+  file->start_read(disk, 3, std::as_writable_bytes(std::span(read)));
+  disk.synchronize();
+
+  EXPECT_EQ(std::string_view(read.data(), read.size()), " six");
+}
+
+TEST_F(FileSystemTest, AFailedTransferComesOutOfItsStreamAndStopsTheNext) {
+  std::ofstream(scratch_.path("short")) << "four";
+  const std::unique_ptr<File> file = files_->open(scratch_.path("short"), OpenMode::update);
+  std::array<std::byte, 8> target{};
+  ThreadStream disk("disk");
+
+  file->start_read(disk, 0, target);
+  EXPECT_THROW(disk.synchronize(), DamageError);
+  EXPECT_THROW(file->start_write(disk, 0, bytes_of_text("late")), DamageError);
+
+  EXPECT_EQ(content_of("short"), "four");
 }
 
 TEST_F(FileSystemTest, MissingAndShortFilesAreDamage) {
