@@ -12,6 +12,13 @@ OptimizerKind kind_of(const std::string& type) {
   return OptimizerKind::adam;
 }
 
+/// One micro batch a step is reduced once in any case: then whole gradients would cost memory for nothing.
+GradientReduction gradient_reduction(const Config& config) {
+  const bool accumulates = config.training.gradient_accumulation_steps.value.value_or(1) > 1;
+  return config.zero_optimization.reduce_once && accumulates ? GradientReduction::once_a_step
+                                                             : GradientReduction::each_micro_batch;
+}
+
 }  // namespace
 
 MeshShape mesh_shape(const ZeroConfig& zero, int ranks) {
@@ -49,6 +56,7 @@ StoreSettings store_settings(const Config& config, StoreUse use) {
           .prefetch_elements = zero.stage3_prefetch_bucket_size,
           .persistence_threshold = zero.stage3_param_persistence_threshold,
           .stage = static_cast<int>(zero.stage),
+          .reduction = gradient_reduction(config),
           .trains = use == StoreUse::training,
           .packs_weights = use == StoreUse::inference};
 }

@@ -222,6 +222,9 @@ void describe(ZeroConfig& zero, SectionTable table) {
            "Ranks that share one copy of the state: all, or a divisor of the data-parallel ranks (hybrid sharding).")
       .in("ranks");
   table.add("overlap_comm", zero.overlap_comm, {}, "Communicates while it computes.").when_auto("true at stage 3");
+  table.add(
+      "reduce_once", zero.reduce_once, {},
+      "Over accumulated micro batches: keeps gradients whole, as at stage 1, and sums them over ranks once a step.");
   table
       .add("stage3_prefetch_bucket_size", zero.stage3_prefetch_bucket_size, at_least(0),
            "Parameters that may be gathered ahead of their use.")

@@ -101,6 +101,8 @@ TensorView Transformer::input(std::int64_t rows, std::int64_t slot) {
   return kept.blocks.front().input;
 }
 
+void Transformer::prefetch() { store_->prefetch(embeds() ? kEmbeddingUnit : unit_of(0)); }
+
 void Transformer::forward(const TokenBatch& batch, std::int64_t slot) {
   const TensorView entry = input(batch.rows, slot);
   ChunkActivations& kept = slots_.at(static_cast<std::size_t>(slot)).kept;
@@ -116,19 +118,20 @@ void Transformer::forward(const TokenBatch& batch, std::int64_t slot) {
   if (!predicts()) execution_->ops.add(execution_->compute, kept.output, stream);
 }
 
-double Transformer::backward(const TokenBatch& batch, std::int64_t slot, float scale) {
+double Transformer::backward(const TokenBatch& batch, std::int64_t slot, float scale, GradientState state) {
   ChunkActivations& kept = slots_.at(static_cast<std::size_t>(slot)).kept;
   UnitLease shared;  // the gradient of an embedding that is also the head, until both have added to it
-  const double loss = predicts() ? head_backward(batch, scale, kept, shared) : 0.0;
-  for (std::size_t block = blocks_.size(); block-- > lowest_trained_;) block_backward(batch, block, kept);
+  const double loss = predicts() ? head_backward(batch, scale, kept, state, shared) : 0.0;
+  for (std::size_t block = blocks_.size(); block-- > lowest_trained_;) block_backward(batch, block, kept, state);
   if (trains_embedding_) {
     UnitLease contribution = shared ? std::move(shared) : store_->gradient(kEmbeddingUnit);
-    embed_backward(batch, kept.gradient, std::move(contribution));
+    embed_backward(batch, kept.gradient, std::move(contribution), state);
   }
   return loss;
 }
 
-double Transformer::head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, UnitLease& shared) {
+double Transformer::head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, GradientState state,
+                                  UnitLease& shared) {
   const Arena::Scope scope(scratch_);
   const ActivationSizes planned = sizes(batch.rows);
   const HeadScratch head = take_head(scratch_, spec_, planned);
@@ -143,17 +146,18 @@ double Transformer::head_backward(const TokenBatch& batch, float scale, ChunkAct
   if (spec_.tied && trains_embedding_)
     shared = std::move(contribution);
   else
-    store_->reduce(std::move(contribution));
+    store_->reduce(std::move(contribution), state);
   return sum(head.losses);
 }
 
-void Transformer::block_backward(const TokenBatch& batch, std::size_t block, ChunkActivations& kept) {
+void Transformer::block_backward(const TokenBatch& batch, std::size_t block, ChunkActivations& kept,
+                                 GradientState state) {
   const UnitLease values = store_->acquire(unit_of(block));
   UnitLease contribution = store_->gradient(unit_of(block));
   if (block > lowest_trained_) store_->prefetch(unit_of(block - 1));
   blocks_[block].backward({*execution_, values, &contribution}, batch, kept.blocks[block], kept.gradient, scratch_,
                           sizes(batch.rows));
-  store_->reduce(std::move(contribution));
+  store_->reduce(std::move(contribution), state);
 }
 
 void Transformer::prefetch_behind(std::size_t block) {
@@ -173,13 +177,14 @@ void Transformer::embed(const TokenBatch& batch, PassKind pass, TensorView y) {
     execution_->ops.dropout(execution_->compute, dropout_at(spec_, dropout_key_, batch), y);
 }
 
-void Transformer::embed_backward(const TokenBatch& batch, TensorView gradient, UnitLease contribution) {
+void Transformer::embed_backward(const TokenBatch& batch, TensorView gradient, UnitLease contribution,
+                                 GradientState state) {
   if (spec_.dropout > 0.0f)
     execution_->ops.dropout(execution_->compute, dropout_at(spec_, dropout_key_, batch), gradient);
   const TensorView positions = position_table_ == kAbsent ? TensorView{} : contribution.tensor(position_table_);
   execution_->ops.embed_backward(execution_->compute, batch.token, batch.position, gradient,
                                  contribution.tensor(token_table_), positions);
-  store_->reduce(std::move(contribution));
+  store_->reduce(std::move(contribution), state);
 }
 
 // --- inference ------------------------------------------------------------------------------------------------------

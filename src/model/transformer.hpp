@@ -49,12 +49,16 @@ class Transformer {
   const TransformerSettings& settings() const { return settings_; }
 
   // --- training -----------------------------------------------------------------------------------------------------
+  /// Starts bringing the values that `forward` begins with; harmless where they are there.
+  void prefetch();
   /// Keeps in `slot` what the backward pass of this micro batch needs. The head waits for `backward`.
   void forward(const TokenBatch& batch, std::int64_t slot);
   /// Adds the gradient of scale · Σ −log p(target) over the rows of `batch`, which was the last in `slot`, and reduces
   /// each unit when it is complete. Returns Σ −log p(target) in nats, unscaled; 0 from a part that does not predict.
   /// `scale` is one divided by the targets of the whole global batch: then every token weighs alike in any layout.
-  double backward(const TokenBatch& batch, std::int64_t slot, float scale);
+  /// `state`: complete in the step's last micro batch; then the sums over ranks run beside the rest of the pass.
+  double backward(const TokenBatch& batch, std::int64_t slot, float scale,
+                  GradientState state = GradientState::partial);
 
   // --- borders of a part, all [rows, width] of the compute type
   // --------------------------------------------------------
@@ -92,9 +96,10 @@ class Transformer {
   ChunkActivations& begin(std::int64_t rows, std::int64_t slot);
   void prefetch_behind(std::size_t block);
   void embed(const TokenBatch& batch, PassKind pass, TensorView y);
-  void embed_backward(const TokenBatch& batch, TensorView gradient, UnitLease contribution);
-  double head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, UnitLease& shared);
-  void block_backward(const TokenBatch& batch, std::size_t block, ChunkActivations& kept);
+  void embed_backward(const TokenBatch& batch, TensorView gradient, UnitLease contribution, GradientState state);
+  double head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, GradientState state,
+                       UnitLease& shared);
+  void block_backward(const TokenBatch& batch, std::size_t block, ChunkActivations& kept, GradientState state);
   void infer(const TokenBatch& batch, InferenceScratch& scratch, const KvCache* cache);
   void infer_losses(const TokenBatch& batch, InferenceScratch& scratch, const HeadScratch& head);
   double sum(TensorView losses);

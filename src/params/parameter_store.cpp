@@ -24,7 +24,7 @@ void for_each_in_slot(std::span<ShardedRange> ranges, TensorView slot, Selects&&
   for (ShardedRange& range : ranges) {
     const std::optional<DType> dtype = dtype_if_selected(range);
     if (!dtype) continue;
-    const std::int64_t bytes = range.layout.padded * bytes_of(*dtype);
+    const std::int64_t bytes = bytes_of(*dtype, range.layout.padded);
     visit(range, TensorView(slot.range(begin, bytes).data, *dtype, {range.layout.padded}));
     begin += bytes;
   }
@@ -58,7 +58,7 @@ ParameterStore::ParameterStore(ModelSpec model, const StoreSettings& settings, M
                 [&](std::int64_t bytes) { return execution.device.allocate(bytes, MemoryKind::buffers); }),
       contributions_(bytes_by_unit(memory_, model_.size(), contribution_bytes),
                      [&](std::int64_t bytes) { return mesh.data().allocate(bytes, MemoryKind::buffers); }),
-      norm_group_(make_zero_plan(settings.stage, mesh).optimizer.shard),
+      norm_group_(make_zero_plan(settings.stage, settings.reduction, mesh).optimizer.shard),
       step_scalars_(execution.device.allocate(kStepScalars * bytes_of(DType::f32), MemoryKind::buffers)),
       norm_total_(execution.device.allocate(bytes_of(DType::f64), MemoryKind::buffers)) {
   for (std::size_t unit = 0; unit < model_.size(); ++unit) {
@@ -133,6 +133,7 @@ PreparedWeight* ParameterStore::prepared(std::size_t unit, std::size_t param, co
 void ParameterStore::zero_gradients() {
   memory_.for_each([this](ShardedRange& range) {
     range.awaits_first_reduce = true;
+    range.is_summed = false;
     if (range.layout.trainable && range.gradient_is_whole())
       execution_->ops.fill(execution_->compute, range.gradients, 0);
   });
@@ -155,12 +156,18 @@ UnitLease ParameterStore::gradient(std::size_t unit) {
   return {this, unit, kFirstContribution + *found, &slot.tensors};
 }
 
-void ParameterStore::reduce(UnitLease contribution) {
-  if (contribution.slot() == kNoSlot) return;
+void ParameterStore::reduce(UnitLease contribution, GradientState state) {
+  const std::size_t unit = contribution.unit();
   const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
+  execution_->communication.wait(execution_->compute.record());
+  if (contribution.slot() != kNoSlot) reduce_slot(std::move(contribution));
+  if (state == GradientState::partial) return;
+  for (ShardedRange& range : memory_.of_unit(unit)) finish(range);
+}
+
+void ParameterStore::reduce_slot(UnitLease contribution) {
   Stream& stream = execution_->communication;
   UnitSlot& slot = contributions_.at(contribution.slot() - kFirstContribution);
-  stream.wait(execution_->compute.record());
   for_each_in_slot(
       memory_.of_unit(contribution.unit()), slot.memory, contributed_dtype, [&](ShardedRange& range, TensorView whole) {
         const bool is_first = std::exchange(range.awaits_first_reduce, false);
@@ -173,18 +180,20 @@ void ParameterStore::reduce(UnitLease contribution) {
   slot.idle = done;
 }
 
+void ParameterStore::finish(ShardedRange& range) {
+  if (!range.layout.trainable || std::exchange(range.is_summed, true)) return;
+  Stream& stream = execution_->communication;
+  if (range.awaits_first_reduce && !range.gradient_is_whole()) execution_->ops.fill(stream, range.gradients, 0);
+  const TensorView mine = range.optimizer_gradient();
+  range.plan.scatter->reduce_scatter(stream, range.gradients, mine, ReduceOp::sum);
+  range.plan.combine->all_reduce(stream, mine, ReduceOp::sum);
+}
+
 void ParameterStore::finish_gradients() {
   const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
-  Stream& stream = execution_->communication;
-  stream.wait(execution_->compute.record());
-  memory_.for_each([&](ShardedRange& range) {
-    if (!range.layout.trainable) return;
-    if (range.awaits_first_reduce && !range.gradient_is_whole()) execution_->ops.fill(stream, range.gradients, 0);
-    const TensorView mine = range.optimizer_gradient();
-    range.plan.scatter->reduce_scatter(stream, range.gradients, mine, ReduceOp::sum);
-    range.plan.combine->all_reduce(stream, mine, ReduceOp::sum);
-  });
-  execution_->compute.wait(stream.record());
+  execution_->communication.wait(execution_->compute.record());
+  memory_.for_each([this](ShardedRange& range) { finish(range); });
+  execution_->compute.wait(execution_->communication.record());
 }
 
 double ParameterStore::gradient_norm() {

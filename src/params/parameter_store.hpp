@@ -19,6 +19,10 @@ namespace ferula {
 
 class ParameterStore;
 
+/// Whether more micro batches of this step add to a unit's gradient. `partial` is always right, and leaves the sum over
+/// the ranks to `finish_gradients`; `complete` lets it run beside the rest of the backward pass.
+enum class GradientState : std::uint8_t { partial, complete };
+
 /// Whole tensors of one unit (values, or the gradient contribution of one micro batch) while it lives. Move-only.
 class UnitLease {
  public:
@@ -87,10 +91,12 @@ class ParameterStore {
   /// Memory for one micro batch's gradient of a unit; zero, or holding earlier micro batches where it is kept whole.
   /// Operations add to it. May be held over the leases of other units (tied weights).
   UnitLease gradient(std::size_t unit);
-  /// Adds the contribution into this rank's part of the gradient: a reduce-scatter over gradient.shard.
-  void reduce(UnitLease contribution);
+  /// Adds the contribution into this rank's part of the gradient: a reduce-scatter over gradient.shard. A complete
+  /// gradient is also summed over gradient.replica, and must not be added to again in this step.
+  void reduce(UnitLease contribution, GradientState state);
   void zero_gradients();
-  /// After the last micro batch: this rank's optimizer piece then holds the sum over all ranks.
+  /// After the last micro batch: sums what is not complete yet. This rank's optimizer piece then holds the sum over
+  /// all ranks.
   void finish_gradients();
   /// L2 norm of the whole gradient, each element counted once; the same bits on every rank.
   double gradient_norm();
@@ -115,6 +121,8 @@ class ParameterStore {
   void release(std::size_t unit, std::size_t slot);
   PreparedWeight* prepared(std::size_t unit, std::size_t param, const TensorView& values);
   void start_gather(std::size_t unit, std::size_t slot);
+  void reduce_slot(UnitLease contribution);
+  void finish(ShardedRange& range);
   void publish_values();
   void write_step_scalars(const OptimizerStep& step);
 

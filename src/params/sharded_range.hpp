@@ -26,6 +26,7 @@ struct ShardedRange {
 
   std::vector<DecaySegment> decay;  // of the optimizer extent
   bool awaits_first_reduce = true;  // no micro batch of this step has been reduced into `gradients`
+  bool is_summed = false;           // the gradient of this step is the sum over all ranks
 
   bool value_is_whole() const { return parameter.count() == layout.padded; }
   bool gradient_is_whole() const { return gradient.count() == layout.padded; }

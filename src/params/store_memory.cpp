@@ -13,7 +13,7 @@ class Carver {
   explicit Carver(const Buffer& buffer) : rest_(buffer.flat(DType::u8)) {}
 
   TensorView take(DType dtype, std::int64_t count) {
-    const std::int64_t bytes = count * bytes_of(dtype);
+    const std::int64_t bytes = bytes_of(dtype, count);
     const TensorView piece(rest_.range(0, bytes).data, dtype, {count});
     rest_ = rest_.range(bytes, rest_.count() - bytes);
     return piece;
@@ -24,11 +24,11 @@ class Carver {
 };
 
 void add_range(StoreBytes& bytes, const ShardedRange& range, const OptimizerRule& rule) {
-  bytes.parameters += range.parameter.count() * bytes_of(range.layout.storage);
+  bytes.parameters += bytes_of(range.layout.storage, range.parameter.count());
   if (!range.layout.trainable) return;
-  bytes.gradients += range.gradient.count() * bytes_of(DType::f32);
+  bytes.gradients += bytes_of(DType::f32, range.gradient.count());
   const int vectors = int{range.has_own_master()} + int{keeps_moment1(rule)} + int{keeps_moment2(rule)};
-  bytes.optimizer += range.optimizer.count() * bytes_of(DType::f32) * vectors;
+  bytes.optimizer += bytes_of(DType::f32, range.optimizer.count()) * vectors;
 }
 
 std::int64_t sum_of(const std::vector<std::int64_t>& sizes) {
@@ -46,8 +46,8 @@ void carve_trained(ShardedRange& range, const OptimizerRule& rule, Carver& gradi
 }  // namespace
 
 RangesByUnit lay_out_ranges(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh) {
-  const ZeroPlan plan = make_zero_plan(settings.stage, mesh);
-  const ZeroPlan persistent = make_persistent_plan(settings.stage, mesh);
+  const ZeroPlan plan = make_zero_plan(settings.stage, settings.reduction, mesh);
+  const ZeroPlan persistent = make_persistent_plan(settings.stage, settings.reduction, mesh);
   const bool plans_differ = plan.parameter.shard != persistent.parameter.shard;
   const std::int64_t threshold = plans_differ ? settings.persistence_threshold : 0;
   RangesByUnit ranges_by_unit;
@@ -90,14 +90,14 @@ StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, 
 std::int64_t gathered_bytes(std::span<const ShardedRange> ranges) {
   std::int64_t bytes = 0;
   for (const ShardedRange& range : ranges)
-    if (!range.value_is_whole()) bytes += range.layout.padded * bytes_of(range.layout.storage);
+    if (!range.value_is_whole()) bytes += bytes_of(range.layout.storage, range.layout.padded);
   return bytes;
 }
 
 std::int64_t contribution_bytes(std::span<const ShardedRange> ranges) {
   std::int64_t bytes = 0;
   for (const ShardedRange& range : ranges)
-    if (range.layout.trainable && !range.gradient_is_whole()) bytes += range.layout.padded * bytes_of(DType::f32);
+    if (range.layout.trainable && !range.gradient_is_whole()) bytes += bytes_of(DType::f32, range.layout.padded);
   return bytes;
 }
 

@@ -16,6 +16,7 @@ struct StoreSettings {
   std::int64_t prefetch_elements = 50'000'000;   // zero_optimization.stage3_prefetch_bucket_size
   std::int64_t persistence_threshold = 100'000;  // zero_optimization.stage3_param_persistence_threshold
   int stage = 0;
+  GradientReduction reduction = GradientReduction::each_micro_batch;
   bool trains = true;          // false: values only
   bool packs_weights = false;  // keep packed forms of values that stay whole: faster products, twice the memory
 };

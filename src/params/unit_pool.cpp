@@ -5,11 +5,17 @@
 
 namespace ferula {
 
+namespace {
+
+constexpr std::ptrdiff_t kSlots = 2;
+
+}  // namespace
+
 std::vector<std::int64_t> slot_sizes(std::span<const std::int64_t> bytes_by_unit) {
   std::vector<std::int64_t> sizes(bytes_by_unit.begin(), bytes_by_unit.end());
   std::erase(sizes, 0);
   std::sort(sizes.begin(), sizes.end(), std::greater<>());
-  sizes.resize(std::min<std::size_t>(sizes.size(), 2));
+  if (std::ssize(sizes) > kSlots) sizes.erase(sizes.begin() + kSlots, sizes.end());
   return sizes;
 }
 

@@ -15,9 +15,9 @@ struct StageCuts {
   bool parameter;
 };
 
-StageCuts cuts_of(int stage) {
+StageCuts cuts_of(int stage, GradientReduction reduction) {
   FERULA_CHECK(stage >= 0 && stage <= 3, "ZeRO stage {}", stage);
-  return {stage >= 1, stage >= 2, stage >= 3};
+  return {stage >= 1, stage >= 2 && reduction == GradientReduction::each_micro_batch, stage >= 3};
 }
 
 constexpr std::array<std::string_view, 4> kStageNames{"no ZeRO, as DDP", "optimizer state partitioning",
@@ -39,10 +39,12 @@ ZeroPlan plan_of(StageCuts cuts, Mesh& mesh) {
 
 }  // namespace
 
-ZeroPlan make_zero_plan(int stage, Mesh& mesh) { return plan_of(cuts_of(stage), mesh); }
+ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh) {
+  return plan_of(cuts_of(stage, reduction), mesh);
+}
 
-ZeroPlan make_persistent_plan(int stage, Mesh& mesh) {
-  StageCuts cuts = cuts_of(stage);
+ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh) {
+  StageCuts cuts = cuts_of(stage, reduction);
   cuts.parameter = false;
   return plan_of(cuts, mesh);
 }

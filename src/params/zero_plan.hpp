@@ -28,10 +28,16 @@ struct ZeroPlan {
   Communicator* publish = nullptr;  // of optimizer.shard: ranks that must hear of each other's updates
 };
 
+/// How often gradients are summed over the ranks that share them out.
+enum class GradientReduction : std::uint8_t {
+  each_micro_batch,  // as the stage says: no rank keeps more of a gradient than its piece
+  once_a_step,       // gradients stay whole until the step's last micro batch, as at stage 1
+};
+
 /// The only function that knows the numbers 0 to 3.
-ZeroPlan make_zero_plan(int stage, Mesh& mesh);
+ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh);
 /// The same for a range that every rank keeps whole between steps.
-ZeroPlan make_persistent_plan(int stage, Mesh& mesh);
+ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh);
 /// What a stage cuts, in the words of the field: "optimizer + gradient partitioning".
 std::string_view stage_name(int stage);
 /// Into how many pieces the plan cuts a range at its finest.

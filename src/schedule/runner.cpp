@@ -32,6 +32,9 @@ double Runner::run(const Schedule& schedule, const StepWork& work) {
 
 double Runner::execute(const Action& action, const StepWork& work) {
   switch (action.kind) {
+    case ActionKind::gather:
+      transformer_->prefetch();
+      return 0.0;
     case ActionKind::forward: {
       const TokenBatch& batch = batch_of(action, work);
       const PhaseTimes::Scope timed(execution_->phases, Phase::forward);
@@ -41,9 +44,10 @@ double Runner::execute(const Action& action, const StepWork& work) {
     case ActionKind::backward: {
       const TokenBatch& batch = batch_of(action, work);
       const PhaseTimes::Scope timed(execution_->phases, Phase::backward);
-      return transformer_->backward(batch, action.slot, work.loss_scale);
+      return transformer_->backward(batch, action.slot, work.loss_scale,
+                                    action.is_last ? GradientState::complete : GradientState::partial);
     }
-    case ActionKind::finish_gradients:
+    case ActionKind::reduce:
       store_->finish_gradients();
       return 0.0;
     case ActionKind::update:

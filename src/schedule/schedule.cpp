@@ -10,10 +10,14 @@ namespace {
 /// Appends the actions of one stage; the ends of the pipeline have nobody to talk to.
 class ScheduleBuilder {
  public:
-  ScheduleBuilder(std::int64_t stage, std::int64_t stages, std::int64_t microbatches)
-      : is_first_(stage == 0), is_last_(stage == stages - 1), slots_(slots_needed(stage, stages, microbatches)) {}
+  ScheduleBuilder(std::int64_t pipeline_rank, std::int64_t pipeline_size, std::int64_t microbatches)
+      : is_first_(pipeline_rank == 0),
+        is_last_(pipeline_rank == pipeline_size - 1),
+        microbatches_(microbatches),
+        slots_(slots_needed(pipeline_rank, pipeline_size, microbatches)) {}
 
   void forward() {
+    add(ActionKind::gather, forwards_);
     if (!is_first_) add(ActionKind::receive_input, forwards_);
     add(ActionKind::forward, forwards_);
     if (!is_last_) add(ActionKind::send_output, forwards_);
@@ -28,16 +32,18 @@ class ScheduleBuilder {
   }
 
   Schedule finish() {
-    schedule_.push_back({.kind = ActionKind::finish_gradients});
+    schedule_.push_back({.kind = ActionKind::reduce});
     schedule_.push_back({.kind = ActionKind::update});
     return std::move(schedule_);
   }
 
  private:
-  void add(ActionKind kind, std::int64_t microbatch) { schedule_.push_back({kind, microbatch, microbatch % slots_}); }
+  void add(ActionKind kind, std::int64_t microbatch) {
+    schedule_.push_back({kind, microbatch, microbatch % slots_, microbatch == microbatches_ - 1});
+  }
 
   bool is_first_, is_last_;
-  std::int64_t slots_;
+  std::int64_t microbatches_, slots_;
   std::int64_t forwards_ = 0, backwards_ = 0;
   Schedule schedule_;
 };
@@ -46,6 +52,8 @@ class ScheduleBuilder {
 
 std::string_view name_of(ActionKind kind) {
   switch (kind) {
+    case ActionKind::gather:
+      return "gather";
     case ActionKind::receive_input:
       return "receive_input";
     case ActionKind::forward:
@@ -58,8 +66,8 @@ std::string_view name_of(ActionKind kind) {
       return "backward";
     case ActionKind::send_gradient:
       return "send_gradient";
-    case ActionKind::finish_gradients:
-      return "finish_gradients";
+    case ActionKind::reduce:
+      return "reduce";
     case ActionKind::update:
       return "update";
   }
@@ -71,15 +79,15 @@ bool is_communication(ActionKind kind) {
          kind == ActionKind::send_gradient;
 }
 
-std::int64_t slots_needed(std::int64_t stage, std::int64_t stages, std::int64_t microbatches) {
-  FERULA_CHECK(stage >= 0 && stage < stages && microbatches >= 1, "stage {} of {}, {} micro batches", stage, stages,
-               microbatches);
-  return std::min(stages - stage, microbatches);
+std::int64_t slots_needed(std::int64_t pipeline_rank, std::int64_t pipeline_size, std::int64_t microbatches) {
+  FERULA_CHECK(pipeline_rank >= 0 && pipeline_rank < pipeline_size && microbatches >= 1,
+               "rank {} of a pipeline of {}, {} micro batches", pipeline_rank, pipeline_size, microbatches);
+  return std::min(pipeline_size - pipeline_rank, microbatches);
 }
 
-Schedule training_schedule(std::int64_t stage, std::int64_t stages, std::int64_t microbatches) {
-  const std::int64_t ahead = slots_needed(stage, stages, microbatches) - 1;
-  ScheduleBuilder step(stage, stages, microbatches);
+Schedule training_schedule(std::int64_t pipeline_rank, std::int64_t pipeline_size, std::int64_t microbatches) {
+  const std::int64_t ahead = slots_needed(pipeline_rank, pipeline_size, microbatches) - 1;
+  ScheduleBuilder step(pipeline_rank, pipeline_size, microbatches);
   for (std::int64_t i = 0; i < ahead; ++i) step.forward();
   for (std::int64_t i = ahead; i < microbatches; ++i) {
     step.forward();
@@ -93,7 +101,7 @@ std::string to_text(const Schedule& schedule) {
   std::string text;
   for (const Action& action : schedule) {
     text += name_of(action.kind);
-    if (action.microbatch >= 0) text += fmt::format(" {}", action.microbatch);
+    if (action.microbatch >= 0) text += fmt::format(" {}{}", action.microbatch, action.is_last ? " (last)" : "");
     text += '\n';
   }
   return text;

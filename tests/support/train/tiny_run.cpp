@@ -55,7 +55,8 @@ StoreSettings settings_of(const TinyRun& run) {
           .weight_decay = 0.1f,
           .prefetch_elements = run.prefetch_elements,
           .persistence_threshold = run.persistence_threshold,
-          .stage = run.stage};
+          .stage = run.stage,
+          .reduction = run.reduction};
 }
 
 LearningRate learning_rate_of() {
@@ -96,9 +97,10 @@ TinyCorpus::~TinyCorpus() {
 }
 
 std::string name_of_run(const TinyRun& run) {
-  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}", run.family, name_of(run.compute),
+  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}", run.family, name_of(run.compute),
                      run.stage, run.shape.replica, run.shape.shard, run.accumulation,
-                     run.overlap == Overlap::on ? " overlapped" : "");
+                     run.overlap == Overlap::on ? " overlapped" : "",
+                     run.reduction == GradientReduction::once_a_step ? " reduced once" : "");
 }
 
 TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dataset)

@@ -50,6 +50,7 @@ struct TinyRun {
   std::int64_t accumulation = 1;
   std::int64_t steps = 50;
   Overlap overlap = Overlap::off;
+  GradientReduction reduction = GradientReduction::each_micro_batch;
   std::int64_t persistence_threshold = 0;
   std::int64_t prefetch_elements = 50'000'000;
   float dropout = 0.0f;

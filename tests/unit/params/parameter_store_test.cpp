@@ -35,16 +35,20 @@ ModelSpec toy_model(DType storage) {
 struct Layout {
   MeshShape shape;
   int stage = 0;
-  int micro_batches = 1;
+  GradientReduction reduction = GradientReduction::each_micro_batch;
 };
 
 std::string name_of_layout(const Layout& layout) {
-  return fmt::format("stage {} replica {} shard {} micro {}", layout.stage, layout.shape.replica, layout.shape.shard,
-                     layout.micro_batches);
+  return fmt::format("stage {} replica {} shard {}{}", layout.stage, layout.shape.replica, layout.shape.shard,
+                     layout.reduction == GradientReduction::once_a_step ? " reduced once" : "");
 }
 
 StoreSettings settings_of(const Layout& layout) {
-  return {.rule = {.beta2 = 0.95}, .weight_decay = 0.1f, .persistence_threshold = 100, .stage = layout.stage};
+  return {.rule = {.beta2 = 0.95},
+          .weight_decay = 0.1f,
+          .persistence_threshold = 100,
+          .stage = layout.stage,
+          .reduction = layout.reduction};
 }
 
 /// What global contribution `index` adds to element `element`: integers, so that sums are exact in any order.
@@ -64,6 +68,11 @@ void add_contribution(const UnitLease& gradient, std::size_t params, std::int64_
 
 constexpr std::int64_t kContributions = 12;  // divisible by 1, 2, 3, 4 ranks and 1, 2 … micro batches
 
+/// The first of two steps leaves all sums to the end; the second sums each unit after its last micro batch.
+GradientState state_after(std::int64_t step, std::int64_t micro, std::int64_t micro_batches) {
+  return step == 2 && micro == micro_batches - 1 ? GradientState::complete : GradientState::partial;
+}
+
 /// Runs two steps; every layout sees the same twelve contributions a step.
 void train(ParameterStore& store, RankParts& rank, double* norm) {
   const std::int64_t each = kContributions / rank.mesh.shape().data();
@@ -73,7 +82,7 @@ void train(ParameterStore& store, RankParts& rank, double* norm) {
       for (std::size_t unit = store.model().size(); unit-- > 0;) {
         UnitLease gradient = store.gradient(unit);
         add_contribution(gradient, store.model()[unit].params.size(), rank.mesh.data().rank() * each + micro + step);
-        store.reduce(std::move(gradient));
+        store.reduce(std::move(gradient), state_after(step, micro, each));
       }
     }
     store.finish_gradients();
@@ -121,7 +130,8 @@ std::vector<Layout> all_layouts() {
   for (int stage = 0; stage <= 3; ++stage)
     for (int ranks = 1; ranks <= 4; ++ranks)
       for (int shard = 1; shard <= ranks; ++shard)
-        if (ranks % shard == 0) layouts.push_back({{.replica = ranks / shard, .shard = shard}, stage, 1});
+        for (const GradientReduction reduction : {GradientReduction::each_micro_batch, GradientReduction::once_a_step})
+          if (ranks % shard == 0) layouts.push_back({{.replica = ranks / shard, .shard = shard}, stage, reduction});
   return layouts;
 }
 
@@ -179,11 +189,14 @@ ModelSpec large_model(DType storage) {
 struct ExpectedBytes {
   double parameters, gradients, optimizer;
 };
-ExpectedBytes expected_bytes(int stage, int shard, double count, DType storage) {
-  const double part = count / shard;
+ExpectedBytes expected_bytes(const Layout& layout, double count, DType storage) {
+  const int stage = layout.stage;
+  const double part = count / layout.shape.shard;
+  const bool cuts_gradient = stage >= 2 && layout.reduction == GradientReduction::each_micro_batch;
   const double value = storage == DType::f32 ? 4.0 : 2.0;
   const double state = storage == DType::f32 ? 8.0 : 12.0;
-  return {value * (stage >= 3 ? part : count), 4.0 * (stage >= 2 ? part : count), state * (stage >= 1 ? part : count)};
+  return {value * (stage >= 3 ? part : count), 4.0 * (cuts_gradient ? part : count),
+          state * (stage >= 1 ? part : count)};
 }
 
 TEST_P(StoreOfStorage, MemoryByKindFollowsTheFormulas) {
@@ -194,7 +207,7 @@ TEST_P(StoreOfStorage, MemoryByKindFollowsTheFormulas) {
       settings.persistence_threshold = 0;
       const ParameterStore store(large_model(GetParam()), settings, rank.mesh, rank.execution);
 
-      const ExpectedBytes expected = expected_bytes(layout.stage, layout.shape.shard, count, GetParam());
+      const ExpectedBytes expected = expected_bytes(layout, count, GetParam());
       const auto held = [&](MemoryKind kind) { return static_cast<double>(rank.ledger.current_bytes(kind)); };
       EXPECT_NEAR(held(MemoryKind::parameters) / expected.parameters, 1.0, 0.01) << name_of_layout(layout);
       EXPECT_NEAR(held(MemoryKind::gradients) / expected.gradients, 1.0, 0.01) << name_of_layout(layout);
@@ -232,7 +245,7 @@ void one_step(ParameterStore& store, int micro_batches) {
     for (std::size_t unit = units; unit-- > 0;) {
       const UnitLease values = store.acquire(unit);
       UnitLease gradient = store.gradient(unit);
-      store.reduce(std::move(gradient));
+      store.reduce(std::move(gradient), micro + 1 == micro_batches ? GradientState::complete : GradientState::partial);
     }
   }
   store.finish_gradients();
@@ -257,6 +270,41 @@ TEST_P(StoreOfStorage, TrafficIsThatOfTheZeroPapers) {
       });
     }
   }
+}
+
+TEST_P(StoreOfStorage, ReducingOnceSendsAccumulatedGradientsOnce) {
+  const auto count = static_cast<double>(parameter_count(large_model(GetParam())));
+  const int micro_batches = 3;
+  for (const auto& [stage, expected] :
+       std::map<int, double>{{0, 2.0}, {1, 2.0}, {2, 2.0}, {3, 2.0 * micro_batches + 1}})
+    on_ranks({.replica = 1, .shard = 3}, [&](RankParts& rank) {
+      StoreSettings settings = settings_of({.stage = stage, .reduction = GradientReduction::once_a_step});
+      settings.persistence_threshold = 0;
+      ParameterStore store(large_model(GetParam()), settings, rank.mesh, rank.execution);
+
+      one_step(store, micro_batches);
+
+      EXPECT_NEAR(static_cast<double>(rank.mesh.traffic().total().elements) / count, expected, 0.01 * expected)
+          << "stage " << stage;
+    });
+}
+
+TEST(ParameterStore, SumsACompleteGradientAtOnceAndOnlyOnce) {
+  on_ranks({.replica = 1, .shard = 2}, [](RankParts& rank) {
+    for (const int stage : {0, 1, 2, 3}) {
+      ParameterStore store(large_model(DType::f32), {.stage = stage}, rank.mesh, rank.execution);
+      store.zero_gradients();
+      const std::int64_t before = rank.mesh.traffic().total().elements;
+      for (std::size_t unit = store.model().size(); unit-- > 0;)
+        store.reduce(store.gradient(unit), GradientState::complete);
+      const std::int64_t complete = rank.mesh.traffic().total().elements;
+
+      store.finish_gradients();
+
+      EXPECT_GT(complete, before) << "stage " << stage;
+      EXPECT_EQ(rank.mesh.traffic().total().elements, complete) << "stage " << stage;
+    }
+  });
 }
 
 TEST_P(StoreOfStorage, PeakIsTheShareAndTheTwoLargestUnits) {

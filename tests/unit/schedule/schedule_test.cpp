@@ -33,18 +33,18 @@ std::vector<std::int64_t> microbatches_of(const Schedule& schedule, ActionKind k
 
 TEST(TrainingSchedule, OfOneStageIsGradientAccumulation) {
   EXPECT_EQ(to_text(training_schedule(0, 1, 2)),
-            "forward 0\nbackward 0\nforward 1\nbackward 1\nfinish_gradients\nupdate\n");
+            "gather 0\nforward 0\nbackward 0\ngather 1 (last)\nforward 1 (last)\nbackward 1 (last)\nreduce\nupdate\n");
 }
 
 TEST(TrainingSchedule, TakesForwardAndBackwardInTurnOnceThePipelineIsFull) {
   EXPECT_EQ(to_text(training_schedule(1, 3, 3)),
-            "receive_input 0\nforward 0\nsend_output 0\n"
-            "receive_input 1\nforward 1\nsend_output 1\n"
+            "gather 0\nreceive_input 0\nforward 0\nsend_output 0\n"
+            "gather 1\nreceive_input 1\nforward 1\nsend_output 1\n"
             "receive_gradient 0\nbackward 0\nsend_gradient 0\n"
-            "receive_input 2\nforward 2\nsend_output 2\n"
+            "gather 2 (last)\nreceive_input 2 (last)\nforward 2 (last)\nsend_output 2 (last)\n"
             "receive_gradient 1\nbackward 1\nsend_gradient 1\n"
-            "receive_gradient 2\nbackward 2\nsend_gradient 2\n"
-            "finish_gradients\nupdate\n");
+            "receive_gradient 2 (last)\nbackward 2 (last)\nsend_gradient 2 (last)\n"
+            "reduce\nupdate\n");
 }
 
 TEST(TrainingSchedule, VisitsEachStageOnceWithEachMicroBatchInOrder) {
@@ -52,11 +52,19 @@ TEST(TrainingSchedule, VisitsEachStageOnceWithEachMicroBatchInOrder) {
     std::vector<std::int64_t> all(static_cast<std::size_t>(microbatches));
     for (std::size_t index = 0; index < all.size(); ++index) all[index] = static_cast<std::int64_t>(index);
     for (const Schedule& schedule : pipeline) {
+      EXPECT_EQ(microbatches_of(schedule, ActionKind::gather), all);
       EXPECT_EQ(microbatches_of(schedule, ActionKind::forward), all);
       EXPECT_EQ(microbatches_of(schedule, ActionKind::backward), all);
       EXPECT_EQ(schedule.back().kind, ActionKind::update);
-      EXPECT_EQ(schedule[schedule.size() - 2].kind, ActionKind::finish_gradients);
+      EXPECT_EQ(schedule[schedule.size() - 2].kind, ActionKind::reduce);
     }
+  });
+}
+
+TEST(TrainingSchedule, KnowsTheLastMicroBatch) {
+  for_each_pipeline([](const std::vector<Schedule>& pipeline, std::int64_t microbatches) {
+    for (const Schedule& schedule : pipeline)
+      for (const Action& action : schedule) EXPECT_EQ(action.is_last, action.microbatch == microbatches - 1);
   });
 }
 

@@ -229,6 +229,20 @@ StepTraffic traffic_of_step(const TinyRun& run) {
   return found[0];
 }
 
+/// As below, but with gradients that are kept whole over the micro batches: 2 at stage 2, 2 m + 1 at stage 3.
+TEST(Budget, TrafficOfReducingOnceFollowsTheFormula) {
+  const std::int64_t m = 3;
+  for (const auto& [stage, expected] : {std::pair{2, 2.0}, std::pair{3, 2.0 * m + 1.0}}) {
+    const TinyRun run{.stage = stage,
+                      .shape = {.shard = 2},
+                      .accumulation = m,
+                      .reduction = GradientReduction::once_a_step,
+                      .batch = 12,
+                      .model = medium_model()};
+    EXPECT_NEAR(traffic_of_step(run).times_the_parameters() / expected, 1.0, 0.01) << name_of_run(run);
+  }
+}
+
 /// Times the parameters, for m micro batches on r replicas of s shards:
 ///   stage 0: all-reduce of the gradient once a step                                    2
 ///   stage 1: reduce-scatter once, all-gather of the updated values                     2

@@ -159,6 +159,25 @@ TEST(Layouts, OverlapPrefetchAndPersistenceChangeNoBit) {
   }
 }
 
+TEST(Layouts, GradientsReducedOnceAStepFollowOneRank) {
+  const Curve expected = curve_of({.steps = 10}, dataset());
+  for (const int stage : {2, 3}) {
+    for (const MeshShape shape : {MeshShape{.replica = 1, .shard = 3}, MeshShape{.replica = 2, .shard = 2}}) {
+      for (const Overlap overlap : {Overlap::off, Overlap::on}) {
+        const TinyRun run{.stage = stage,
+                          .shape = shape,
+                          .accumulation = 2,
+                          .steps = 10,
+                          .overlap = overlap,
+                          .reduction = GradientReduction::once_a_step};
+        const Curve curve = curve_of(run, dataset());
+        EXPECT_LE(worst_relative(curve.losses, expected.losses), kBound) << name_of_run(run);
+        EXPECT_LE(worst_relative(curve.norms, expected.norms), kBound) << name_of_run(run);
+      }
+    }
+  }
+}
+
 TEST(Layouts, DropoutIsKeyedBySampleAndNotByRank) {
   const TinyRun one{.steps = 10, .dropout = 0.2f};
   const Curve expected = curve_of(one, dataset());
