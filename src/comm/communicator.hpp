@@ -42,7 +42,7 @@ class Communicator {
 
   /// A collective that waits longer for a peer throws CommError. Zero waits for ever.
   virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
-  /// Makes every rank of the group throw CommError with `reason` from its current or next collective.
+  /// Makes every rank of the group throw AbortedError with `reason` from its current or next collective.
   virtual void abort(std::string_view reason) = 0;
 };
 

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "comm/aborted_error.hpp"
+
 namespace ferula {
 namespace {
 
@@ -89,7 +91,7 @@ void GroupChannel::abort(std::string_view reason) {
 void GroupChannel::throw_if_aborted(std::string_view operation) {
   for (const RankBlock* block : blocks_) {
     if (!is_aborted(*block)) continue;
-    throw CommError(failure_of(*identity_, operation, block->abort_reason.data()));
+    throw AbortedError(failure_of(*identity_, operation, block->abort_reason.data()));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/narrow.hpp"
+#include "comm/aborted_error.hpp"
 
 namespace ferula {
 namespace {
@@ -52,7 +53,7 @@ void MpiLine::abort(std::string_view reason) {
 
 void MpiLine::throw_if_aborted(std::string_view operation) {
   const std::lock_guard lock(mutex_);
-  if (failed_) throw CommError(failure_of(*identity_, operation, "the group was aborted: " + abort_text_));
+  if (failed_) throw AbortedError(failure_of(*identity_, operation, "the group was aborted: " + abort_text_));
   int found = 0;
   MPI_Status status;
   for (int probe = 0; found == 0 && probe < kProbes; ++probe)
@@ -67,7 +68,7 @@ void MpiLine::throw_if_aborted(std::string_view operation) {
   text.resize(static_cast<std::size_t>(length));
   abort_text_ = fmt::format("{} gave up: {}", describe(*identity_, status.MPI_SOURCE), text);
   failed_ = true;
-  throw CommError(failure_of(*identity_, operation, abort_text_));
+  throw AbortedError(failure_of(*identity_, operation, abort_text_));
 }
 
 void MpiLine::fail(std::string_view operation, std::string_view what) {

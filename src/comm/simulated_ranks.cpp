@@ -3,12 +3,23 @@
 #include <mutex>
 #include <thread>
 
+#include "comm/aborted_error.hpp"
 #include "comm/simulated_transport.hpp"
 
 namespace ferula {
 namespace {
 
-/// The first error among the ranks.
+bool is_echo(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const AbortedError&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+/// The first error among the ranks; one that only echoes another rank's gives way to the first that does not.
 struct FirstError {
   std::mutex mutex;
   std::exception_ptr error;
@@ -16,7 +27,7 @@ struct FirstError {
 
   void keep(std::exception_ptr thrown, int of_rank) {
     const std::lock_guard lock(mutex);
-    if (error) return;
+    if (error && (is_echo(thrown) || !is_echo(error))) return;
     error = std::move(thrown);
     rank = of_rank;
   }

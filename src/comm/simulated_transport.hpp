@@ -16,7 +16,7 @@ class SimulatedWorld {
   int size() const;
   /// The transport of one rank; each rank uses it from its own thread.
   std::unique_ptr<Mesh::Transport> transport(int rank);
-  /// Every group, also those that are made later, throws CommError with `reason`.
+  /// Every group, also those that are made later, throws AbortedError with `reason`.
   void abort(std::string_view reason);
 
   class Hub;
@@ -26,7 +26,7 @@ class SimulatedWorld {
 };
 
 /// Runs `body` once a rank, each on a thread of its own. When one throws, the groups of all others are aborted; after
-/// all have ended, the first error is thrown again, in its kind, as "simulated rank R of N: …".
+/// all have ended, the first error that is not of an abort is thrown again, in its kind, as "simulated rank R of N: …".
 void run_simulated_ranks(int ranks, const std::function<void(std::unique_ptr<Mesh::Transport>)>& body);
 
 /// The world of one rank, without MPI.

@@ -1,7 +1,8 @@
 // Collectives, messages and failures of ranks that are threads.
 #include <gtest/gtest.h>
 
-#include <thread>
+#include <array>
+#include <future>
 
 #include "comm_fixture.hpp"
 
@@ -145,6 +146,21 @@ TEST(SimulatedWorld, AnErrorOfOneRankEndsAllAndKeepsItsKind) {
   };
 
   EXPECT_THROW(on_simulated_ranks(3, body), DataError);
+}
+
+TEST(SimulatedWorld, TheCauseIsThrownAlsoWhereTheRanksThatFollowItEndFirst) {
+  std::array<std::promise<void>, 2> ended;
+  const auto body = [&](Rank rank) {
+    if (rank.mesh.rank() == 2) {
+      rank.mesh.world().abort("the disk is full");
+      for (std::promise<void>& other : ended) other.get_future().wait();
+      throw CapacityError("the disk is full");
+    }
+    ended.at(static_cast<std::size_t>(rank.mesh.rank())).set_value_at_thread_exit();
+    while (true) barrier(rank.mesh.world(), rank.stream);
+  };
+
+  EXPECT_THROW(on_simulated_ranks(3, body), CapacityError);
 }
 
 TEST(SimulatedWorld, AbortReachesWaitingRanksWithItsReason) {
