@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "comm/mpi_transport.hpp"
 
@@ -11,6 +10,10 @@ namespace ferula {
 namespace {
 
 MpiEnvironment* environment = nullptr;
+
+TensorView view_of(std::vector<float>& values) {
+  return {reinterpret_cast<std::byte*>(values.data()), DType::f32, {static_cast<std::int64_t>(values.size())}};
+}
 
 class Failures : public ::testing::TestWithParam<NodeTraffic> {
  protected:
@@ -44,10 +47,14 @@ INSTANTIATE_TEST_SUITE_P(Mpi, Failures, ::testing::Values(NodeTraffic::shared_me
 
 TEST_P(Failures, ALateRankIsAnErrorOnAllRanks) {
   if (environment->size() == 1) return;
-  Mesh mesh = make_mesh({.timeout = std::chrono::milliseconds(200)});
-  if (mesh.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  const bool impatient = environment->rank() == 0;
+  Mesh mesh = make_mesh({.timeout = impatient ? std::chrono::milliseconds(200) : std::chrono::seconds(60)});
+  Mesh aside = make_mesh({.timeout = std::chrono::seconds(60)});
+  std::vector<float> word(1);
+  if (mesh.rank() == 1) aside.world().receive(*stream_, view_of(word), 0);
 
   const std::string message = message_of([&] { barrier(mesh.world(), *stream_); });
+  if (impatient) aside.world().send(*stream_, view_of(word), 1);
 
   EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
   EXPECT_NE(message.find("rank 1 ("), std::string::npos) << message;
@@ -67,8 +74,8 @@ TEST_P(Failures, AnAbortReachesWaitingRanksWithItsReason) {
 TEST_P(Failures, DifferingCallsNameBothRanksAndOperations) {
   if (environment->size() == 1) return;
   Mesh mesh = make_mesh({.check_collectives = true, .timeout = std::chrono::seconds(60)});
-  std::vector<float> values(static_cast<std::size_t>(12));
-  const TensorView view(reinterpret_cast<std::byte*>(values.data()), DType::f32, {12});
+  std::vector<float> values(12);
+  const TensorView view = view_of(values);
 
   const std::string message = message_of([&] {
     if (mesh.rank() == 1) {
@@ -98,7 +105,7 @@ TEST_P(Failures, AThousandCollectivesLeaveFilesAndMappingsAlone) {
   Mesh mesh = make_mesh({.timeout = std::chrono::seconds(60)});
   std::vector<float> values(1003, 1.0f);
   Buffer buffer = mesh.data().allocate(4096, MemoryKind::buffers);
-  const TensorView view(reinterpret_cast<std::byte*>(values.data()), DType::f32, {1003});
+  const TensorView view = view_of(values);
   const auto rounds = [&](int count) {
     for (int round = 0; round < count; ++round) {
       mesh.data().all_reduce(*stream_, view, ReduceOp::max);

@@ -47,7 +47,6 @@ class ForkedRanks {
     }
   }
 
-  void kill_child(int rank) { kill(children_[static_cast<std::size_t>(rank)], SIGKILL); }
   /// Exit codes by rank; 128 + signal where one was killed.
   std::vector<int> wait() {
     std::vector<int> codes;
