@@ -1,10 +1,5 @@
 #include "training_rank.hpp"
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-
 #include "base/philox.hpp"
 #include "comm/node_place.hpp"
 #include "data/token_file_writer.hpp"
@@ -71,19 +66,12 @@ StepShape step_shape(const Arguments& arguments) {
 
 RandomCorpus::RandomCorpus(std::int64_t tokens, std::int64_t vocabulary, std::int64_t sequence_length)
     : files_(make_posix_file_system()) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "ferula-bench-XXXXXX").string();
-  folder_ = mkdtemp(pattern.data());
-  std::ofstream(folder_ + "/text", std::ios::binary) << random_bytes(2 * tokens);
-  const std::vector<std::string> patterns{folder_ + "/text"};
+  const std::vector<std::string> patterns{scratch_.write("text", random_bytes(2 * tokens))};
+  const std::string path = scratch_.path("tokens.h5");
   const PairTokenizer tokenizer(vocabulary);
-  write_token_file(*files_, folder_ + "/tokens.h5", survey_text(*files_, patterns, tokenizer), tokenizer, "bench");
-  file_ = std::make_unique<TokenFile>(*files_, folder_ + "/tokens.h5");
+  write_token_file(*files_, path, survey_text(*files_, patterns, tokenizer), tokenizer, "bench");
+  file_ = std::make_unique<TokenFile>(*files_, path);
   dataset_ = std::make_unique<TokenDataset>(*file_, sequence_length, 0.0);
-}
-
-RandomCorpus::~RandomCorpus() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 TrainingRank::TrainingRank(std::unique_ptr<Mesh::Transport> transport, const StepShape& shape, int threads)

@@ -7,6 +7,7 @@
 #include "arguments.hpp"
 #include "data/token_dataset.hpp"
 #include "storage/file_system.hpp"
+#include "support/scratch_directory.hpp"
 #include "train/trainer.hpp"
 
 namespace ferula::bench {
@@ -27,11 +28,10 @@ StepShape step_shape(const Arguments& arguments);
 class RandomCorpus {
  public:
   RandomCorpus(std::int64_t tokens, std::int64_t vocabulary, std::int64_t sequence_length);
-  ~RandomCorpus();
   const TokenDataset& dataset() const { return *dataset_; }
 
  private:
-  std::string folder_;
+  ScratchDirectory scratch_;
   std::unique_ptr<FileSystem> files_;
   std::unique_ptr<TokenFile> file_;
   std::unique_ptr<TokenDataset> dataset_;

@@ -10,7 +10,6 @@
 #include <fstream>
 #include <regex>
 #include <sstream>
-#include <stdexcept>
 #include <thread>
 
 namespace ferula::system_tests {
@@ -36,16 +35,6 @@ std::vector<std::string> with_program(const std::vector<std::string>& words) {
 }
 
 }  // namespace
-
-Workplace::Workplace() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "ferula-system-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
-  path_ = pattern;
-}
-
-Workplace::~Workplace() { std::filesystem::remove_all(path_); }
-
-void Workplace::write(const std::string& name, const std::string& text) const { std::ofstream(path_ / name) << text; }
 
 std::string Workplace::read(const std::string& name) const { return content_of(path_ / name); }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "support/scratch_directory.hpp"
+
 namespace ferula::system_tests {
 
 /// How a run of the program ended. `code` is 128 + n where signal n ended it.
@@ -20,13 +22,8 @@ struct Outcome {
 /// A folder of its own for one test, removed with everything in it; programs run inside.
 class Workplace {
  public:
-  Workplace();
-  ~Workplace();
-  Workplace(const Workplace&) = delete;
-  Workplace& operator=(const Workplace&) = delete;
-
   const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& text) const;
+  void write(const std::string& name, const std::string& text) const { scratch_.write(name, text); }
   std::string read(const std::string& name) const;
   bool has(const std::string& name) const { return std::filesystem::exists(path_ / name); }
 
@@ -44,7 +41,8 @@ class Workplace {
   pid_t start(const std::vector<std::string>& words) const;
   Outcome finish(pid_t child) const;
 
-  std::filesystem::path path_;
+  ScratchDirectory scratch_;
+  std::filesystem::path path_ = scratch_.path();
 };
 
 /// A configuration of a model that trains in a second, with its text in `text.txt`: written to `tiny.toml`.

@@ -2,11 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 #include "base/philox.hpp"
 #include "comm/node_place.hpp"
@@ -81,19 +78,12 @@ std::unique_ptr<Stream> side_of(const TinyRun& run, Device& device) {
 }  // namespace
 
 TinyCorpus::TinyCorpus(std::int64_t sequence_length) : files_(make_posix_file_system()) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "ferula-tiny-XXXXXX").string();
-  folder_ = mkdtemp(pattern.data());
-  std::ofstream(folder_ + "/text.txt") << synthetic_text();
-  const std::vector<std::string> patterns{folder_ + "/text.txt"};
+  const std::vector<std::string> patterns{scratch_.write("text.txt", synthetic_text())};
+  const std::string tokens = scratch_.path("tokens.h5");
   const auto tokenizer = make_tokenizer("bytes");
-  write_token_file(*files_, folder_ + "/tokens.h5", survey_text(*files_, patterns, *tokenizer), *tokenizer, "test");
-  file_ = std::make_unique<TokenFile>(*files_, folder_ + "/tokens.h5");
+  write_token_file(*files_, tokens, survey_text(*files_, patterns, *tokenizer), *tokenizer, "test");
+  file_ = std::make_unique<TokenFile>(*files_, tokens);
   dataset_ = std::make_unique<TokenDataset>(*file_, sequence_length, 0.02);
-}
-
-TinyCorpus::~TinyCorpus() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 std::string name_of_run(const TinyRun& run) {

@@ -10,6 +10,7 @@
 #include "data/token_dataset.hpp"
 #include "params/parameter_store.hpp"
 #include "support/rank_parts.hpp"
+#include "support/scratch_directory.hpp"
 #include "train/trainer.hpp"
 
 namespace ferula::test {
@@ -18,11 +19,10 @@ namespace ferula::test {
 class TinyCorpus {
  public:
   explicit TinyCorpus(std::int64_t sequence_length);
-  ~TinyCorpus();
   const TokenDataset& dataset() const { return *dataset_; }
 
  private:
-  std::string folder_;
+  ScratchDirectory scratch_;
   std::unique_ptr<FileSystem> files_;
   std::unique_ptr<TokenFile> file_;
   std::unique_ptr<TokenDataset> dataset_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/scratch_directory.hpp"
+
 namespace ferula {
 namespace {
 
@@ -11,9 +13,9 @@ class LaunchReportTest : public testing::Test {
   void end(std::initializer_list<ExitCode> codes) {
     for (const ExitCode code : codes) report_end(path_, code);
   }
-  std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) / "ferula_launch_report";
-  void SetUp() override { std::filesystem::remove(path_); }
-  void TearDown() override { std::filesystem::remove(path_); }
+
+  ScratchDirectory scratch_;
+  std::filesystem::path path_ = scratch_.path("report");
 };
 
 TEST_F(LaunchReportTest, CountsRanksThatListenAndThatEnded) {

@@ -4,10 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "base/error.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -18,10 +16,7 @@ using testing::HasSubstr;
 
 class Prompts : public testing::Test {
  protected:
-  std::string written(const std::string& text) const {
-    std::ofstream(path_) << text;
-    return path_;
-  }
+  std::string written(const std::string& text) const { return scratch_.write("prompts.jsonl", text); }
   std::string refusal(const std::string& text) const {
     try {
       read_prompts(written(text));
@@ -30,8 +25,8 @@ class Prompts : public testing::Test {
     }
     return "nothing was refused";
   }
-  void TearDown() override { std::filesystem::remove(path_); }
-  std::string path_ = testing::TempDir() + "ferula_prompts.jsonl";
+
+  ScratchDirectory scratch_;
 };
 
 TEST_F(Prompts, ReadsStringsAndObjectsAndSkipsEmptyLines) {

@@ -8,18 +8,13 @@
 #include <sstream>
 
 #include "base/error.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
 
 using testing::HasSubstr;
 using testing::MatchesRegex;
-
-std::filesystem::path log_path(std::string_view name) {
-  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / name;
-  std::filesystem::remove(path);
-  return path;
-}
 
 std::string content_of(const std::filesystem::path& path) {
   std::ostringstream text;
@@ -28,7 +23,8 @@ std::string content_of(const std::filesystem::path& path) {
 }
 
 TEST(Log, WritesLinesToTheTerminalAndTimedLinesToTheFile) {
-  const auto path = log_path("ferula_log_lines.txt");
+  const ScratchDirectory scratch;
+  const std::string path = scratch.path("log.txt");
   testing::internal::CaptureStdout();
   {
     Log log(LogVoice::speaks, LogConsole::plain);
@@ -41,7 +37,8 @@ TEST(Log, WritesLinesToTheTerminalAndTimedLinesToTheFile) {
 }
 
 TEST(Log, IsQuietOnOtherRanks) {
-  const auto path = log_path("ferula_log_silent.txt");
+  const ScratchDirectory scratch;
+  const std::string path = scratch.path("log.txt");
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
   {

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
-#include "unit/data/scratch_folder.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -28,7 +28,7 @@ class Glob : public testing::Test {
     for (auto& path : paths) path = path.substr(folder_.path("").size());
     return paths;
   }
-  ScratchFolder folder_;
+  ScratchDirectory folder_;
 };
 
 TEST_F(Glob, StarStaysWithinAFolderAndSortsByBytes) { EXPECT_THAT(expand("*.md"), ElementsAre("a.md", "b.md")); }

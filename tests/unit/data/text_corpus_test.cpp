@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
-#include "unit/data/scratch_folder.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -35,7 +35,7 @@ class Corpus : public testing::Test {
     return names;
   }
 
-  ScratchFolder folder_;
+  ScratchDirectory folder_;
   std::unique_ptr<FileSystem> files_ = make_posix_file_system();
   std::unique_ptr<Tokenizer> tokenizer_ = make_tokenizer("bytes");
 };

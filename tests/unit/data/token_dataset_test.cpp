@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "data/token_file_writer.hpp"
-#include "unit/data/scratch_folder.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -31,7 +31,7 @@ class Dataset : public testing::Test {
   }
   std::vector<std::int32_t> tokens_ = std::vector<std::int32_t>(4);
   std::vector<std::int32_t> targets_ = std::vector<std::int32_t>(4);
-  ScratchFolder folder_;
+  ScratchDirectory folder_;
   std::unique_ptr<FileSystem> files_ = make_posix_file_system();
   std::optional<TokenFile> file_;
 };

@@ -11,7 +11,7 @@
 
 #include "base/error.hpp"
 #include "data/token_file_writer.hpp"
-#include "unit/data/scratch_folder.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -56,7 +56,7 @@ class Tokens : public testing::Test {
     return "nothing was refused";
   }
 
-  ScratchFolder folder_;
+  ScratchDirectory folder_;
   std::unique_ptr<FileSystem> files_ = make_posix_file_system();
   std::unique_ptr<Tokenizer> bytes_ = make_tokenizer("bytes");
 };

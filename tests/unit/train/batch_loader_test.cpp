@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 #include "data/token_file_writer.hpp"
-#include "unit/data/scratch_folder.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -60,7 +60,7 @@ class Loader : public testing::Test {
     return seen;
   }
 
-  ScratchFolder folder_;
+  ScratchDirectory folder_;
   std::unique_ptr<FileSystem> files_ = make_posix_file_system();
   std::optional<TokenFile> file_;
   std::optional<TokenDataset> dataset_;
