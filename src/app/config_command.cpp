@@ -15,31 +15,36 @@
 namespace ferula {
 namespace {
 
-constexpr OptionSpec kForRanks{"ranks", "N", "check, show: resolves for N ranks, default 1."};
+constexpr OptionSpec kForRanks{"ranks", "N", "check, show: resolves for N ranks, default those started by mpirun."};
 constexpr OptionSpec kMarkdown{"markdown", "", "keys: prints docs/configuration.md."};
 constexpr OptionSpec kPreset{"preset", "NAME", "new: the starting point."};
 constexpr OptionSpec kToml{"toml", "", "show: prints a TOML file of the resolved values."};
 
-LoadedConfig resolved(const CommandLine& line) {
+/// Ranks to resolve for: as asked, else as many as mpirun or srun have started.
+std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
+  return line.integer(kForRanks.name, 1).value_or(invocation.ranks);
+}
+
+LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "a configuration, e.g. `ferula config check my.toml`");
   line.expect_at_most(2);
   LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
   const std::int64_t vocabulary = make_tokenizer(loaded.config.data.tokenizer)->vocabulary();
-  return resolve_config(std::move(loaded), {.data_parallel_ranks = line.integer(kForRanks.name, 1).value_or(1),
+  return resolve_config(std::move(loaded), {.data_parallel_ranks = ranks,
                                             .tokenizer_vocabulary = vocabulary,
                                             .device_has_native_bf16 = cpu_computes_bf16()});
 }
 
-ExitCode check(const CommandLine& line) {
-  const Config config = resolved(line).config;
+ExitCode check(const CommandLine& line, std::int64_t ranks) {
+  const Config config = resolved(line, ranks).config;
   fmt::print("{}: no mistakes; on {} rank(s) a step of {} samples is {} micro batches of {} a rank\n",
-             line.positionals()[1], line.integer(kForRanks.name, 1).value_or(1), config.training.train_batch_size.get(),
+             line.positionals()[1], ranks, config.training.train_batch_size.get(),
              config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());
   return ExitCode::done;
 }
 
-ExitCode show(const CommandLine& line) {
-  const LoadedConfig loaded = resolved(line);
+ExitCode show(const CommandLine& line, std::int64_t ranks) {
+  const LoadedConfig loaded = resolved(line, ranks);
   if (line.has(kToml.name)) {
     fmt::print("{}", to_toml(loaded.config));
     return ExitCode::done;
@@ -75,10 +80,10 @@ ExitCode write_new(const CommandLine& line) {
   return ExitCode::done;
 }
 
-ExitCode run(const CommandLine& line, const Invocation&) {
+ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::string action = action_of(line, "config", {"check", "show", "keys", "new"}, {"import", "export"});
-  if (action == "check") return check(line);
-  if (action == "show") return show(line);
+  if (action == "check") return check(line, ranks_of(line, invocation));
+  if (action == "show") return show(line, ranks_of(line, invocation));
   return action == "keys" ? keys(line) : write_new(line);
 }
 

@@ -113,10 +113,10 @@ class Start {
   }
   Invocation invocation(const StopRequest& stop) const {
     Invocation made{.command = typed(arguments_), .console = console(), .launch_report = report_, .stop = &stop};
+    if (launched_) made.ranks = launched_->ranks;
     if (command_.ranks == CommandRanks::one_process) return made;
     if (launched_) {
       made.kind = RankKind::mpi;
-      made.ranks = launched_->ranks;
     } else if (const auto simulated = line_.integer("ranks-simulated", 1)) {
       made.kind = RankKind::simulated;
       made.ranks = static_cast<int>(*simulated);

@@ -57,6 +57,27 @@ TEST(ConfigSystem, ChecksTheBatchForTheNumberOfRanks) {
   EXPECT_THAT(five.err, HasSubstr("train_batch_size"));
 }
 
+TEST(ConfigSystem, SpeaksOfTheRanksThatMpirunStarted) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  const auto on_two = [&](std::vector<std::string> words) {
+    std::vector<std::string> all{"mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n",
+                                 "2",      FERULA_PROGRAM};
+    all.insert(all.end(), words.begin(), words.end());
+    return workplace.run(all);
+  };
+
+  const Outcome check = on_two({"config", "check", "tiny.toml"});
+  const Outcome asked = on_two({"config", "check", "tiny.toml", "--ranks", "3"});
+  const Outcome show = on_two({"config", "show", "tiny.toml"});
+  const Outcome plan = on_two({"train", "tiny.toml", "--dry-run"});
+
+  EXPECT_THAT(check.out, HasSubstr("on 2 rank(s) a step of 12 samples is 3 micro batches of 2")) << check.err;
+  EXPECT_THAT(asked.out, HasSubstr("on 3 rank(s) a step of 12 samples is 2 micro batches of 2")) << asked.err;
+  EXPECT_THAT(show.out, HasSubstr("12 = micro batch 2 · accumulation 3 · 2 data-parallel ranks")) << show.err;
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("2 ranks"), HasSubstr("2 a rank x 3 accumulated x 2 ranks"))) << plan.err;
+}
+
 TEST(ConfigSystem, ShowsWhereAValueComesFrom) {
   const Workplace workplace;
   write_tiny_run(workplace, 5);
