@@ -28,11 +28,11 @@ std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
 LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "a configuration, e.g. `ferula config check my.toml`");
   line.expect_at_most(2);
-  LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
-  const std::int64_t vocabulary = make_tokenizer(loaded.config.data.tokenizer)->vocabulary();
-  return resolve_config(std::move(loaded), {.data_parallel_ranks = ranks,
-                                            .tokenizer_vocabulary = vocabulary,
-                                            .device_has_native_bf16 = cpu_computes_bf16()});
+  ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
+  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
+  return resolve_config(std::move(draft), {.data_parallel_ranks = ranks,
+                                           .tokenizer_vocabulary = vocabulary,
+                                           .device_has_native_bf16 = cpu_computes_bf16()});
 }
 
 ExitCode check(const CommandLine& line, std::int64_t ranks) {

@@ -11,11 +11,11 @@
 namespace ferula {
 namespace {
 
-LoadedConfig config_of_checkpoint(FileSystem& files, const std::string& checkpoint, const CommandLine& line) {
+ConfigDraft config_of_checkpoint(FileSystem& files, const std::string& checkpoint, const CommandLine& line) {
   const std::string text = load_text(files, checkpoint, load_manifest(files, checkpoint), kConfigName);
   std::vector<std::string> sets{"zero_optimization.shard_size=all"};  // the writer's layout is not the reader's
   for (std::string& set : line.all(kSet.name)) sets.push_back(std::move(set));
-  return load_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets);
+  return draft_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets);
 }
 
 TransformerSettings inference_settings(const Config& config, std::int64_t rows) {
@@ -31,20 +31,16 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
   line.expect_at_most(1);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   InferenceRequest request;
-  LoadedConfig loaded;
-  if (given) {
-    request.checkpoint = find_checkpoint(*files, *given);
-    loaded = config_of_checkpoint(*files, request.checkpoint, line);
-  } else {
-    loaded = load_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
-    request.checkpoint = find_checkpoint(*files, run_directory(loaded.config.run).root.string());
-  }
-  request.tokenizer = make_tokenizer(loaded.config.data.tokenizer);
-  request.config = resolve_config(std::move(loaded), {.data_parallel_ranks = invocation.ranks,
-                                                      .tokenizer_vocabulary = request.tokenizer->vocabulary(),
-                                                      .device_has_native_bf16 = cpu_computes_bf16(),
-                                                      .use = ConfigUse::inference})
+  if (given) request.checkpoint = find_checkpoint(*files, *given);
+  ConfigDraft draft = given ? config_of_checkpoint(*files, request.checkpoint, line)
+                            : draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
+  request.tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
+  request.config = resolve_config(std::move(draft), {.data_parallel_ranks = invocation.ranks,
+                                                     .tokenizer_vocabulary = request.tokenizer->vocabulary(),
+                                                     .device_has_native_bf16 = cpu_computes_bf16(),
+                                                     .use = ConfigUse::inference})
                        .config;
+  if (!given) request.checkpoint = find_checkpoint(*files, run_directory(request.config.run).root.string());
   return request;
 }
 

@@ -34,17 +34,17 @@ std::string continuing_command(std::string command) {
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   line.expect_at_most(1);
   const std::string path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
-  const LoadedConfig loaded = load_config(path, ferula_environment(), line.all(kSet.name));
-  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(loaded.config.data.tokenizer);
+  const ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
   const ResolveFacts facts{.data_parallel_ranks = invocation.ranks,
                            .tokenizer_vocabulary = tokenizer->vocabulary(),
                            .device_has_native_bf16 = cpu_computes_bf16()};
-  const Config known = resolve_config(loaded, facts).config;
+  const Config known = resolve_config(draft, facts).config;
   const bool overlaps = known.zero_optimization.overlap_comm.get();
   const RankSettings ranks{.shape = mesh_shape(known.zero_optimization, invocation.ranks),
                            .mesh = mesh_options(known.debug),
                            .overlap = overlaps ? Overlap::on : Overlap::off};
-  const SessionRequest request{.loaded = loaded,
+  const SessionRequest request{.loaded = draft.loaded,
                                .facts = facts,
                                .resume = line.text(kResume.name).value_or("auto"),
                                .overlap = ranks.overlap,

@@ -128,19 +128,28 @@ std::string read_config_text(const std::string& path) {
   return text;
 }
 
-LoadedConfig load_config_text(const std::string& text, const std::string& name, const Environment& environment,
+ConfigDraft draft_config_text(const std::string& text, const std::string& name, const Environment& environment,
                               std::span<const std::string> sets) {
   const TomlNode document = parse_toml(text, name);
-  LoadedConfig loaded;
-  MistakeCollector mistakes;
-  ConfigReader reader(loaded, mistakes);
+  ConfigDraft draft;
+  ConfigReader reader(draft.loaded, draft.mistakes);
   reader.apply_document(document);
-  apply_environment(reader, mistakes, environment);
-  apply_sets(reader, mistakes, sets);
-  apply_type_defaults(loaded);
-  check_config_rules(loaded, mistakes);
-  mistakes.throw_if_any();
-  return loaded;
+  apply_environment(reader, draft.mistakes, environment);
+  apply_sets(reader, draft.mistakes, sets);
+  apply_type_defaults(draft.loaded);
+  check_config_rules(draft.loaded, draft.mistakes);
+  return draft;
+}
+
+ConfigDraft draft_config(const std::string& path, const Environment& environment, std::span<const std::string> sets) {
+  return draft_config_text(read_config_text(path), path, environment, sets);
+}
+
+LoadedConfig load_config_text(const std::string& text, const std::string& name, const Environment& environment,
+                              std::span<const std::string> sets) {
+  ConfigDraft draft = draft_config_text(text, name, environment, sets);
+  draft.mistakes.throw_if_any();
+  return std::move(draft.loaded);
 }
 
 LoadedConfig load_config(const std::string& path, const Environment& environment, std::span<const std::string> sets) {

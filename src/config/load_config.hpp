@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/mistake_collector.hpp"
 #include "config/provenance.hpp"
 #include "config/run_config.hpp"
 
@@ -15,6 +16,12 @@ namespace ferula {
 struct LoadedConfig {
   Config config;
   Provenance sources;
+};
+
+/// A configuration as it was read, with the mistakes so far: a value that is wrong stands at its default.
+struct ConfigDraft {
+  LoadedConfig loaded;
+  MistakeCollector mistakes;
 };
 
 /// Names and values of environment variables.
@@ -27,8 +34,16 @@ Environment ferula_environment();
 std::string read_config_text(const std::string& path);
 
 /// Reads `text`, the content of the file `name`, then the environment (FERULA_TRAINING__STEPS=5 is training.steps),
-/// then the `--set` arguments (training.steps=5; values are TOML, bare words are strings). Throws ConfigMistakes with
-/// every mistake: of a file that is not TOML the first, of all others all (at most 100 are kept).
+/// then the `--set` arguments (training.steps=5; values are TOML, bare words are strings). Throws ConfigMistakes where
+/// the file is not TOML, with the first mistake; collects all others (at most 100), for `resolve_config` to add its
+/// own.
+ConfigDraft draft_config_text(const std::string& text, const std::string& name, const Environment& environment,
+                              std::span<const std::string> sets);
+
+/// `draft_config_text` of the file at `path`.
+ConfigDraft draft_config(const std::string& path, const Environment& environment, std::span<const std::string> sets);
+
+/// A draft that must be without mistakes: throws ConfigMistakes with every one.
 LoadedConfig load_config_text(const std::string& text, const std::string& name, const Environment& environment,
                               std::span<const std::string> sets);
 

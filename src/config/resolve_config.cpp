@@ -18,7 +18,8 @@ constexpr std::int64_t kHighestStage = 3;
 
 class Resolver {
  public:
-  Resolver(LoadedConfig& loaded, const ResolveFacts& facts) : loaded_(loaded), config_(loaded.config), facts_(facts) {}
+  Resolver(ConfigDraft& draft, const ResolveFacts& facts)
+      : loaded_(draft.loaded), config_(loaded_.config), mistakes_(draft.mistakes), facts_(facts) {}
 
   void model() {
     ModelConfig& model = config_.model;
@@ -75,6 +76,7 @@ class Resolver {
       settle("training.train_batch_size", training.train_batch_size, std::int64_t{1}, "unused");
       return;
     }
+    if (training.train_batch_size.is_auto() && training.train_micro_batch_size_per_gpu.is_auto()) return;  // reported
     const std::int64_t ranks = facts_.data_parallel_ranks;
     const BatchRequest request{training.train_batch_size.value, training.train_micro_batch_size_per_gpu.value,
                                training.gradient_accumulation_steps.value};
@@ -94,6 +96,7 @@ class Resolver {
     if (!facts_.training_samples || training.train_batch_size.is_auto()) return;
     const auto samples = static_cast<double>(*facts_.training_samples);
     const auto batch = static_cast<double>(training.train_batch_size.get());
+    if (training.steps.is_auto() && training.epochs.is_auto()) return;  // reported
     if (training.steps.is_auto()) {
       const double steps = std::max(1.0, std::ceil(training.epochs.get() * samples / batch));
       settle("training.steps", training.steps, static_cast<std::int64_t>(steps),
@@ -114,8 +117,6 @@ class Resolver {
            fmt::format("training.steps is {}", steps));
     if (facts_.use == ConfigUse::training) check_warmup(loaded_, mistakes_);
   }
-
-  void throw_if_any() { mistakes_.throw_if_any(); }
 
  private:
   void automatic(const std::string& key, std::string reason) {
@@ -161,24 +162,28 @@ class Resolver {
 
   LoadedConfig& loaded_;
   Config& config_;
+  MistakeCollector& mistakes_;
   const ResolveFacts& facts_;
-  MistakeCollector mistakes_;
 };
 
 }  // namespace
 
-LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts) {
+LoadedConfig resolve_config(ConfigDraft draft, const ResolveFacts& facts) {
   FERULA_CHECK(facts.data_parallel_ranks >= 1, "{} data-parallel ranks", facts.data_parallel_ranks);
   FERULA_CHECK(facts.training_samples.value_or(1) >= 1, "{} training samples", *facts.training_samples);
-  Resolver resolver(loaded, facts);
+  Resolver resolver(draft, facts);
   resolver.model();
   resolver.precision();
   resolver.zero();
   resolver.batch();
   resolver.length();
   resolver.scheduler();
-  resolver.throw_if_any();
-  return loaded;
+  draft.mistakes.throw_if_any();
+  return std::move(draft.loaded);
+}
+
+LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts) {
+  return resolve_config(ConfigDraft{.loaded = std::move(loaded), .mistakes = {}}, facts);
 }
 
 }  // namespace ferula

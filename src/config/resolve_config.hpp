@@ -22,10 +22,13 @@ struct ResolveFacts {
 };
 
 /// The configuration without any "auto", each resolved value with the rule and its numbers as its source; checks the
-/// batch triangle, the shard size and the vocabulary against the facts. Throws ConfigMistakes with every mistake.
+/// batch triangle, the shard size, the warm-up and the vocabulary against the facts. Throws ConfigMistakes with every
+/// mistake, those of the draft included; what depends on a value that is wrong already is not judged.
 /// While the number of samples is unknown, `epochs` stays "auto" where steps are given, and `steps` (with a scheduler's
 /// total_num_steps) stays "auto" where epochs are given. For inference the batch triangle is not checked, and what of
 /// it and of the length is missing becomes one micro batch of one sample and one step.
+LoadedConfig resolve_config(ConfigDraft draft, const ResolveFacts& facts);
+/// The same of a configuration that was read without a mistake.
 LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts);
 
 }  // namespace ferula

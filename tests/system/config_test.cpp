@@ -28,6 +28,23 @@ TEST(ConfigSystem, ReportsEveryMistakeAtOnceWithItsLine) {
                                  HasSubstr("bad.toml:6:"), HasSubstr("--set")));
 }
 
+TEST(ConfigSystem, ReportsTheBatchWithTheOtherMistakes) {
+  const Workplace workplace;
+  workplace.write("bad.toml",
+                  "[data]\ntext = \"a.txt\"\nsequence_lenght = 8\n"
+                  "[training]\nsteps = 5\ntrain_batch_size = 7\n[fp16]\nenabled = true\n");
+
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"config", "check", "bad.toml", "--ranks", "2"},
+                                                {"config", "show", "bad.toml", "--ranks", "2"},
+                                                {"train", "bad.toml", "--dry-run", "--ranks-simulated", "2"}}) {
+    const Outcome outcome = workplace.ferula(words);
+
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("bad.toml:3:1:"), HasSubstr("bad.toml:6:20:"), HasSubstr("bad.toml:7:2:"),
+                                   HasSubstr("train_batch_size = 8, train_micro_batch_size_per_gpu = 4")));
+  }
+}
+
 TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {
   const Workplace workplace;
 

@@ -7,9 +7,7 @@
 
 namespace ferula {
 
-std::filesystem::path source_root() {
-  return FERULA_SOURCE_DIR;
-}
+std::filesystem::path source_root() { return FERULA_SOURCE_DIR; }
 
 std::vector<std::filesystem::path> shipped_configs() {
   std::vector<std::filesystem::path> paths;
@@ -34,7 +32,7 @@ LoadedConfig load(const std::string& text, const std::vector<std::string>& sets,
 std::vector<ConfigMistake> mistakes_of(const std::string& text, const std::vector<std::string>& sets,
                                        const Environment& environment, const ResolveFacts& facts) {
   try {
-    resolve_config(load(text, sets, environment), facts);
+    resolve_config(draft_config_text(text, "test.toml", environment, sets), facts);
   } catch (const ConfigMistakes& error) {
     return error.mistakes();
   }

@@ -30,7 +30,7 @@ std::string read_text(const std::filesystem::path& path);
 LoadedConfig load(const std::string& text, const std::vector<std::string>& sets = {},
                   const Environment& environment = {});
 
-/// The mistakes of loading and, where that succeeds, of resolving with `facts`; empty where there are none.
+/// The mistakes of loading and of resolving with `facts`, together; empty where there are none.
 std::vector<ConfigMistake> mistakes_of(const std::string& text, const std::vector<std::string>& sets = {},
                                        const Environment& environment = {}, const ResolveFacts& facts = {});
 

@@ -129,6 +129,51 @@ TEST(ResolveConfig, ReportsAllMistakesWithTheFactsAtOnce) {
   ASSERT_EQ(mistakes.size(), 3u) << shown(mistakes);
 }
 
+TEST(ResolveConfig, ReportsTheBatchTogetherWithEveryOtherMistake) {
+  const std::string text =
+      "[run]\nsead = 1\n[data]\ntext = \"a.txt\"\n[model]\nvocabulary = 10\n[training]\nsteps = 10\n"
+      "train_batch_size = 33\ntrain_micro_batch_size_per_gpu = 8\ngradient_accumulation_steps = 2\n"
+      "[optimizer.params]\nlr = \"fast\"\n[scheduler]\ntype = \"cosine\"\n[fp16]\nenabled = true\n"
+      "[zero_optimization]\nshard_size = 3\n";
+
+  const auto mistakes = mistakes_of(text, {}, {}, {.data_parallel_ranks = 2});
+
+  std::vector<std::string> found;
+  for (const ConfigMistake& mistake : mistakes) found.push_back(mistake.where.label() + " " + mistake.key);
+  EXPECT_EQ(found, (std::vector<std::string>{"test.toml:2:1 run.sead", "test.toml:6:14 model.vocabulary",
+                                             "test.toml:9:20 training.train_batch_size",
+                                             "test.toml:13:6 optimizer.params.lr", "test.toml:15:8 scheduler.type",
+                                             "test.toml:16:2 fp16", "test.toml:19:14 zero_optimization.shard_size"}))
+      << shown(mistakes);
+  EXPECT_THAT(shown(mistakes),
+              HasSubstr("train_batch_size is not equal to micro_batch_per_gpu * gradient_acc_step * world_size "
+                        "33 != 8 * 2 * 2\n"
+                        " 9 | train_batch_size = 33\n"
+                        "   |                    ^^\n"
+                        "   see training.train_micro_batch_size_per_gpu at test.toml:10:34\n"
+                        "   see training.gradient_accumulation_steps at test.toml:11:31\n"
+                        "   fix: for 2 data-parallel ranks these are legal:\n"
+                        "     train_batch_size = 32, train_micro_batch_size_per_gpu = 8, "
+                        "gradient_accumulation_steps = 2\n"));
+}
+
+TEST(ResolveConfig, DoesNotJudgeABatchWithAWrongValue) {
+  for (const char* wrong : {"training.train_micro_batch_size_per_gpu=many", "training.train_batch_size=-9"}) {
+    const auto mistakes = mistakes_of(kSmallest, {"training.train_batch_size=9", wrong}, {},
+                                      {.data_parallel_ranks = 2, .training_samples = 100});
+
+    EXPECT_EQ(mistakes.size(), 1u) << shown(mistakes);
+  }
+}
+
+TEST(ResolveConfig, SaysOnceThatTheLengthIsMissing) {
+  const auto mistakes = mistakes_of("[data]\ntext = \"a.txt\"\n", {}, {}, {.training_samples = 100});
+
+  ASSERT_EQ(mistakes.size(), 2u) << shown(mistakes);
+  EXPECT_THAT(shown(mistakes), HasSubstr("expected training.steps or training.epochs, found neither"));
+  EXPECT_THAT(shown(mistakes), HasSubstr("Either train_batch_size or train_micro_batch_size_per_gpu"));
+}
+
 TEST(ResolveConfig, NeedsNoBatchForInference) {
   const ResolveFacts facts{.data_parallel_ranks = 3, .use = ConfigUse::inference};
   const Config config = resolved({"training.train_micro_batch_size_per_gpu=5"}, facts).config;
