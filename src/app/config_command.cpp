@@ -15,7 +15,7 @@
 namespace ferula {
 namespace {
 
-constexpr OptionSpec kForRanks{"ranks", "N", "check, show: resolves for N ranks, default those started by mpirun."};
+constexpr OptionSpec kForRanks{"ranks", "N", "check, show, new: for N ranks; default: those that mpirun has started."};
 constexpr OptionSpec kMarkdown{"markdown", "", "keys: prints docs/configuration.md."};
 constexpr OptionSpec kPreset{"preset", "NAME", "new: the starting point."};
 constexpr OptionSpec kToml{"toml", "", "show: prints a TOML file of the resolved values."};
@@ -25,14 +25,18 @@ std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
   return line.integer(kForRanks.name, 1).value_or(invocation.ranks);
 }
 
+ResolveFacts facts_for(const DataConfig& data, std::int64_t ranks) {
+  return {.data_parallel_ranks = ranks,
+          .tokenizer_vocabulary = make_tokenizer(data.tokenizer)->vocabulary(),
+          .device_has_native_bf16 = cpu_computes_bf16()};
+}
+
 LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "a configuration, e.g. `ferula config check my.toml`");
   line.expect_at_most(2);
   ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
-  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
-  return resolve_config(std::move(draft), {.data_parallel_ranks = ranks,
-                                           .tokenizer_vocabulary = vocabulary,
-                                           .device_has_native_bf16 = cpu_computes_bf16()});
+  const ResolveFacts facts = facts_for(draft.loaded.config.data, ranks);
+  return resolve_config(std::move(draft), facts);
 }
 
 ExitCode check(const CommandLine& line, std::int64_t ranks) {
@@ -67,11 +71,11 @@ ExitCode keys(const CommandLine& line) {
   return ExitCode::done;
 }
 
-ExitCode write_new(const CommandLine& line) {
+ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "where to write, e.g. `ferula config new my.toml`");
   line.expect_at_most(2);
   const std::string preset = line.text(kPreset.name).value_or(config_presets().front().name);
-  const std::string text = new_config_toml(preset, line.all(kSet.name));
+  const std::string text = new_config_toml(preset, line.all(kSet.name), facts_for({}, ranks));
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   if (files->exists(path))
     throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));
@@ -82,9 +86,10 @@ ExitCode write_new(const CommandLine& line) {
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::string action = action_of(line, "config", {"check", "show", "keys", "new"}, {"import", "export"});
-  if (action == "check") return check(line, ranks_of(line, invocation));
-  if (action == "show") return show(line, ranks_of(line, invocation));
-  return action == "keys" ? keys(line) : write_new(line);
+  if (action == "keys") return keys(line);
+  const std::int64_t ranks = ranks_of(line, invocation);
+  if (action == "check") return check(line, ranks);
+  return action == "show" ? show(line, ranks) : write_new(line, ranks);
 }
 
 }  // namespace

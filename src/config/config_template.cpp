@@ -1,9 +1,10 @@
-// A preset is a list of `--set` arguments, so that it passes the same checks as a file.
+// A preset is a text of TOML under the user's `--set`, so that it passes the same checks as a file.
 #include "config/config_template.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "config/config_text.hpp"
 #include "config/load_config.hpp"
@@ -12,19 +13,21 @@
 namespace ferula {
 namespace {
 
-const std::vector<std::string> kTrainingSets = {
-    "data.text=data.txt",
-    "optimizer.type=AdamW",
-    "optimizer.params.weight_decay=0.1",
-    "optimizer.params.betas=[0.9, 0.95]",
-    "scheduler.type=WarmupCosineLR",
-    "zero_optimization.stage=2",
-    "bf16.enabled=true",
+using Lines = std::vector<std::string>;
+
+const Lines kTraining = {
+    "data.text = \"data.txt\"",
+    "optimizer.type = \"AdamW\"",
+    "optimizer.params.weight_decay = 0.1",
+    "optimizer.params.betas = [0.9, 0.95]",
+    "scheduler.type = \"WarmupCosineLR\"",
+    "zero_optimization.stage = 2",
+    "bf16.enabled = true",
 };
 
-std::vector<std::string> with_training_sets(std::vector<std::string> sets) {
-  sets.insert(sets.begin(), kTrainingSets.begin(), kTrainingSets.end());
-  return sets;
+Lines with_training(Lines lines) {
+  lines.insert(lines.begin(), kTraining.begin(), kTraining.end());
+  return lines;
 }
 
 const ConfigPreset& find_preset(const std::string& name) {
@@ -38,36 +41,95 @@ const ConfigPreset& find_preset(const std::string& name) {
                                 nearest ? fmt::format("; did you mean '{}'?", *nearest) : ""));
 }
 
+/// A preset under the sets of the user, whose lines give way where the two contradict each other.
+class YieldingPreset {
+ public:
+  YieldingPreset(const ConfigPreset& preset, std::span<const std::string> sets, const ResolveFacts& facts)
+      : origin_("preset " + preset.name), lines_(preset.lines), sets_(sets), facts_(facts) {}
+
+  /// Throws the mistakes of the first reading where no line is left that could give way.
+  Config agreed() {
+    const std::vector<ConfigMistake> first = mistakes();
+    for (std::vector<ConfigMistake> left = first; !left.empty(); left = mistakes())
+      if (!gives_way(left)) throw_if_any(first);
+    return draft().loaded.config;
+  }
+
+ private:
+  ConfigDraft draft() const {
+    return draft_config_text(fmt::format("{}\n", fmt::join(lines_, "\n")), origin_, {}, sets_);
+  }
+
+  std::vector<ConfigMistake> mistakes() const {
+    try {
+      resolve_config(draft(), facts_);
+    } catch (const ConfigMistakes& found) {
+      return found.mistakes();
+    }
+    return {};
+  }
+
+  /// Takes back the first line that takes part in each mistake; false where none does.
+  bool gives_way(const std::vector<ConfigMistake>& mistakes) {
+    bool any = false;
+    for (const ConfigMistake& mistake : mistakes) {
+      std::vector<SourceLocation> places{mistake.where};
+      for (const RelatedKey& other : mistake.related) places.push_back(other.where);
+      const auto mine = std::find_if(places.begin(), places.end(),
+                                     [this](const SourceLocation& place) { return place.origin == origin_; });
+      if (mine != places.end()) any = take_back(lines_.at(static_cast<std::size_t>(mine->line - 1))) || any;
+    }
+    return any;
+  }
+
+  /// A warm-up that is too long becomes a tenth of the schedule, any other line a blank one: places stay as they are.
+  bool take_back(std::string& line) const {
+    const Config config = draft().loaded.config;
+    const SchedulerParams& schedule = config.scheduler.params;
+    const Auto<std::int64_t>& length =
+        schedule.total_num_steps.is_auto() ? config.training.steps : schedule.total_num_steps;
+    const bool is_warmup = line.starts_with("scheduler.params.warmup_num_steps");
+    const bool too_long = is_warmup && !length.is_auto() && schedule.warmup_num_steps > length.get();
+    const std::string shorter =
+        too_long ? fmt::format("scheduler.params.warmup_num_steps = {}", std::max<std::int64_t>(1, length.get() / 10))
+                 : "";
+    return std::exchange(line, shorter) != shorter;
+  }
+
+  std::string origin_;
+  Lines lines_;
+  std::span<const std::string> sets_;
+  const ResolveFacts& facts_;
+};
+
 }  // namespace
 
 const std::vector<ConfigPreset>& config_presets() {
   static const std::vector<ConfigPreset> presets = {
       {"small", "a byte-level GPT-2 of 5 million parameters, for a laptop",
-       with_training_sets({"training.steps=500", "training.train_batch_size=32",
-                           "training.train_micro_batch_size_per_gpu=8", "training.evaluate_every=100",
-                           "scheduler.params.warmup_num_steps=50", "checkpoint.every_steps=100"})},
+       with_training({"training.steps = 500", "training.train_batch_size = 32",
+                      "training.train_micro_batch_size_per_gpu = 8", "training.evaluate_every = 100",
+                      "scheduler.params.warmup_num_steps = 50", "checkpoint.every_steps = 100"})},
       {"gpt2-124m", "the shape of GPT-2 small",
-       with_training_sets({"model.layers=12", "model.width=768", "model.heads=12", "model.context=1024",
-                           "model.vocabulary=50304", "data.sequence_length=1024", "training.steps=10000",
-                           "training.train_batch_size=32", "training.train_micro_batch_size_per_gpu=4",
-                           "training.evaluate_every=500", "optimizer.params.lr=6e-4",
-                           "scheduler.params.warmup_num_steps=500", "checkpoint.every_steps=500"})},
+       with_training({"model.layers = 12", "model.width = 768", "model.heads = 12", "model.context = 1024",
+                      "model.vocabulary = 50304", "data.sequence_length = 1024", "training.steps = 10000",
+                      "training.train_batch_size = 32", "training.train_micro_batch_size_per_gpu = 4",
+                      "training.evaluate_every = 500", "optimizer.params.lr = 6e-4",
+                      "scheduler.params.warmup_num_steps = 500", "checkpoint.every_steps = 500"})},
       {"llama-small", "a byte-level Llama of 20 million parameters with grouped key heads",
-       with_training_sets({"model.family=llama", "model.layers=8", "model.width=512", "model.heads=8",
-                           "model.kv_heads=4", "model.context=512", "data.sequence_length=512", "training.steps=2000",
-                           "training.train_batch_size=32", "training.train_micro_batch_size_per_gpu=4",
-                           "training.evaluate_every=200", "scheduler.params.warmup_num_steps=200",
-                           "checkpoint.every_steps=200"})},
+       with_training({"model.family = \"llama\"", "model.layers = 8", "model.width = 512", "model.heads = 8",
+                      "model.kv_heads = 4", "model.context = 512", "data.sequence_length = 512",
+                      "training.steps = 2000", "training.train_batch_size = 32",
+                      "training.train_micro_batch_size_per_gpu = 4", "training.evaluate_every = 200",
+                      "scheduler.params.warmup_num_steps = 200", "checkpoint.every_steps = 200"})},
   };
   return presets;
 }
 
-std::string new_config_toml(const std::string& preset, std::span<const std::string> sets) {
-  std::vector<std::string> all = find_preset(preset).sets;
-  all.insert(all.end(), sets.begin(), sets.end());
-  const LoadedConfig loaded = load_config_text("", "preset " + preset, {}, all);
-  return fmt::format("# {}: {}.\n# `ferula config keys` explains every key.\n\n{}", preset, find_preset(preset).help,
-                     to_toml(loaded.config, TomlComments::help));
+std::string new_config_toml(const std::string& preset, std::span<const std::string> sets, const ResolveFacts& facts) {
+  const ConfigPreset& chosen = find_preset(preset);
+  return fmt::format("# {}: {}.\n# `ferula config keys` explains every key.\n\n{}", preset, chosen.help,
+                     to_toml(YieldingPreset(chosen, sets, facts).agreed(), TomlComments::help));
 }
 
 }  // namespace ferula

@@ -64,7 +64,7 @@ class Resolver {
     report({"zero_optimization.shard_size"},
            fmt::format("zero_optimization.shard_size: expected a divisor of the {} data-parallel ranks, found {}",
                        ranks, zero.shard_size),
-           fmt::format("use \"all\" or one of {}", divisors_text(ranks)));
+           fmt::format("use \"all\" or one of {}; --ranks N says how many there are", divisors_text(ranks)));
   }
 
   void batch() {

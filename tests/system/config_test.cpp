@@ -54,6 +54,17 @@ TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {
   EXPECT_THAT(workplace.ferula({"config", "show", "my.toml"}).out, HasSubstr("training.steps"));
 }
 
+TEST(ConfigSystem, ANewConfigurationTakesTokensAndAShortRun) {
+  const Workplace workplace;
+
+  const Outcome written = workplace.ferula(
+      {"config", "new", "my.toml", "--set", "data.tokens=corpus.h5", "--set", "training.steps=7", "--ranks", "2"});
+
+  EXPECT_EQ(written.code, 0) << written.err;
+  const Outcome check = workplace.ferula({"config", "check", "my.toml", "--ranks", "2"});
+  EXPECT_EQ(check.code, 0) << check.err;
+}
+
 TEST(ConfigSystem, ANewConfigurationReplacesNoFile) {
   const Workplace workplace;
   workplace.write("my.toml", "# mine\n");

@@ -183,6 +183,79 @@ TEST(ConfigTemplate, TakesWishesForEveryStage) {
   }
 }
 
+/// Sets that are legal by themselves and contradict one preset or another.
+const std::vector<std::string> kLegalSets[] = {
+    {"data.tokens=corpus.h5"},
+    {"data.text=[]", "data.tokens=corpus.h5"},
+    {"training.steps=7"},
+    {"training.steps=1"},
+    {"training.steps=auto", "training.epochs=2"},
+    {"training.epochs=0.5"},
+    {"training.train_batch_size=6"},
+    {"training.train_batch_size=9", "training.gradient_accumulation_steps=3"},
+    {"training.train_micro_batch_size_per_gpu=5"},
+    {"training.gradient_accumulation_steps=7"},
+    {"data.validation_fraction=0"},
+    {"data.sequence_length=64"},
+    {"model.context=128"},
+    {"model.context=128", "training.steps=5", "data.tokens=corpus.h5"},
+    {"model.heads=2", "model.width=64"},
+    {"model.heads=2", "model.kv_heads=1", "model.width=64"},
+    {"model.family=gpt2"},
+    {"model.family=llama"},
+    {"model.vocabulary=256"},
+    {"optimizer.type=SGD"},
+    {"optimizer.type=SGD", "optimizer.params.momentum=0.9"},
+    {"optimizer.type=Lion"},
+    {"optimizer.type=Adam", "optimizer.params.adam_w_mode=false"},
+    {"scheduler.type=constant"},
+    {"scheduler.type=WarmupLR", "scheduler.params.warmup_max_lr=0.1"},
+    {"scheduler.type=linear", "training.steps=20"},
+    {"scheduler.params.total_num_steps=9"},
+    {"scheduler.params.warmup_num_steps=3", "training.steps=3"},
+    {"bf16.enabled=false"},
+    {"zero_optimization.stage=3"},
+    {"checkpoint.every_steps=0"},
+};
+
+TEST(ConfigTemplate, GivesWayToEveryLegalSet) {
+  for (const ConfigPreset& preset : config_presets()) {
+    for (const std::vector<std::string>& sets : kLegalSets) {
+      const std::string text = new_config_toml(preset.name, sets);
+
+      EXPECT_TRUE(mistakes_of(text).empty()) << preset.name << ' ' << sets.front() << '\n' << shown(mistakes_of(text));
+      const Config with_sets = load(text, sets).config;
+      EXPECT_EQ(load(text).config, with_sets) << preset.name << ' ' << sets.front() << " was not written";
+    }
+  }
+}
+
+TEST(ConfigTemplate, ShortensTheWarmUpToATenthOfAShortRun) {
+  const std::vector<std::string> short_run = {"training.steps=40"}, long_run = {"training.steps=4000"};
+
+  EXPECT_EQ(load(new_config_toml("small", short_run)).config.scheduler.params.warmup_num_steps, 4);
+  EXPECT_EQ(load(new_config_toml("small", long_run)).config.scheduler.params.warmup_num_steps, 50);
+}
+
+TEST(ConfigTemplate, FitsTheBatchToTheRanks) {
+  const ResolveFacts three{.data_parallel_ranks = 3};
+  const std::vector<std::string> sets = {"training.train_batch_size=24"};
+
+  EXPECT_TRUE(mistakes_of(new_config_toml("small", sets, three), {}, {}, three).empty());
+}
+
+TEST(ConfigTemplate, TellsMistakesOfTheUsersOwnWithBothPlaces) {
+  const std::vector<std::string> sets = {"scheduler.params.warmup_num_steps=600"};
+  try {
+    new_config_toml("small", sets);
+    FAIL();
+  } catch (const ConfigMistakes& found) {
+    ASSERT_EQ(found.mistakes().size(), 1u) << shown(found.mistakes());
+    EXPECT_EQ(found.mistakes()[0].where.label(), "--set");
+    EXPECT_THAT(shown(found.mistakes()), HasSubstr("see training.steps at preset small:"));
+  }
+}
+
 TEST(ConfigTemplate, RefusesUnknownPresetsAndWrongWishes) {
   const std::vector<std::string> wrong = {"zero_optimization.stage=9"};
 
