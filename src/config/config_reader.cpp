@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/foreign_names.hpp"
 #include "config/nearest_name.hpp"
-#include "config/refused_keys.hpp"
 #include "config/setting_value.hpp"
 
 namespace ferula {
@@ -52,9 +52,12 @@ void ConfigReader::apply_table(const TomlNode::Table& table, const std::string& 
 }
 
 void ConfigReader::apply_entry(const std::string& path, const TomlEntry& entry, SourceKind kind) {
-  if (find_refused_key(path) != nullptr) return report_refused(path, entry.key);
+  if (const RefusedKey* refused = find_refused_key(path)) return report_refused(path, *refused, entry.key);
   if (Setting* setting = find(path)) return apply_value(*setting, entry.node, kind);
-  if (!tables_.contains(path)) return report_unknown(path, entry.key);
+  if (!tables_.contains(path)) {
+    if (!report_foreign(path, entry.key)) report_unknown(path, entry.key);
+    return;
+  }
   if (const auto* table = std::get_if<TomlNode::Table>(&entry.node.value)) return apply_table(*table, path, kind);
   doubt(path);
   mistakes_.add({.key = path,
@@ -75,10 +78,22 @@ void ConfigReader::apply_value(Setting& setting, const TomlNode& node, SourceKin
   loaded_.sources[setting.key] = {.kind = kind, .where = node.where, .reason = ""};
 }
 
-void ConfigReader::report_refused(const std::string& path, const SourceLocation& where) {
-  const RefusedKey* refused = find_refused_key(path);
+void ConfigReader::report_refused(const std::string& path, const RefusedKey& refused, const SourceLocation& where) {
   mistakes_.add(
-      {.key = path, .message = fmt::format("'{}' {}", path, refused->reason), .fix = refused->fix, .where = where});
+      {.key = path, .message = fmt::format("'{}' {}", path, refused.reason), .fix = refused.fix, .where = where});
+}
+
+/// Reports a name of another program, or a key of DeepSpeed's in a section that is not its own.
+bool ConfigReader::report_foreign(const std::string& path, const SourceLocation& where) {
+  const std::string name = last_part(path);
+  if (const ForeignName* foreign = find_foreign_name(name)) {
+    for (const std::string& ours : foreign->ours) doubt(ours);
+    report_refused(path, foreign->refused, where);
+    return true;
+  }
+  const RefusedKey* misplaced = find_misplaced_key(name);
+  if (misplaced != nullptr) report_refused(path, *misplaced, where);
+  return misplaced != nullptr;
 }
 
 void ConfigReader::report_unknown(const std::string& path, const SourceLocation& where) {

@@ -8,6 +8,7 @@
 
 #include "config/load_config.hpp"
 #include "config/mistake_collector.hpp"
+#include "config/refused_keys.hpp"
 #include "config/setting.hpp"
 #include "config/toml_document.hpp"
 
@@ -36,7 +37,8 @@ class ConfigReader {
   void apply_table(const TomlNode::Table& table, const std::string& prefix, SourceKind kind);
   void apply_entry(const std::string& path, const TomlEntry& entry, SourceKind kind);
   void apply_value(Setting& setting, const TomlNode& node, SourceKind kind);
-  void report_refused(const std::string& path, const SourceLocation& where);
+  void report_refused(const std::string& path, const RefusedKey& refused, const SourceLocation& where);
+  bool report_foreign(const std::string& path, const SourceLocation& where);
   void report_unknown(const std::string& path, const SourceLocation& where);
   void doubt(const std::string& path);
   Setting* find(const std::string& path);

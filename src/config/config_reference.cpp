@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/foreign_names.hpp"
 #include "config/refused_keys.hpp"
 #include "config/setting.hpp"
 #include "config/setting_value.hpp"
@@ -64,6 +65,15 @@ std::string markdown_refused() {
   return text;
 }
 
+std::string markdown_foreign() {
+  std::string text =
+      "\n## Names from elsewhere\n\nThese are known from Hugging Face's Trainer and models, from accelerate and from "
+      "parts of DeepSpeed. They are\nrefused in every section.\n\n| name | the name … |\n|---|---|\n";
+  for (const ForeignName& foreign : foreign_names())
+    text += fmt::format("| `{}` | {} |\n", foreign.refused.key, foreign.refused.reason);
+  return text;
+}
+
 }  // namespace
 
 std::string config_keys_text(const std::string& filter) {
@@ -78,6 +88,10 @@ std::string config_keys_text(const std::string& filter) {
     if (filter.empty() || refused.key.find(filter) == std::string::npos) continue;
     text += fmt::format("{}\n    {}\n", refused.key, refused.reason);
   }
+  for (const ForeignName& foreign : foreign_names()) {
+    if (filter.empty() || foreign.refused.key.find(filter) == std::string::npos) continue;
+    text += fmt::format("{}\n    {}\n", foreign.refused.key, foreign.refused.reason);
+  }
   return text;
 }
 
@@ -86,7 +100,7 @@ std::string config_keys_markdown() {
   const std::vector<Setting> settings = settings_of(defaults);
   std::string text(kIntroduction);
   for (const Section& section : config_sections()) text += markdown_section(section, settings);
-  return text + markdown_refused();
+  return text + markdown_refused() + markdown_foreign();
 }
 
 }  // namespace ferula

@@ -1,6 +1,9 @@
 // The table of refused keys: features to come first, then DeepSpeed's keys without a meaning here.
 #include "config/refused_keys.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 
 namespace ferula {
@@ -21,6 +24,7 @@ constexpr KeyAndText kLaterFeatures[] = {
     {"torch_autocast", "automatic choice of types"},
     {"data_types", "a choice of the gradient's type; it is f32"},
     {"communication_data_type", "a choice of the type that is communicated"},
+    {"seq_parallel_comm_data_type", "sequence parallelism"},
     {"seq_parallel_communication_data_type", "sequence parallelism"},
     {"bf16.check_grad_overflow", "a check for overflow in bf16"},
     {"bf16.immediate_grad_update", "gradients that are accumulated in bf16"},
@@ -32,6 +36,9 @@ constexpr KeyAndText kLaterFeatures[] = {
     {"zero_optimization.cpu_offload_params", "offload of parameters"},
     {"zero_optimization.cpu_offload_use_pin_memory", "offload of the optimizer's state"},
     {"zero_optimization.super_offload", "offload of the optimizer's state"},
+    {"zero_optimization.cpu_offload_param", "offload of parameters"},
+    {"zero_optimization.save_muon_momentum_buffer_in_memory", "the optimizer Muon"},
+    {"zero_optimization.zeropp_loco_param", "quantised communication"},
     {"zero_optimization.zenflow", "offload of the optimizer's state"},
     {"zero_optimization.zero_quantized_weights", "quantised communication"},
     {"zero_optimization.zero_quantized_gradients", "quantised communication"},
@@ -78,7 +85,7 @@ constexpr KeyAndText kLaterFeatures[] = {
     {"network", "a coordinator of workers"},
     {"workers", "a coordinator of workers"},
     {"workload", "a coordinator of workers"},
-    {"slurm", "submission of jobs"},
+    {"slurm", "submission of jobs to SLURM"},
 };
 
 constexpr KeyAndText kMeaningless[] = {
@@ -98,8 +105,17 @@ constexpr KeyAndText kMeaningless[] = {
     {"zero_optimization.stage3_use_all_reduce_for_fetch_params", "parameters are always collected by an all-gather"},
     {"zero_optimization.stage3_gather_16bit_weights_on_model_save", "checkpoints are sharded and load on any layout"},
     {"zero_optimization.stage3_gather_fp16_weights_on_model_save", "checkpoints are sharded and load on any layout"},
+    {"zero_optimization.stage3_allgather_sequential", "parameters are gathered a unit at a time"},
+    {"zero_optimization.stage3_partition_stream_chunk_size", "each rank initialises its own part alone"},
+    {"zero_optimization.partition_stream_chunk_size", "each rank initialises its own part alone"},
+    {"zero_optimization.max_live_parameters", "at most two units live at once, by construction"},
+    {"zero_optimization.max_reuse_distance", "a unit is released as soon as it has been used"},
+    {"zero_optimization.module_granularity_threshold", "the units are known before the run"},
+    {"zero_optimization.model_persistence_threshold", "only stage3_param_persistence_threshold keeps tensors whole"},
+    {"zero_optimization.use_all_reduce_for_fetch_params", "parameters are always collected by an all-gather"},
+    {"zero_optimization.gather_16bit_weights_on_model_save", "checkpoints are sharded and load on any layout"},
     {"zero_optimization.allgather_sequential", "parameters are gathered a unit at a time"},
-    {"zero_optimization.memory_efficient_linear", "matrix products never copy their operands"},
+    {"zero_optimization.memory_efficient_linear", "the backward pass reads the weights again and keeps no copy"},
     {"zero_optimization.log_trace_cache_warnings", "the order of units is known before the run and needs no trace"},
     {"zero_optimization.ignore_unused_parameters", "every trainable parameter of these models is used"},
     {"zero_optimization.legacy_stage1", "there is one implementation of each stage"},
@@ -136,12 +152,8 @@ constexpr KeyAndText kMeaningless[] = {
 
 std::vector<RefusedKey> all_refused() {
   std::vector<RefusedKey> keys;
-  for (const auto& [key, feature] : kLaterFeatures) {
-    keys.push_back({key, std::string("belongs to a feature that does not exist yet: ") + feature, "remove it"});
-  }
-  for (const auto& [key, because] : kMeaningless) {
-    keys.push_back({key, std::string("has no meaning here because ") + because, "remove it"});
-  }
+  for (const auto& [key, feature] : kLaterFeatures) keys.push_back(later_feature(key, feature));
+  for (const auto& [key, because] : kMeaningless) keys.push_back(without_meaning(key, because));
   keys.push_back({"optimizer.params.max_grad_norm",
                   "is refused: 'max_grad_norm' is not supported as an optimizer parameter, please switch to using the "
                   "deepspeed parameter 'gradient_clipping'",
@@ -149,7 +161,21 @@ std::vector<RefusedKey> all_refused() {
   return keys;
 }
 
+const RefusedKey* find_key(std::string_view key) {
+  const std::vector<RefusedKey>& keys = refused_keys();
+  const auto found = std::find_if(keys.begin(), keys.end(), [&](const RefusedKey& each) { return each.key == key; });
+  return found == keys.end() ? nullptr : &*found;
+}
+
 }  // namespace
+
+RefusedKey later_feature(std::string key, std::string_view feature) {
+  return {std::move(key), fmt::format("belongs to a feature that does not exist yet: {}", feature), "remove it"};
+}
+
+RefusedKey without_meaning(std::string key, std::string_view because) {
+  return {std::move(key), fmt::format("has no meaning here because {}", because), "remove it"};
+}
 
 const std::vector<RefusedKey>& refused_keys() {
   static const std::vector<RefusedKey> keys = all_refused();
@@ -157,9 +183,14 @@ const std::vector<RefusedKey>& refused_keys() {
 }
 
 const RefusedKey* find_refused_key(std::string_view key) {
-  for (const RefusedKey& refused : refused_keys())
-    if (refused.key == key) return &refused;
-  return nullptr;
+  const RefusedKey* found = find_key(key);
+  const std::size_t dot = key.rfind('.');
+  return found != nullptr || dot == std::string_view::npos ? found : find_refused_key(key.substr(0, dot));
+}
+
+const RefusedKey* find_misplaced_key(std::string_view name) {
+  if (const RefusedKey* of_zero = find_key(fmt::format("zero_optimization.{}", name))) return of_zero;
+  return find_key(name);
 }
 
 }  // namespace ferula

@@ -15,10 +15,16 @@ struct RefusedKey {
   std::string fix;     // may be empty
 };
 
+/// A key of a feature that does not exist yet, and one that means nothing here.
+RefusedKey later_feature(std::string key, std::string_view feature);
+RefusedKey without_meaning(std::string key, std::string_view because);
+
 /// All refused keys, in the order of the reference.
 const std::vector<RefusedKey>& refused_keys();
 
-/// The entry of exactly this key.
+/// The entry of this key or of a table that it is in.
 const RefusedKey* find_refused_key(std::string_view key);
+/// The entry of DeepSpeed's key `name`, of its top level or of zero_optimization, that stands in another section.
+const RefusedKey* find_misplaced_key(std::string_view name);
 
 }  // namespace ferula
