@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <toml.hpp>
 #include <utility>
@@ -55,6 +56,25 @@ SourceLocation place(const toml::source_location& found, const std::string& orig
   SourceLocation where = SourceText(found.line_str(), origin).at({found.column() - 1, found.region()});
   where.line = static_cast<std::int64_t>(found.line());
   return where;
+}
+
+/// Whether a line starts a key or a section: what no list contains.
+bool starts_an_entry(std::string_view line) {
+  const std::size_t first = std::min(line.find_first_not_of(" \t"), line.size());
+  const std::size_t behind = std::min(line.find_first_of(" \t=", first), line.size());
+  const bool is_key = line.find_first_not_of(" \t", behind) != std::string_view::npos &&
+                      line[line.find_first_not_of(" \t", behind)] == '=';
+  return is_key || (line.substr(first).starts_with('[') && line.find(',') == std::string_view::npos);
+}
+
+/// A list without its end goes on over the lines below, where toml11 finds the mistake: the place of its beginning.
+std::optional<SourceLocation> unclosed_list(const std::string& text, const SourceLocation& found) {
+  std::size_t begin = 0;
+  for (std::int64_t line = 1; line < found.line && begin < text.size(); ++line) begin = end_of_line(text, begin) + 1;
+  const std::optional<std::size_t> list = open_list(text, begin);
+  const bool ends_here = begin >= text.size() || starts_an_entry(found.text);
+  if (!list || !ends_here) return std::nullopt;
+  return SourceText(text, found.origin).at({*list, end_of_line(text, *list) - *list});
 }
 
 /// Builds the tree. Places come from the key scanner: toml11 knows those of values, but counts lines for each anew.
@@ -146,6 +166,9 @@ TomlNode parse_toml(const std::string& text, const std::string& origin) {
     return TreeBuilder(text, origin).build(toml::parse(stream, origin), "", {.origin = origin, .line = 1, .text = ""});
   } catch (const toml::syntax_error& error) {
     SourceLocation where = place(error.location(), origin);
+    if (auto list = unclosed_list(text, where))
+      throw_mistake("not valid TOML: the list that begins here has no end", "write ] behind its last value",
+                    std::move(*list));
     const std::string fix = syntax_fix(where.text);
     throw_mistake("not valid TOML: " + syntax_message(error.what()), fix, std::move(where));
   } catch (const std::exception& error) {

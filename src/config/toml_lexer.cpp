@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace ferula {
 namespace {
@@ -175,6 +176,20 @@ std::size_t end_of_string(std::string_view text, std::size_t start) {
 
 std::size_t end_of_line(std::string_view text, std::size_t start) {
   return std::min(text.find('\n', start), text.size());
+}
+
+std::optional<std::size_t> open_list(std::string_view text, std::size_t end) {
+  std::vector<std::size_t> open;
+  for (std::size_t at = 0; at < std::min(end, text.size());) {
+    const char c = text[at];
+    if (c == '[') open.push_back(at);
+    if (c == ']' && !open.empty()) open.pop_back();
+    if (c == '"' || c == '\'')
+      at = end_of_string(text, at);
+    else
+      at = c == '#' ? end_of_line(text, at) : at + 1;
+  }
+  return open.empty() ? std::nullopt : std::optional(open.front());
 }
 
 std::map<std::string, KeyPlace> find_keys(std::string_view text) { return KeyScanner(text).scan(); }

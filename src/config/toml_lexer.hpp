@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,9 @@ std::size_t end_of_string(std::string_view text, std::size_t start);
 
 /// The offset of the newline that ends the line of `start`, or the end of the text.
 std::size_t end_of_line(std::string_view text, std::size_t start);
+
+/// The offset of the outermost list that is open at `end`, if there is one.
+std::optional<std::size_t> open_list(std::string_view text, std::size_t end);
 
 /// Where a key and its value stand.
 struct KeyPlace {

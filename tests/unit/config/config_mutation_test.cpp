@@ -1,5 +1,6 @@
 // Mutations of every key and every value of every shipped configuration: each illegal one must be reported at its line
-// with the right name, and the legal ones are counted and shown.
+// with the right name (of syntax errors the first, of all others every one at once), and the legal ones are counted and
+// shown.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -172,6 +173,93 @@ TEST_P(ShippedConfig, EveryReplacedValueIsLegalOrReportedAtItsPlace) {
   }
   fmt::print("{}: {} replaced values, {} illegal and reported, {} legal:{}\n", GetParam().filename().string(),
              legal + reported, reported, legal, legal_ones);
+}
+
+/// Whether the mistake names this key, a key in its table, or a rule between it and others, on this line.
+bool is_on_line(const ConfigMistake& mistake, const std::string& key, std::int64_t line) {
+  const auto matches = [&](const std::string& name, const SourceLocation& place) {
+    return (name.empty() || name == key || name.starts_with(key + ".")) && place.line == line;
+  };
+  return matches(mistake.key, mistake.where) ||
+         std::any_of(mistake.related.begin(), mistake.related.end(),
+                     [&](const RelatedKey& other) { return matches(other.key, other.where); });
+}
+
+TEST_P(ShippedConfig, EveryMistypedValueIsLegalOrReportedAtItsLine) {
+  int reported = 0;
+  std::vector<std::string> legal;
+  for (const auto& [key, place] : keys_) {
+    if (place.value.length == 0) continue;
+    const std::int64_t line = lines_.at(place.value).line;
+    for (const std::string& value : mutations_of(text_.substr(place.value.offset, place.value.length))) {
+      const auto mistakes = mistakes_of(replaced(text_, place.value, value), {}, {}, kTwoRanks);
+
+      if (mistakes.empty()) {
+        legal.push_back(fmt::format("{}={}", key, value));
+        continue;
+      }
+      ++reported;
+      EXPECT_TRUE(is_on_line(mistakes[0], key, line)) << key << " = " << value << "\n" << shown(mistakes);
+    }
+  }
+  fmt::print("{}: {} mistyped values, {} illegal and reported, {} legal: {}\n", GetParam().filename().string(),
+             static_cast<std::size_t>(reported) + legal.size(), reported, legal.size(), fmt::join(legal, " "));
+}
+
+/// The keys that hold a value of their own, not a table, in the order of the text.
+std::vector<std::string> leaves_of(const std::map<std::string, KeyPlace>& keys) {
+  std::vector<std::string> leaves;
+  for (const auto& [key, place] : keys) {
+    const auto inside = keys.lower_bound(key + ".");
+    const bool is_table = inside != keys.end() && inside->first.starts_with(key + ".");
+    if (!is_table && place.value.length > 0) leaves.push_back(key);
+  }
+  std::sort(leaves.begin(), leaves.end(), [&](const std::string& one, const std::string& other) {
+    return keys.at(one).key.offset < keys.at(other).key.offset;
+  });
+  return leaves;
+}
+
+/// Half of all keys mistyped and the values of the other half of a wrong type: one mistake for each, none more.
+TEST_P(ShippedConfig, ManyIllegalMutationsAreAllReportedAtOnce) {
+  const std::vector<std::string> leaves = leaves_of(keys_);
+  for (const std::size_t parity : {0u, 1u}) {
+    std::string text = text_;
+    for (std::size_t at = leaves.size(); at-- > 0;) {  // from the end: places before stay
+      const KeyPlace& place = keys_.at(leaves[at]);
+      const std::string word = text_.substr(place.key.offset, place.key.length);
+      text = at % 2 == parity ? replaced(text, place.key, word + "q") : replaced(text, place.value, "1979-05-27");
+    }
+    const std::map<std::string, KeyPlace> mutated = find_keys(text);
+    const SourceText lines(text, "test.toml");
+
+    const auto mistakes = mistakes_of(text, {}, {}, kTwoRanks);
+
+    ASSERT_EQ(mistakes.size(), leaves.size()) << shown(mistakes);
+    for (std::size_t at = 0; at < leaves.size(); ++at) {
+      const bool mistyped = at % 2 == parity;
+      const std::string key = leaves[at] + (mistyped ? "q" : "");
+      const TextRange range = mistyped ? mutated.at(key).key : mutated.at(key).value;
+      EXPECT_EQ(mistakes[at].key, key);
+      EXPECT_EQ(mistakes[at].where.label(), lines.at(range).label());
+    }
+  }
+}
+
+TEST_P(ShippedConfig, OfTwoSyntaxErrorsTheFirstIsReported) {
+  const std::vector<std::string> leaves = leaves_of(keys_);
+  for (std::size_t at = 0; at + 1 < leaves.size(); ++at) {
+    for (const std::string broken : {"\"open", "[1, ", "1.2.3", "tru", "= 5"}) {
+      const KeyPlace& first = keys_.at(leaves[at]);
+      const KeyPlace& second = keys_.at(leaves[at + 1]);
+
+      const auto mistakes =
+          mistakes_of(replaced(replaced(text_, second.value, broken), first.value, broken), {}, {}, kTwoRanks);
+
+      ASSERT_EQ(mistakes.size(), 1u) << leaves[at] << " = " << broken << "\n" << shown(mistakes);
+      EXPECT_EQ(mistakes[0].where.line, lines_.at(first.value).line) << leaves[at] << ' ' << mistakes[0].shown();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryFile, ShippedConfig, testing::ValuesIn(shipped_configs()), [](const auto& info) {

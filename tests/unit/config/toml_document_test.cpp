@@ -100,5 +100,26 @@ TEST(TomlDocument, QuotesSoThatParsingGivesTheTextBack) {
   }
 }
 
+TEST(TomlDocument, AListWithoutItsEndIsReportedWhereItBegins) {
+  for (const std::string below : {"", "c = 1\n", "[next]\n", "\n\n  x.y = [2]\n"}) {
+    try {
+      parse_toml("a = 1\nb = [1, 2  # not closed\n" + below, "t.toml");
+      FAIL() << below;
+    } catch (const ConfigMistakes& error) {
+      EXPECT_EQ(error.mistakes()[0].where.label(), "t.toml:2:5") << below;
+      EXPECT_NE(error.mistakes()[0].message.find("has no end"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(TomlDocument, AMistakeWithinALongListStaysAtItsLine) {
+  try {
+    parse_toml("b = [\n  1,\n  2 3,\n]\n", "t.toml");
+    FAIL();
+  } catch (const ConfigMistakes& error) {
+    EXPECT_EQ(error.mistakes()[0].where.line, 3);
+  }
+}
+
 }  // namespace
 }  // namespace ferula
