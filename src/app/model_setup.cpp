@@ -53,8 +53,8 @@ StoreSettings store_settings(const Config& config, StoreUse use) {
   const ZeroConfig& zero = config.zero_optimization;
   return {.rule = optimizer_rule(config.optimizer),
           .weight_decay = static_cast<float>(config.optimizer.params.weight_decay),
-          .prefetch_elements = zero.stage3_prefetch_bucket_size,
-          .persistence_threshold = zero.stage3_param_persistence_threshold,
+          .prefetch_elements = zero.stage3_prefetch_bucket_size.get(),
+          .persistence_threshold = zero.stage3_param_persistence_threshold.get(),
           .stage = static_cast<int>(zero.stage),
           .reduction = gradient_reduction(config),
           .trains = use == StoreUse::training,

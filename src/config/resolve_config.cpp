@@ -53,6 +53,11 @@ class Resolver {
     ZeroConfig& zero = config_.zero_optimization;
     settle("zero_optimization.overlap_comm", zero.overlap_comm, zero.stage == kHighestStage,
            fmt::format("the stage is {}", zero.stage));
+    const std::int64_t width = config_.model.width;
+    settle("zero_optimization.stage3_prefetch_bucket_size", zero.stage3_prefetch_bucket_size, 9 * width * width / 10,
+           fmt::format("0.9 · width² = 0.9 · {}²", width));
+    settle("zero_optimization.stage3_param_persistence_threshold", zero.stage3_param_persistence_threshold, 10 * width,
+           fmt::format("10 · width = 10 · {}", width));
     const std::int64_t ranks = facts_.data_parallel_ranks;
     if (zero.shard_size == "all") {
       zero.shard_size = std::to_string(ranks);

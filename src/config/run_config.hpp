@@ -123,8 +123,8 @@ struct ZeroConfig {
   std::string shard_size = "all";
   Auto<bool> overlap_comm;
   bool reduce_once = false;
-  std::int64_t stage3_prefetch_bucket_size = 50'000'000;
-  std::int64_t stage3_param_persistence_threshold = 100'000;
+  Auto<std::int64_t> stage3_prefetch_bucket_size = 50'000'000;
+  Auto<std::int64_t> stage3_param_persistence_threshold = 100'000;
 
   friend bool operator==(const ZeroConfig&, const ZeroConfig&) = default;
 };

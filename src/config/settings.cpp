@@ -183,7 +183,7 @@ void describe(SchedulerParams& params, SectionTable table) {
       .of_types({"WarmupLR", "WarmupDecayLR"})
       .on_resume(kChanges);
   table.add("warmup_max_lr", params.warmup_max_lr, at_least(0), "Learning rate at the end of the warm-up.")
-      .when_auto("the optimizer's lr")
+      .when_auto("the optimizer's lr; DeepSpeed's WarmupDecayLR takes 0.001")
       .of_types({"WarmupLR", "WarmupDecayLR"})
       .on_resume(kChanges);
   table.add("warmup_num_steps", params.warmup_num_steps, between(1, kMostSteps), "Length of the warm-up.")
@@ -228,11 +228,13 @@ void describe(ZeroConfig& zero, SectionTable table) {
   table
       .add("stage3_prefetch_bucket_size", zero.stage3_prefetch_bucket_size, at_least(0),
            "Parameters that may be gathered ahead of their use.")
-      .in("elements");
+      .in("elements")
+      .when_auto("0.9 · width², as in Hugging Face's Trainer");
   table
       .add("stage3_param_persistence_threshold", zero.stage3_param_persistence_threshold, at_least(0),
            "Tensors up to this size stay whole on each rank.")
-      .in("elements");
+      .in("elements")
+      .when_auto("10 · width, as in Hugging Face's Trainer");
 }
 
 void describe(CheckpointConfig& checkpoint, SectionTable table) {

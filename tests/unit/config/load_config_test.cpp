@@ -53,7 +53,7 @@ TEST(LoadConfig, TakesIntegralFloatsForIntegers) {
   const Config config =
       load(kSmallest + "[zero_optimization]\nstage3_prefetch_bucket_size = 5e8\nstage = 2.0\n").config;
 
-  EXPECT_EQ(config.zero_optimization.stage3_prefetch_bucket_size, 500'000'000);
+  EXPECT_EQ(config.zero_optimization.stage3_prefetch_bucket_size.get(), 500'000'000);
   EXPECT_EQ(config.zero_optimization.stage, 2);
   EXPECT_EQ(mistakes_of(kSmallest + "[zero_optimization]\nstage = 1.5\n").size(), 1u);
 }

@@ -79,6 +79,17 @@ TEST(ResolveConfig, OverlapsCommunicationAtTheHighestStage) {
   }
 }
 
+TEST(ResolveConfig, SizesStageThreeByTheWidthAsHuggingFaceDoes) {
+  const ZeroConfig zero = resolved({"model.width=768",
+                                    "zero_optimization={stage=3, stage3_prefetch_bucket_size=\"auto\", "
+                                    "stage3_param_persistence_threshold=\"auto\"}"})
+                              .config.zero_optimization;
+
+  EXPECT_EQ(zero.stage3_prefetch_bucket_size.get(), 530'841);  // int(0.9 · 768²)
+  EXPECT_EQ(zero.stage3_param_persistence_threshold.get(), 7680);
+  EXPECT_EQ(resolved({}).config.zero_optimization.stage3_prefetch_bucket_size.get(), 50'000'000);
+}
+
 TEST(ResolveConfig, ConvertsEpochsAndSteps) {
   const ResolveFacts facts{.training_samples = 100};
   const TrainingConfig from_epochs = resolved({"training.steps=auto", "training.epochs=1.5", "scheduler.type=linear",
