@@ -6,9 +6,11 @@
 #include <csignal>
 #include <ctime>
 #include <thread>
+#include <utility>
 
 #include "app/child_process.hpp"
 #include "app/launch_report.hpp"
+#include "app/stop_signals.hpp"
 
 namespace ferula {
 namespace {
@@ -45,21 +47,22 @@ std::vector<std::string> mpirun_words(const LaunchRequest& request, const std::s
   return words;
 }
 
-/// What the user has asked for so far, and what mpirun has been told of it.
+/// What the user has asked for so far, and what mpirun has been told of it. Any signal asks to save; only a second
+/// Ctrl-C ends a run before it has saved (SLURM sends USR1 and then TERM).
 class StopForwarding {
  public:
   StopForwarding(const LaunchRequest& request, pid_t mpirun, const std::string& report)
       : request_(&request), mpirun_(mpirun), report_(&report) {}
 
   void accept(int signal) {
+    const bool insists = signal == SIGINT && interrupted_;
     interrupted_ = interrupted_ || signal == SIGINT;
-    if (requests_++ == 0 && request_->stop == CommandStop::saves) {
-      pending_ = true;
+    if (request_->stop == CommandStop::saves && !insists) {
+      pending_ = !std::exchange(asked_to_save_, true) || pending_;
       return;
     }
-    if (signal == SIGUSR1) return;  // asks to save, however often it comes
-    at_once_ = true;
-    kill(mpirun_, requests_ > 2 ? SIGKILL : SIGTERM);
+    if (signal == SIGUSR1) return;  // asks to save, where nothing is to be saved
+    kill(mpirun_, std::exchange(at_once_, true) ? SIGKILL : SIGTERM);
   }
   /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do.
   void forward_when_ready() {
@@ -74,8 +77,8 @@ class StopForwarding {
   const LaunchRequest* request_;
   pid_t mpirun_;
   const std::string* report_;
-  int requests_ = 0;
-  bool pending_ = false;
+  bool asked_to_save_ = false;
+  bool pending_ = false;  // the ranks have not heard of it yet
   bool interrupted_ = false;
   bool at_once_ = false;
 };
@@ -114,7 +117,8 @@ ExitCode verdict_of(const LaunchRequest& request, const LaunchReport& report, co
 }  // namespace
 
 ExitCode launch_ranks(const LaunchRequest& request) {
-  const BlockedSignals signals({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD});
+  const BlockedSignals signals = is_ignored(SIGHUP) ? BlockedSignals({SIGINT, SIGTERM, SIGUSR1, SIGCHLD})
+                                                    : BlockedSignals({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD});
   const ReportFile report;
   const pid_t mpirun = start_child(mpirun_words(request, report.path()), signals,
                                    "install Open MPI (Debian: openmpi-bin) or load its module, or start the ranks with "

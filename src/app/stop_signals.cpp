@@ -6,7 +6,7 @@
 namespace ferula {
 namespace {
 
-constexpr std::array<int, 3> kSignals{SIGUSR1, SIGTERM, SIGINT};
+constexpr std::array<int, 4> kSignals{SIGUSR1, SIGTERM, SIGHUP, SIGINT};
 
 // A signal handler has no other way to reach an object than through memory that everybody can see.
 std::atomic<int> asked_code{static_cast<int>(ExitCode::done)};
@@ -26,13 +26,21 @@ extern "C" void remember_signal(int signal) {
 
 }  // namespace
 
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 StopSignals::StopSignals() {
   asked_code = static_cast<int>(ExitCode::done);
   struct sigaction action {};
   action.sa_handler = remember_signal;
   action.sa_flags = SA_RESTART;  // a file operation in progress goes on
   sigemptyset(&action.sa_mask);
-  for (const int signal : kSignals) sigaction(signal, &action, &previous_[signal]);
+  for (const int signal : kSignals)
+    if (!is_ignored(signal)) sigaction(signal, &action, &previous_[signal]);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, &previous_[SIGPIPE]);
 }
 
 StopSignals::~StopSignals() {

@@ -1,4 +1,4 @@
-// Turns SIGUSR1, SIGTERM and the first Ctrl-C into a request that the trainer reads at the end of a step.
+// Turns SIGUSR1, SIGTERM, SIGHUP and the first Ctrl-C into a request that the trainer reads at the end of a step.
 #pragma once
 
 #include <csignal>
@@ -8,7 +8,11 @@
 
 namespace ferula {
 
-/// Handles the three signals while it lives; at most one object at a time. A second Ctrl-C ends the program at once.
+/// Whether the process was started with a signal that it must not heed, as `nohup` and `&` do.
+bool is_ignored(int signal);
+
+/// Handles these signals while it lives; at most one object at a time. A second Ctrl-C ends the program at once. A
+/// reader of the output that goes away (SIGPIPE) does not end a run, and a hang-up that `nohup` ignores stays ignored.
 class StopSignals final : public StopRequest {
  public:
   StopSignals();

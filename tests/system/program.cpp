@@ -65,14 +65,13 @@ Outcome Workplace::run(const std::vector<std::string>& words) const { return fin
 
 Outcome Workplace::ferula(const std::vector<std::string>& words) const { return run(with_program(words)); }
 
-Outcome Workplace::ferula_with_signal(const std::vector<std::string>& words, int signal,
-                                      const std::function<bool()>& ready, int again) const {
+Outcome Workplace::ferula_with_signals(const std::vector<std::string>& words, const std::vector<int>& signals,
+                                       const std::function<bool()>& ready) const {
   const pid_t child = start(with_program(words));
   for (int waited = 0; !ready() && waited < 600; ++waited) std::this_thread::sleep_for(50ms);
-  kill(child, signal);
-  for (int more = 0; more < again; ++more) {
-    std::this_thread::sleep_for(300ms);
+  for (const int signal : signals) {
     kill(child, signal);
+    std::this_thread::sleep_for(300ms);
   }
   return finish(child);
 }

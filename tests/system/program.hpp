@@ -31,9 +31,9 @@ class Workplace {
   Outcome ferula(const std::vector<std::string>& words) const;
   /// Any program, found in PATH.
   Outcome run(const std::vector<std::string>& words) const;
-  /// Starts `ferula WORDS…`, sends it `signal` once `ready` holds, and blocks until it ends. `again` signals follow.
-  Outcome ferula_with_signal(const std::vector<std::string>& words, int signal, const std::function<bool()>& ready,
-                             int again = 0) const;
+  /// Starts `ferula WORDS…`, sends it `signals`, the first once `ready` holds, and blocks until it ends.
+  Outcome ferula_with_signals(const std::vector<std::string>& words, const std::vector<int>& signals,
+                              const std::function<bool()>& ready) const;
   /// Lines of a file; 0 while it does not exist.
   std::size_t lines_of(const std::string& name) const;
 

@@ -86,20 +86,21 @@ TEST(TrainSystem, AFinishedRunSaysSoAndChangesNothing) {
 
 TEST(TrainSystem, SignalsSaveAndExitAsDocumented) {
   struct Case {
-    int signal;
+    std::vector<int> signals;
     int code;
     std::vector<std::string> layout;
   };
   for (const Case& each :
-       {Case{SIGINT, 130, {"--ranks", "2"}}, Case{SIGTERM, 75, {"--ranks", "2"}},
-        Case{SIGUSR1, 75, {"--ranks-simulated", "2"}}, Case{SIGINT, 130, {}}, Case{SIGTERM, 75, {}}}) {
+       {Case{{SIGINT}, 130, {"--ranks", "2"}}, Case{{SIGUSR1, SIGTERM}, 75, {"--ranks", "2"}},
+        Case{{SIGTERM, SIGINT}, 130, {"--ranks", "2"}}, Case{{SIGUSR1}, 75, {"--ranks-simulated", "2"}},
+        Case{{SIGINT}, 130, {}}, Case{{SIGTERM}, 75, {}}, Case{{SIGHUP}, 75, {}}}) {
     const Workplace workplace;
     write_tiny_run(workplace, 100000);
     std::vector<std::string> words{"train", "tiny.toml", "--set", "checkpoint.every_steps=0"};
     words.insert(words.end(), each.layout.begin(), each.layout.end());
 
-    const Outcome stopped = workplace.ferula_with_signal(
-        words, each.signal, [&] { return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3; });
+    const Outcome stopped = workplace.ferula_with_signals(
+        words, each.signals, [&] { return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3; });
 
     EXPECT_EQ(stopped.code, each.code) << stopped.err;
     const Outcome verified = workplace.ferula({"checkpoint", "verify", "runs/tiny"});
@@ -112,9 +113,9 @@ TEST(TrainSystem, ASecondInterruptStopsAtOnce) {
   write_tiny_run(workplace, 100000);
   const std::set<std::string> before = shared_memory();
 
-  const Outcome stopped = workplace.ferula_with_signal(
-      {"train", "tiny.toml", "--ranks", "2"}, SIGINT,
-      [&] { return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3; }, 1);
+  const Outcome stopped = workplace.ferula_with_signals({"train", "tiny.toml", "--ranks", "2"}, {SIGINT, SIGINT}, [&] {
+    return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3;
+  });
 
   EXPECT_EQ(stopped.code, 130);
   EXPECT_EQ(shared_memory(), before);

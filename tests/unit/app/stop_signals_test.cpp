@@ -12,7 +12,7 @@ TEST(StopSignals, NobodyAsksAtTheBeginning) {
 }
 
 TEST(StopSignals, Usr1AndTermAskForAResume) {
-  for (const int signal : {SIGUSR1, SIGTERM}) {
+  for (const int signal : {SIGUSR1, SIGTERM, SIGHUP}) {
     const StopSignals signals;
 
     std::raise(signal);
@@ -47,6 +47,19 @@ TEST(StopSignalsDeathTest, TheSecondInterruptEndsTheProgram) {
         std::raise(SIGINT);
       },
       testing::KilledBySignal(SIGINT), "");
+}
+
+TEST(StopSignals, LeaveAnIgnoredHangUpIgnoredAndSurviveABrokenPipe) {
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  {
+    const StopSignals signals;
+
+    std::raise(SIGHUP);
+    std::raise(SIGPIPE);
+
+    EXPECT_EQ(signals.asked(), ExitCode::done);
+  }
+  std::signal(SIGHUP, before);
 }
 
 TEST(StopSignals, GivesTheSignalsBackAtItsEnd) {
