@@ -14,6 +14,7 @@
 #include "app/rank_context.hpp"
 #include "app/stop_signals.hpp"
 #include "app/version.hpp"
+#include "base/human.hpp"
 #include "comm/launch_environment.hpp"
 #include "config/nearest_name.hpp"
 
@@ -48,8 +49,7 @@ std::string typed(std::span<const std::string> arguments) {
   std::string text = "ferula";
   for (const std::string& word : arguments) {
     if (word == "--" + std::string(kLaunchReport.name)) break;
-    const bool plain = !word.empty() && word.find_first_of(" \t\n'\"$*?[]{}()<>|&;\\") == std::string::npos;
-    text += plain ? fmt::format(" {}", word) : fmt::format(" '{}'", word);
+    text += " " + shell_word(word);
   }
   return text;
 }

@@ -57,4 +57,11 @@ std::string human_duration(double seconds) {
   return fmt::format("{}:{:02}", minutes, rest);
 }
 
+std::string shell_word(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n'\"$*?[]{}()<>|&;\\`!#~") == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char letter : word) quoted += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
+  return quoted + "'";
+}
+
 }  // namespace ferula

@@ -15,5 +15,7 @@ std::string human_count(double count);
 /// Whole seconds as m:ss or h:mm:ss, days first where there are some: "0:08", "1:02:03", "2d 3:00:00".
 /// A negative, infinite or undefined duration is "-".
 std::string human_duration(double seconds);
+/// The word as a shell takes it: in quotes where it has to be.
+std::string shell_word(const std::string& word);
 
 }  // namespace ferula

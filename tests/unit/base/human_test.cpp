@@ -55,5 +55,12 @@ TEST(HumanDuration, SaysNothingAboutAnUndefinedDuration) {
   EXPECT_EQ(human_duration(std::numeric_limits<double>::infinity()), "-");
 }
 
+TEST(ShellWord, IsQuotedWhereAShellWouldTakeItApart) {
+  EXPECT_EQ(shell_word("runs/my"), "runs/my");
+  EXPECT_EQ(shell_word("two words"), "'two words'");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word(""), "''");
+}
+
 }  // namespace
 }  // namespace ferula
