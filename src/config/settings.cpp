@@ -132,7 +132,9 @@ void describe(TrainingConfig& training, SectionTable table) {
       .when_auto("train_batch_size / micro batch / data-parallel ranks; 1 where only one of the two is given");
   table.add("gradient_clipping", training.gradient_clipping, at_least(0), "Largest norm of the gradient; 0: no limit.")
       .on_resume(kChanges);
-  table.add("evaluate_every", training.evaluate_every, at_least(0), "Steps between validations; 0: never.").in("steps");
+  table
+      .add("evaluate_every", training.evaluate_every, at_least(0), "Steps between validations; 0: only after the last.")
+      .in("steps");
   table.add("frozen", training.frozen, {}, "Globs of tensor names that are not trained.").on_resume(kChanges);
 }
 
