@@ -77,6 +77,9 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
   std::vector<FileScore> scores;
   for (const TextSource& source : corpus.sources) {
     const std::vector<std::int32_t> tokens = tokens_of(context.files, source, *request.tokenizer);
+    if (tokens.size() < 2)
+      throw DataError(fmt::format("{}: expected at least two tokens, of which the second is scored, found {}",
+                                  source.path, tokens.size()));
     if (logprobs) logprobs->begin_text(tokens);
     const auto sink = [&](std::span<const float> losses) {
       if (logprobs) logprobs->add(losses);

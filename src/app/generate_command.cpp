@@ -68,6 +68,14 @@ std::string as_json(const std::string& prompt, const GenerationResult& result) {
                                                     {"tokens_per_second", result.tokens_per_second()}});
 }
 
+/// A text that ends before its wanted length says so.
+void warn_of_full_context(Log& log, const std::vector<GenerationResult>& results, std::int64_t context) {
+  for (std::size_t index = 0; index < results.size(); ++index)
+    if (results[index].finish == FinishReason::context_full)
+      log.warning(fmt::format("prompt {}: the text ends after {} new tokens, where the model's context of {} is full",
+                              index + 1, results[index].tokens.size(), context));
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const InferenceRequest request = inference_request(line, invocation);
   const SamplingOptions options = sampling_options(line, request.config);
@@ -82,6 +90,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
       const std::string whole = prompts[index] + with_valid_utf8(results[index].text);
       context.log.info(line.has(kJson.name) ? as_json(prompts[index], results[index]) : whole);
     }
+    warn_of_full_context(context.log, results, request.config.model.context);
     return ExitCode::done;
   });
 }

@@ -158,6 +158,9 @@ void freeze(ModelSpec& model, std::span<const std::string> globs) {
                       "which matches none of this model; correct or remove it",
                       model.back().params.front().name, glob));
   }
+  if (std::none_of(model.begin(), model.end(), [](const UnitSpec& unit) { return unit.trains(); }))
+    throw ConfigError(fmt::format("[training] frozen: expected some tensors to be trained, but {} leave none",
+                                  fmt::join(globs, ", ")));
   for (UnitSpec& unit : model) separate_mixed_groups(unit);
 }
 

@@ -33,10 +33,6 @@ std::int64_t scratch_bytes(const TransformerSpec& spec, const TransformerSetting
   return settings.slots == 0 ? inference : std::max(inference, training_scratch_bytes(spec, sizes));
 }
 
-bool trains(const UnitSpec& unit) {
-  return std::any_of(unit.params.begin(), unit.params.end(), [](const ParamSpec& param) { return param.trainable; });
-}
-
 }  // namespace
 
 ModelChunk whole_model(const TransformerSpec& spec) { return {0, spec.layers}; }
@@ -68,7 +64,7 @@ Transformer::Transformer(const TransformerSpec& spec, ParameterStore& store, Exe
     position_table_ = find_param(unit, "embedding.position.weight");
     trains_embedding_ = unit.params.at(token_table_).trainable ||
                         (position_table_ != kAbsent && unit.params[position_table_].trainable);
-    while (!trains_embedding_ && lowest_trained_ < blocks_.size() && !trains(model[unit_of(lowest_trained_)]))
+    while (!trains_embedding_ && lowest_trained_ < blocks_.size() && !model[unit_of(lowest_trained_)].trains())
       ++lowest_trained_;
   }
   const ActivationSizes planned = sizes(settings.rows);

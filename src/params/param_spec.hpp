@@ -41,6 +41,8 @@ struct UnitSpec {
   std::vector<ParamSpec> params;
 
   std::int64_t count() const;
+  /// Whether any of its tensors is trained.
+  bool trains() const;
 };
 
 using ModelSpec = std::vector<UnitSpec>;
