@@ -61,6 +61,13 @@ class Side:
     def resume(self):
         self.send(signal.SIGCONT)
 
+    def kill(self):
+        """Ends all processes at once, also those that stand still."""
+        self.send(signal.SIGKILL)
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
     def close(self):
         self.resume()
         self.processes[0].stdin.close()
@@ -71,16 +78,21 @@ class Side:
 def take_turns(sides, rounds, steps):
     """Answers of each side, round by round; the first round warms up and is dropped."""
     answers = {side.name: [] for side in sides}
-    for side in sides:
-        side.ready = side.answer()
-        side.pause()
-    for turn in range(rounds + 1):
-        for side in sides if turn % 2 == 0 else reversed(sides):
-            side.resume()
-            found = side.steps(steps)
+    try:
+        for side in sides:
+            side.ready = side.answer()
             side.pause()
-            if turn > 0:
-                answers[side.name] += found
+        for turn in range(rounds + 1):
+            for side in sides if turn % 2 == 0 else reversed(sides):
+                side.resume()
+                found = side.steps(steps)
+                side.pause()
+                if turn > 0:
+                    answers[side.name] += found
+    except Exception:
+        for side in sides:
+            side.kill()
+        raise
     for side in sides:
         side.close()
     return answers
