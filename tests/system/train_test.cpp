@@ -90,10 +90,9 @@ TEST(TrainSystem, SignalsSaveAndExitAsDocumented) {
     int code;
     std::vector<std::string> layout;
   };
-  for (const Case& each :
-       {Case{{SIGINT}, 130, {"--ranks", "2"}}, Case{{SIGUSR1, SIGTERM}, 75, {"--ranks", "2"}},
-        Case{{SIGTERM, SIGINT}, 130, {"--ranks", "2"}}, Case{{SIGUSR1}, 75, {"--ranks-simulated", "2"}},
-        Case{{SIGINT}, 130, {}}, Case{{SIGTERM}, 75, {}}, Case{{SIGHUP}, 75, {}}}) {
+  for (const Case& each : {Case{{SIGINT}, 130, {"--ranks", "2"}}, Case{{SIGUSR1, SIGTERM}, 75, {"--ranks", "2"}},
+                           Case{{SIGUSR1}, 75, {"--ranks-simulated", "2"}}, Case{{SIGINT}, 130, {}},
+                           Case{{SIGTERM}, 75, {}}, Case{{SIGHUP}, 75, {}}}) {
     const Workplace workplace;
     write_tiny_run(workplace, 100000);
     std::vector<std::string> words{"train", "tiny.toml", "--set", "checkpoint.every_steps=0"};
