@@ -1,5 +1,6 @@
 // The table of commands; everything else is in the file of each command.
 #include <array>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 int main(int argc, char** argv) {
   ferula::wait_without_spinning(argv);
   ferula::return_large_pieces_at_once();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond `ulimit -f` is an error of the write, which says so
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::array commands{
       ferula::bench_command(),    ferula::checkpoint_command(), ferula::config_command(), ferula::evaluate_command(),

@@ -1,20 +1,9 @@
-// Exceptions as what a user sees: a message and an exit code.
+// How a failure reaches the user.
 #pragma once
 
-#include <exception>
-#include <string>
-
-#include "base/error.hpp"
+#include "base/failure.hpp"
 
 namespace ferula {
-
-struct Failure {
-  std::string message;
-  ExitCode code = ExitCode::failed;
-};
-
-/// The exception's message and code; memory that ran out is "does not fit", anything unknown "failed".
-Failure failure_of(const std::exception_ptr& error) noexcept;
 
 /// Prints the failure on standard error.
 void announce(const Failure& failure) noexcept;

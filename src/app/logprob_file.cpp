@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <limits>
+#include <system_error>
 
 namespace ferula {
 namespace {
@@ -14,11 +16,18 @@ TensorView view_of(std::span<const T> values) {
   return {bytes, dtype_of<T>, {static_cast<std::int64_t>(values.size())}};
 }
 
+Hdf5File create(FileSystem& files, const std::string& path, const std::string& partial) {
+  if (files.exists(path))
+    throw ConfigError(fmt::format("--logprobs: expected a new file, found '{}'; remove it or give another name", path));
+  files.remove(partial);
+  return Hdf5File::create(partial);
+}
+
 }  // namespace
 
-LogprobFile::LogprobFile(const std::string& path, const TextCorpus& corpus, const Tokenizer& tokenizer,
-                         const std::string& checkpoint)
-    : file_(Hdf5File::create(path)) {
+LogprobFile::LogprobFile(FileSystem& files, const std::string& path, const TextCorpus& corpus,
+                         const Tokenizer& tokenizer, const std::string& checkpoint)
+    : files_(&files), path_(path), partial_(path + ".partial"), file_(create(files, path, partial_)) {
   const std::array<std::int64_t, 1> shape{corpus.tokens()};
   tokens_ = file_.create_dataset("/tokens", DType::i32, shape);
   logprobs_ = file_.create_dataset("/logprobs", DType::f32, shape);
@@ -56,6 +65,16 @@ void LogprobFile::close() {
   tokens_.reset();
   logprobs_.reset();
   file_.close();
+  files_->open(partial_, OpenMode::update)->sync();
+  files_->rename(partial_, path_, Replace::never);
+  is_closed_ = true;
+}
+
+/// After an error: a half-written file is of no use.
+LogprobFile::~LogprobFile() {
+  if (is_closed_) return;
+  std::error_code ignored;
+  std::filesystem::remove(partial_, ignored);
 }
 
 }  // namespace ferula

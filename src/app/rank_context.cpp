@@ -75,13 +75,13 @@ ExitCode run_simulated(const Invocation& invocation, const RankSettings& setting
   return code;
 }
 
-/// Prints the failure and ends all ranks. What every rank finds alike, a mistake of the configuration, is told once:
-/// the others give rank 0 time to end the job.
+/// Prints the failure and ends all ranks. What every rank finds alike, a mistake of the configuration or an error that
+/// all agreed on, is told once: the others give rank 0 time to end the job.
 [[noreturn]] void end_ranks(const MpiEnvironment& mpi, const Failure& failure) {
-  const bool alike = failure.code == ExitCode::usage;
+  const bool alike = failure.is_shared || failure.code == ExitCode::usage;
   if (alike && mpi.rank() != 0) std::this_thread::sleep_for(std::chrono::seconds(5));
   const std::string who = fmt::format("rank {} of {} ({}, cpu): ", mpi.rank(), mpi.size(), host_name());
-  announce({(alike ? "" : who) + failure.message, failure.code});
+  announce({.message = (alike ? "" : who) + failure.message, .code = failure.code});
   mpi.abort(static_cast<int>(failure.code));
 }
 

@@ -8,8 +8,7 @@ namespace ferula {
 void on_first_rank(RankContext& context, const std::function<void()>& work) {
   Outcome mine;
   if (context.mesh.rank() == 0) mine = outcome_of(work);
-  const Outcome all = agree(context.mesh.world(), context.execution.communication, mine);
-  if (!all.good()) throw DataError(all.problem);
+  require(agree(context.mesh.world(), context.execution.communication, mine));
 }
 
 RunData open_run_data(RankContext& context, const DataConfig& data, const RunDirectory& directory,

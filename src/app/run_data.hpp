@@ -22,7 +22,7 @@ struct RunData {
 RunData open_run_data(RankContext& context, const DataConfig& data, const RunDirectory& directory,
                       const Tokenizer& tokenizer, OnChangedText on_changed);
 
-/// Collective. Runs `work` on rank 0 alone; where it throws, every rank throws DataError with its message.
+/// Collective. Runs `work` on rank 0 alone; where it throws, every rank throws its message with its exit code.
 void on_first_rank(RankContext& context, const std::function<void()>& work);
 
 }  // namespace ferula

@@ -24,9 +24,13 @@ class Error : public std::runtime_error {
  public:
   explicit Error(std::string message, ExitCode code = ExitCode::failed) : std::runtime_error(message), code_(code) {}
   ExitCode code() const { return code_; }
+  /// Every rank throws this error, because all have agreed on it: it is told once.
+  void share() { is_shared_ = true; }
+  bool is_shared() const { return is_shared_; }
 
  private:
   ExitCode code_;
+  bool is_shared_ = false;
 };
 
 /// A mistake in a configuration file or on the command line.

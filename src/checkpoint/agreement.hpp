@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "base/error.hpp"
 #include "comm/communicator.hpp"
 
 namespace ferula {
@@ -16,7 +17,8 @@ enum class Severity : std::uint8_t {
 
 struct Outcome {
   Severity severity = Severity::none;
-  std::string problem;  // names the rank where the group has several
+  std::string problem;             // names the rank where the group has several
+  ExitCode code = ExitCode::done;  // of the error, for the whole job
   bool good() const { return severity == Severity::none; }
 };
 
@@ -24,5 +26,8 @@ struct Outcome {
 Outcome outcome_of(const std::function<void()>& work);
 /// Called by all ranks of `group`: the worst outcome of all, the same on each. Texts are cut at 1,000 bytes.
 Outcome agree(Communicator& group, Stream& stream, const Outcome& mine);
+/// Throws the error that the outcome stands for, with its exit code: DataError, CapacityError or ConfigError; nothing
+/// where it is good. Called by all ranks that agreed.
+void require(const Outcome& outcome);
 
 }  // namespace ferula

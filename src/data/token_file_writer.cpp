@@ -96,12 +96,8 @@ std::optional<std::string> key_of_file(FileSystem& files, const std::string& pat
   return std::nullopt;
 }
 
-}  // namespace
-
-void write_token_file(FileSystem& files, const std::string& path, const TextCorpus& corpus, const Tokenizer& tokenizer,
-                      std::string_view created_by) {
-  const std::string partial = path + ".partial";
-  files.remove(partial);
+void write_partial(FileSystem& files, const std::string& partial, const TextCorpus& corpus, const Tokenizer& tokenizer,
+                   std::string_view created_by) {
   Hdf5File file = Hdf5File::create(partial);
   file.write_attribute("/", "format", "ferula-tokens");
   file.write_attribute("/", "format_version", kTokenFileVersion);
@@ -112,6 +108,20 @@ void write_token_file(FileSystem& files, const std::string& path, const TextCorp
   write_provenance(file, corpus);
   write_tokens(files, file, corpus, tokenizer);
   file.close();
+}
+
+}  // namespace
+
+void write_token_file(FileSystem& files, const std::string& path, const TextCorpus& corpus, const Tokenizer& tokenizer,
+                      std::string_view created_by) {
+  const std::string partial = path + ".partial";
+  files.remove(partial);
+  try {
+    write_partial(files, partial, corpus, tokenizer, created_by);
+  } catch (...) {
+    files.remove(partial);
+    throw;
+  }
   files.open(partial, OpenMode::update)->sync();
   files.rename(partial, path, Replace::existing);
   files.sync_directory(parent_of(path));

@@ -14,7 +14,7 @@ namespace ferula {
 
 /// Tokenises the corpus into a new file, in bounded memory; an existing file is replaced once the new one is complete
 /// and on disk. The same text, tokenizer and `created_by` give the same bytes. DataError where a source has changed
-/// since the survey.
+/// since the survey, CapacityError where the disk is full; nothing is left of the new file then.
 void write_token_file(FileSystem& files, const std::string& path, const TextCorpus& corpus, const Tokenizer& tokenizer,
                       std::string_view created_by);
 

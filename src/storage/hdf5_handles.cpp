@@ -5,9 +5,11 @@
 
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <vector>
 
 #include "base/error.hpp"
+#include "storage/system_error.hpp"
 
 namespace ferula {
 namespace {
@@ -16,12 +18,29 @@ static_assert(std::endian::native == std::endian::little, "files are little-endi
 
 std::recursive_mutex& hdf5_mutex() {
   static std::recursive_mutex mutex;
+  // At exit the library (1.10.8) would try again to close what it could not close on a full disk, and crash.
+  [[maybe_unused]] static const herr_t asked = H5dont_atexit();
   return mutex;
 }
 
 herr_t collect_reason(unsigned, const H5E_error2_t* error, void* reasons) {
   static_cast<std::vector<std::string>*>(reasons)->emplace_back(error->desc == nullptr ? "" : error->desc);
   return 0;
+}
+
+/// The library's error stack, the innermost reason first, and clears it.
+std::vector<std::string> take_reasons() {
+  std::vector<std::string> reasons;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect_reason, &reasons);
+  H5Eclear2(H5E_DEFAULT);
+  return reasons;
+}
+
+/// The errno in "…, errno = 28, error message = …", as the library's driver words a failed system call; 0 elsewhere.
+int system_code_in(const std::string& reason) {
+  constexpr std::string_view kMark = "errno = ";
+  const std::size_t mark = reason.find(kMark);
+  return mark == std::string::npos ? 0 : std::atoi(reason.c_str() + mark + kMark.size());
 }
 
 /// A little-endian IEEE-like float of 16 bits.
@@ -37,17 +56,14 @@ Hdf5Type make_half(std::size_t exponent_bits, std::size_t mantissa_bits, std::si
 
 Hdf5Call::Hdf5Call() : lock_(hdf5_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-std::string hdf5_error_text() {
-  constexpr std::size_t kShown = 3;
-  std::vector<std::string> reasons;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect_reason, &reasons);
-  H5Eclear2(H5E_DEFAULT);
-  if (reasons.size() > kShown) reasons.resize(kShown);
-  return reasons.empty() ? "HDF5 gave no reason" : fmt::format("{}", fmt::join(reasons, "; "));
-}
-
 void throw_hdf5_error(const std::string& path, const std::string& action) {
-  throw DataError(fmt::format("{}: cannot {}: {}", path, action, hdf5_error_text()));
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> reasons = take_reasons();
+  for (const std::string& reason : reasons)
+    if (const int code = system_code_in(reason); is_full(code)) throw_system_error(code, path, action);
+  if (reasons.size() > kShown) reasons.resize(kShown);
+  throw DataError(fmt::format("{}: cannot {}: {}", path, action,
+                              reasons.empty() ? "HDF5 gave no reason" : fmt::format("{}", fmt::join(reasons, "; "))));
 }
 
 Hdf5Type hdf5_type_of(DType dtype) {

@@ -12,34 +12,12 @@
 #include <limits>
 #include <system_error>
 
-#include "base/handle.hpp"
 #include "storage/file_system.hpp"
+#include "storage/posix_descriptor.hpp"
+#include "storage/system_error.hpp"
 
 namespace ferula {
 namespace {
-
-struct DescriptorTraits {
-  using type = int;
-  static int invalid() { return -1; }
-  static void close(int descriptor) noexcept { ::close(descriptor); }
-};
-using Descriptor = Handle<DescriptorTraits>;
-
-[[noreturn]] void throw_system_error(int code, const std::string& path, std::string_view action) {
-  const std::string text = fmt::format("{}: cannot {}: {}", path, action, std::generic_category().message(code));
-  if (code == ENOSPC || code == EDQUOT || code == EFBIG)
-    throw CapacityError(text + "; free space, or set [run] output_dir to a larger disk");
-  if (code == ENOENT || code == ENOTDIR) throw DamageError(text);
-  throw DeviceError(text);
-}
-
-/// Calls until it is not interrupted by a signal.
-template <class Call>
-auto uninterrupted(Call call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
-}
 
 class PosixFile final : public File {
  public:
@@ -87,13 +65,6 @@ class PosixFile final : public File {
   Descriptor descriptor_;
   std::string path_;
 };
-
-Descriptor open_descriptor(const std::string& path, int flags, std::string_view action) {
-  constexpr mode_t kUserWritesOthersRead = 0644;
-  Descriptor descriptor(uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, kUserWritesOthersRead); }));
-  if (!descriptor) throw_system_error(errno, path, action);
-  return descriptor;
-}
 
 class PosixFileSystem final : public FileSystem {
  public:

@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
 #include <array>
+#include <csignal>
 #include <fstream>
 #include <numeric>
 #include <thread>
@@ -35,6 +38,38 @@ class Hdf5FileTest : public testing::Test {
   ScratchDirectory scratch_;
   std::string path_ = scratch_.path("file.h5");
 };
+
+/// No file of this process may grow beyond `bytes` while it lives: as on a full disk, for whoever runs the tests.
+class SmallFiles {
+ public:
+  explicit SmallFiles(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    std::signal(SIGXFSZ, SIG_IGN);
+  }
+  ~SmallFiles() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_DFL);
+  }
+  SmallFiles(const SmallFiles&) = delete;
+  SmallFiles& operator=(const SmallFiles&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(Hdf5FileTest, AFullDiskIsACapacityErrorInTheSystemsWords) {
+  std::vector<float> values = counted<float>(100'000);
+  const auto write = [&] {
+    const SmallFiles limit(100'000);
+    Hdf5File file = Hdf5File::create(path_);
+    file.create_dataset("/a", DType::f32, std::array{std::int64_t{100'000}}).write(0, view_of(values));
+    file.close();
+  };
+
+  EXPECT_THAT(write, ThrowsMessage<CapacityError>(HasSubstr("file.h5:/a: cannot write: File too large; free space")));
+}
 
 template <class T>
 class Hdf5Types : public Hdf5FileTest {};
