@@ -1,6 +1,9 @@
 // `ferula checkpoint`: lists a run's checkpoints, shows what is in one, verifies every byte of it.
 #include <boost/json.hpp>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "app/action.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
@@ -8,11 +11,13 @@
 #include "base/human.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/checkpoint_report.hpp"
+#include "checkpoint/set_aside.hpp"
 #include "checkpoint/verify.hpp"
 
 namespace ferula {
 namespace {
 
+constexpr const char* kUnknown = "-";
 constexpr std::string_view kWhere = "a run or a checkpoint, e.g. runs/quickstart";
 
 std::string layout_in_words(const WriterLayout& layout) {
@@ -21,25 +26,51 @@ std::string layout_in_words(const WriterLayout& layout) {
 
 std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
+boost::json::object as_json(const CheckpointEntry& entry) {
+  boost::json::object row{{"step", entry.step},
+                          {"checkpoint", entry.checkpoint},
+                          {"bytes", nullptr},
+                          {"tokens", nullptr},
+                          {"problem", entry.problem}};
+  if (entry.bytes) row["bytes"] = *entry.bytes;
+  if (entry.state) row["tokens"] = entry.state->tokens_seen;
+  return row;
+}
+
+std::string as_table(const std::vector<CheckpointEntry>& entries) {
+  Table table({"checkpoint", "step", "tokens", "size", "written by", "state"});
+  for (const CheckpointEntry& entry : entries)
+    table.add({entry.checkpoint, fmt::format("{}", entry.step),
+               entry.state ? human_count(static_cast<double>(entry.state->tokens_seen)) : kUnknown,
+               entry.bytes ? human_bytes(*entry.bytes) : kUnknown,
+               entry.state ? layout_in_words(entry.state->layout) : kUnknown,
+               entry.problem.empty() ? "good" : entry.problem});
+  return table.text();
+}
+
+/// For scripts: a list with a damaged checkpoint in it ends with an error.
+void refuse_damaged(const std::vector<CheckpointEntry>& entries, const std::string& path) {
+  const auto damaged =
+      std::count_if(entries.begin(), entries.end(), [](const auto& each) { return !each.problem.empty(); });
+  if (damaged > 0)
+    throw DataError(
+        fmt::format("{}: expected good checkpoints, found {} of {} damaged; a resume takes the newest good "
+                    "one by itself, `ferula checkpoint verify` tells more of one",
+                    path, damaged, entries.size()));
+}
+
 ExitCode list(const CommandLine& line, FileSystem& files) {
   const std::string& path = line.positional(1, kWhere);
   const std::vector<CheckpointEntry> entries = list_checkpoints(files, path);
   if (line.has(kJson.name)) {
-    for (const CheckpointEntry& entry : entries)
-      fmt::print("{}\n", boost::json::serialize(boost::json::object{{"step", entry.step},
-                                                                    {"checkpoint", entry.checkpoint},
-                                                                    {"bytes", entry.bytes},
-                                                                    {"tokens", entry.state.tokens_seen},
-                                                                    {"problem", entry.problem}}));
-    return ExitCode::done;
+    for (const CheckpointEntry& entry : entries) fmt::print("{}\n", boost::json::serialize(as_json(entry)));
+  } else {
+    fmt::print("{}", entries.empty() ? fmt::format("no checkpoints in {}\n", path) : as_table(entries));
+    for (const std::string& name : set_aside_in(files, listed_folder(files, path)))
+      fmt::print("set aside, taken only by its name: {}\n", name);
   }
-  if (entries.empty()) fmt::print("no checkpoints in {}\n", path);
-  Table table({"checkpoint", "step", "tokens", "size", "written by", "state"});
-  for (const CheckpointEntry& entry : entries)
-    table.add({entry.checkpoint, fmt::format("{}", entry.step),
-               human_count(static_cast<double>(entry.state.tokens_seen)), human_bytes(entry.bytes),
-               layout_in_words(entry.state.layout), entry.problem.empty() ? "good" : entry.problem});
-  if (!entries.empty()) fmt::print("{}", table.text());
+  std::fflush(stdout);
+  refuse_damaged(entries, path);
   return ExitCode::done;
 }
 
@@ -118,7 +149,8 @@ Command checkpoint_command() {
           .summary = "Lists, shows and verifies checkpoints.",
           .usage = "ferula checkpoint list|show|verify PATH [options]",
           .description =
-              "list PATH    the checkpoints of a run: step, size, who wrote it, good or what is wrong\n"
+              "list PATH    the checkpoints of a run: step, size, who wrote it, good or what is wrong;\n"
+              "             ends with 1 where one is damaged\n"
               "show PATH    what is in one: state, tensors with shapes and roles, configuration\n"
               "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements\n"
               "PATH is a run (its newest good checkpoint counts) or one checkpoint.",

@@ -72,7 +72,7 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
   const TextCorpus corpus = survey_text(context.files, line.all(kText.name), *request.tokenizer);
   std::optional<LogprobFile> logprobs;
   if (const auto path = line.text(kLogprobs.name); path && context.mesh.rank() == 0)
-    logprobs.emplace(context.files, *path, corpus, *request.tokenizer, request.checkpoint);
+    logprobs.emplace(context.files, *path, corpus, *request.tokenizer, model.checkpoint);
   TextScorer scorer(model.transformer, context.execution, context.mesh.world(), model.transformer.settings().rows);
   std::vector<FileScore> scores;
   for (const TextSource& source : corpus.sources) {

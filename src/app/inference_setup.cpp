@@ -31,8 +31,8 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
   line.expect_at_most(1);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   InferenceRequest request;
-  if (given) request.checkpoint = find_checkpoint(*files, *given);
-  ConfigDraft draft = given ? config_of_checkpoint(*files, request.checkpoint, line)
+  if (given) request.source = *given;
+  ConfigDraft draft = given ? config_of_checkpoint(*files, find_checkpoint(*files, request.source), line)
                             : draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
   request.tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
   request.config = resolve_config(std::move(draft), {.data_parallel_ranks = invocation.ranks,
@@ -40,7 +40,9 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
                                                      .device_has_native_bf16 = cpu_computes_bf16(),
                                                      .use = ConfigUse::inference})
                        .config;
-  if (!given) request.checkpoint = find_checkpoint(*files, run_directory(request.config.run).root.string());
+  if (given) return request;
+  request.source = run_directory(request.config.run).root.string();
+  find_checkpoint(*files, request.source);  // none is told before any rank starts
   return request;
 }
 
@@ -52,7 +54,9 @@ InferenceModel::InferenceModel(RankContext& context, const InferenceRequest& req
   const LoadContext load{context.files, context.mesh.world(), context.execution.device,
                          context.execution.communication};
   const std::vector<OwnedPiece> needed = store.needed_pieces();
-  load_from(load, request.checkpoint, needed, ReadScope::values_only);
+  const LoadedCheckpoint loaded = load_from(load, request.source, needed, ReadScope::values_only);
+  for (const std::string& warning : loaded.warnings) context.log.warning(warning);
+  checkpoint = loaded.checkpoint;
   store.adopt_loaded_state(false);
 }
 

@@ -21,7 +21,7 @@ inline constexpr OptionSpec kCheckpoint{"checkpoint", "DIR",
 /// Which model is asked for: resolved for the ranks of this job, read before any rank starts.
 struct InferenceRequest {
   Config config;
-  std::string checkpoint;  // a run or a checkpoint
+  std::string source;  // a run, whose newest good checkpoint counts, or a checkpoint
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
@@ -34,8 +34,9 @@ struct InferenceModel {
   TransformerSpec spec;
   ParameterStore store;
   Transformer transformer;
+  std::string checkpoint;  // the folder that was loaded
 
-  /// Collective. `rows`: most rows of one call.
+  /// Collective. Warns of newer checkpoints of the run that are damaged. `rows`: most rows of one call.
   InferenceModel(RankContext& context, const InferenceRequest& request, std::int64_t rows);
 };
 

@@ -1,6 +1,9 @@
 #include "app/resume_run.hpp"
 
+#include "app/run_data.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
+#include "checkpoint/names.hpp"
+#include "checkpoint/set_aside.hpp"
 #include "config/config_text.hpp"
 #include "config/load_config.hpp"
 
@@ -33,6 +36,15 @@ void check_configuration(RankContext& context, const std::string& checkpoint, co
                         changed);
 }
 
+/// The checkpoint that a resume will most likely load; nothing for a new run or where all are damaged.
+std::optional<std::string> checkpoint_to_check(FileSystem& files, const ResumeChoice& choice,
+                                               const RunDirectory& directory) {
+  if (choice.kind == ResumeChoice::Kind::path) return find_checkpoint(files, choice.path);
+  const std::string folder = directory.checkpoints().string();
+  const std::optional<std::int64_t> newest = newest_good_step(files, folder);
+  return newest ? std::optional(join_path(folder, step_name(*newest))) : std::nullopt;
+}
+
 std::optional<LoadedCheckpoint> load(const LoadContext& load_context, const ResumeChoice& choice,
                                      const RunDirectory& directory, ParameterStore& store) {
   const std::vector<OwnedPiece> needed = store.needed_pieces();
@@ -59,16 +71,25 @@ bool has_checkpoints(FileSystem& files, const RunDirectory& directory) {
   return !steps_in(files, directory.checkpoints().string()).empty();
 }
 
-void move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log) {
+std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log) {
   const std::string root = directory.root.string();
-  if (!files.exists(root)) return;
   for (int number = 1;; ++number) {
     const std::string aside = fmt::format("{}.old-{}", root, number);
     if (files.exists(aside)) continue;
     files.rename(root, aside, Replace::never);
     log.info(fmt::format("moved the earlier run to {}", aside));
-    return;
+    return aside;
   }
+}
+
+void leave_newer_behind(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
+                        const LoadedCheckpoint& loaded) {
+  const std::string_view prefix = choice.kind == ResumeChoice::Kind::path ? kAbandonedPrefix : kDamagedPrefix;
+  on_first_rank(context, [&] {
+    for (const std::string& aside :
+         set_newer_aside(context.files, directory.checkpoints().string(), loaded.state.step, prefix))
+      context.log.info(fmt::format("set aside as {}: this run goes on from step {}", aside, loaded.state.step));
+  });
 }
 
 std::optional<LoadedCheckpoint> resume(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
@@ -76,9 +97,8 @@ std::optional<LoadedCheckpoint> resume(RankContext& context, const ResumeChoice&
   if (choice.kind == ResumeChoice::Kind::never) return std::nullopt;
   const LoadContext load_context{context.files, context.mesh.world(), context.execution.device,
                                  context.execution.communication};
-  const std::string folder = choice.kind == ResumeChoice::Kind::path ? choice.path : directory.checkpoints().string();
-  const std::optional<std::int64_t> newest = newest_good_step(context.files, folder);
-  if (newest) check_configuration(context, find_checkpoint(context.files, folder), config);
+  if (const auto expected = checkpoint_to_check(context.files, choice, directory))
+    check_configuration(context, *expected, config);
   std::optional<LoadedCheckpoint> loaded = load(load_context, choice, directory, store);
   if (!loaded) return std::nullopt;
   for (const std::string& warning : loaded->warnings) context.log.warning(warning);

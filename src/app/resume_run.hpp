@@ -25,8 +25,13 @@ ResumeChoice resume_choice(FileSystem& files, const std::string& option);
 /// Whether the run's directory holds a checkpoint, good or not.
 bool has_checkpoints(FileSystem& files, const RunDirectory& directory);
 
-/// Renames RUN to the first free RUN.old-1, RUN.old-2, …; says so. Rank 0 only.
-void move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log);
+/// Renames RUN to the first free RUN.old-1, RUN.old-2, …; says so and returns its new name. Rank 0 only.
+std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log);
+
+/// Collective. A run that goes on from `loaded` leaves the checkpoints after it behind: those that `--resume PATH`
+/// turned away from become abandoned-…, those that a resume skipped damaged-…; says so.
+void leave_newer_behind(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
+                        const LoadedCheckpoint& loaded);
 
 /// Collective. Fills the store from the chosen checkpoint and returns where it stood; nothing for a new run. Warns of
 /// damaged checkpoints and of changed settings that matter; throws ConfigError for changes that make resuming

@@ -17,7 +17,12 @@ void check_size(FileSystem& files, const std::string& path, std::int64_t expecte
 }
 
 bool looks_whole(FileSystem& files, const std::string& checkpoint) {
-  return outcome_of([&] { check_sizes(files, checkpoint, load_manifest(files, checkpoint)); }).good();
+  return outcome_of([&] {
+           const Manifest manifest = load_manifest(files, checkpoint);
+           check_sizes(files, checkpoint, manifest);
+           load_text(files, checkpoint, manifest, kConfigName);
+         })
+      .good();
 }
 
 }  // namespace
@@ -61,18 +66,27 @@ std::optional<std::int64_t> newest_good_step(FileSystem& files, const std::strin
   return *found;
 }
 
-std::string find_checkpoint(FileSystem& files, const std::string& path) {
+std::optional<std::string> folder_of_checkpoints(FileSystem& files, const std::string& path) {
   if (!files.exists(path)) throw DataError(fmt::format("{}: expected a checkpoint, found nothing", path));
   if (!files.is_directory(path))
     throw DataError(
         fmt::format("{}: a checkpoint is a folder, not a file; give the folder step-… that holds it", path));
-  if (files.exists(join_path(path, kManifestName))) return path;
+  if (files.exists(join_path(path, kManifestName))) return std::nullopt;
   for (const std::string& folder : {path, join_path(path, "checkpoints")})
-    if (const auto step = newest_good_step(files, folder)) return join_path(folder, step_name(*step));
+    if (!steps_in(files, folder).empty()) return folder;
+  throw DataError(fmt::format(
+      "{}: expected a checkpoint (a folder with {}) or a folder of them, found neither; give a run that has saved one",
+      path, kManifestName));
+}
+
+std::string find_checkpoint(FileSystem& files, const std::string& path) {
+  const std::optional<std::string> folder = folder_of_checkpoints(files, path);
+  if (!folder) return path;
+  if (const auto step = newest_good_step(files, *folder)) return join_path(*folder, step_name(*step));
   throw DataError(
-      fmt::format("{}: expected a checkpoint (a folder with {}) or a folder of good ones, found neither; "
-                  "'ferula checkpoint verify {}' says more",
-                  path, kManifestName, path));
+      fmt::format("{}: expected a good checkpoint, found only damaged ones; `ferula checkpoint list {}` says what is "
+                  "wrong with each",
+                  *folder, path));
 }
 
 }  // namespace ferula

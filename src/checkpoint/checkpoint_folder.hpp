@@ -18,10 +18,12 @@ std::string load_text(FileSystem& files, const std::string& checkpoint, const Ma
 
 /// Steps that have a checkpoint, good or not, in ascending order.
 std::vector<std::int64_t> steps_in(FileSystem& files, const std::string& folder);
-/// The newest step of which manifest and file sizes are good. The data itself is verified when it is read.
+/// The newest step of which manifest, file sizes and configuration are good. The data is verified when it is read.
 std::optional<std::int64_t> newest_good_step(FileSystem& files, const std::string& folder);
-/// The checkpoint that `path` means: a checkpoint itself, or the newest good one of a run or of its checkpoints folder.
-/// DataError where there is none; a file instead of a folder gets an explanation.
+/// The folder of checkpoints that `path` means, a run or its checkpoints folder; nothing where it is a checkpoint
+/// itself. DataError where it is neither; a file instead of a folder gets an explanation.
+std::optional<std::string> folder_of_checkpoints(FileSystem& files, const std::string& path);
+/// The checkpoint that `path` means: a checkpoint itself, or the newest good one of such a folder; else DataError.
 std::string find_checkpoint(FileSystem& files, const std::string& path);
 
 }  // namespace ferula

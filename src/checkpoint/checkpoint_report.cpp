@@ -18,15 +18,23 @@ std::int64_t bytes_of_files(const Manifest& manifest) {
 
 }  // namespace
 
-std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path) {
+std::string listed_folder(FileSystem& files, const std::string& path) {
+  if (!files.is_directory(path))
+    throw DataError(fmt::format("{}: expected the folder of a run, found none; give RUN = output_dir/name", path));
   const std::string below = join_path(path, "checkpoints");
-  const std::string folder = files.is_directory(below) ? below : path;
+  return files.is_directory(below) ? below : path;
+}
+
+std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path) {
+  const std::string folder = listed_folder(files, path);
   std::vector<CheckpointEntry> entries;
   for (const std::int64_t step : steps_in(files, folder)) {
-    CheckpointEntry entry{.step = step, .checkpoint = join_path(folder, step_name(step)), .problem = {}, .state = {}};
+    CheckpointEntry entry{
+        .step = step, .checkpoint = join_path(folder, step_name(step)), .problem = {}, .bytes = {}, .state = {}};
     entry.problem = outcome_of([&] {
                       const Manifest manifest = load_manifest(files, entry.checkpoint);
                       check_sizes(files, entry.checkpoint, manifest);
+                      load_text(files, entry.checkpoint, manifest, kConfigName);
                       entry.bytes = bytes_of_files(manifest);
                       entry.state = manifest.state;
                     }).problem;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,13 +13,15 @@ namespace ferula {
 /// One line of `checkpoint list`.
 struct CheckpointEntry {
   std::int64_t step = 0;
-  std::string checkpoint;  // its folder
-  std::string problem;     // empty where manifest and file sizes are good
-  std::int64_t bytes = 0;  // of all files
-  TrainingState state;     // of a good one
+  std::string checkpoint;              // its folder
+  std::string problem;                 // empty where manifest and file sizes are good
+  std::optional<std::int64_t> bytes;   // of all files of a good one
+  std::optional<TrainingState> state;  // of a good one
 };
 
-/// All checkpoints of a folder (RUN or RUN/checkpoints), in the order of their steps.
+/// The folder that `path` (RUN or RUN/checkpoints) means. DataError where there is none.
+std::string listed_folder(FileSystem& files, const std::string& path);
+/// All checkpoints of such a path, in the order of their steps.
 std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path);
 
 struct TensorEntry {

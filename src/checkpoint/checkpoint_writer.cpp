@@ -4,6 +4,7 @@
 #include "checkpoint/assemble.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/names.hpp"
+#include "checkpoint/set_aside.hpp"
 #include "checkpoint/shard_writer.hpp"
 #include "checkpoint/verify.hpp"
 
@@ -22,10 +23,9 @@ std::int64_t bytes_of_pieces(std::span<const OwnedPiece> pieces) {
 }  // namespace
 
 void CheckpointWriter::start() {
-  const Outcome outcome = together([&] {
+  require(together([&] {
     if (leads()) remove_leftovers(*files_, folder_);
-  });
-  if (!outcome.good()) throw DataError(outcome.problem);
+  }));
 }
 
 SaveResult CheckpointWriter::save(std::span<const OwnedPiece> pieces, const SaveRequest& request) {
@@ -36,7 +36,7 @@ SaveResult CheckpointWriter::save(std::span<const OwnedPiece> pieces, const Save
                     .checkpoint = join_path(folder_, step_name(request.state.step)),
                     .problem = {},
                     .bytes = static_cast<std::int64_t>(bytes)};
-  Outcome outcome = together([&] { prepare(saving, result.checkpoint, result.bytes); });
+  Outcome outcome = together([&] { prepare(saving, request.state.step, result.bytes); });
   if (outcome.good()) outcome = together([&] { write_own_shard(saving, pieces); });
   if (outcome.good()) outcome = together([&] { commit(saving, result.checkpoint, request); });
   result.committed = outcome.good();
@@ -48,17 +48,17 @@ SaveResult CheckpointWriter::save(std::span<const OwnedPiece> pieces, const Save
     });
     return result;
   }
-  result.problem = together([&] { finish(result.checkpoint); }).problem;
+  result.problem = together([&] { finish(request.state.step); }).problem;
   return result;
 }
 
-void CheckpointWriter::prepare(const std::string& saving, const std::string& target, std::int64_t bytes) {
+void CheckpointWriter::prepare(const std::string& saving, std::int64_t step, std::int64_t bytes) {
   if (!leads()) return;
   if (!files_->exists(folder_)) {
     files_->make_directory(folder_);
     files_->sync_directory(parent_of(folder_));
   }
-  if (files_->exists(target)) make_room_for(target);
+  if (files_->exists(join_path(folder_, step_name(step)))) make_room_for(step);
   const std::int64_t needed = bytes + bytes / 100 + world_->size() * kBytesBesideShards;
   const std::int64_t needed_files = 2 * world_->size() + kFilesBesideShards;
   const FreeSpace free = files_->free_space(folder_);
@@ -71,13 +71,11 @@ void CheckpointWriter::prepare(const std::string& saving, const std::string& tar
 }
 
 /// A damaged checkpoint of this step steps aside; a good one stays, and the save is refused.
-void CheckpointWriter::make_room_for(const std::string& target) {
+void CheckpointWriter::make_room_for(std::int64_t step) {
+  const std::string target = join_path(folder_, step_name(step));
   if (verify_checkpoint(*files_, target).good())
     throw DataError(fmt::format("{}: a good checkpoint of this step exists, and is never replaced", target));
-  const std::string aside =
-      fmt::format("{}{}-{:08x}", kDamagedPrefix, target.substr(target.rfind('/') + 1), random_id());
-  files_->rename(target, join_path(folder_, aside), Replace::never);
-  files_->sync_directory(folder_);
+  set_aside(*files_, folder_, step, kDamagedPrefix);
 }
 
 void CheckpointWriter::write_own_shard(const std::string& saving, std::span<const OwnedPiece> pieces) {
@@ -91,12 +89,11 @@ void CheckpointWriter::commit(const std::string& saving, const std::string& targ
 }
 
 /// The checkpoint is there. Old ones go only when its name is known to be on the disk.
-void CheckpointWriter::finish(const std::string& target) {
+void CheckpointWriter::finish(std::int64_t step) {
   if (!leads()) return;
   files_->sync_directory(folder_);
-  write_file_atomically(*files_, join_path(folder_, kLatestName), target.substr(target.rfind('/') + 1) + "\n",
-                        Replace::existing);
-  apply_retention(*files_, folder_, retention_);
+  write_latest(*files_, folder_, step);
+  apply_retention(*files_, folder_, retention_, step);
 }
 
 }  // namespace ferula

@@ -61,11 +61,11 @@ class CheckpointWriter {
   bool leads() const { return world_->rank() == 0; }
   /// `work` on every rank, then one outcome for all.
   Outcome together(const std::function<void()>& work) { return agree(*world_, *stream_, outcome_of(work)); }
-  void prepare(const std::string& saving, const std::string& target, std::int64_t bytes);
-  void make_room_for(const std::string& target);
+  void prepare(const std::string& saving, std::int64_t step, std::int64_t bytes);
+  void make_room_for(std::int64_t step);
   void write_own_shard(const std::string& saving, std::span<const OwnedPiece> pieces);
   void commit(const std::string& saving, const std::string& target, const SaveRequest& request);
-  void finish(const std::string& target);
+  void finish(std::int64_t step);
 
   std::string folder_;
   Retention retention_;

@@ -12,6 +12,7 @@ inline constexpr std::string_view kLatestName = "latest";
 inline constexpr std::string_view kSavingPrefix = ".saving-";
 inline constexpr std::string_view kDeletingPrefix = ".deleting-";
 inline constexpr std::string_view kDamagedPrefix = "damaged-";
+inline constexpr std::string_view kAbandonedPrefix = "abandoned-";
 
 /// step-00001000
 std::string step_name(std::int64_t step);

@@ -16,6 +16,7 @@ Outcome load_together(const LoadContext& context, const std::string& checkpoint,
   const Outcome mine = outcome_of([&] {
     CheckpointReader reader(context.files, context.device, checkpoint);
     reader.read(needed, scope);
+    reader.config_text();  // a checkpoint whose configuration is damaged is damaged
     loaded.checkpoint = checkpoint;
     loaded.state = reader.manifest().state;
     loaded.config_digest = reader.manifest().config_digest;
@@ -27,12 +28,11 @@ Outcome load_together(const LoadContext& context, const std::string& checkpoint,
 /// The newest step below `limit`, as rank 0 sees it; negative where there is none.
 std::int64_t newest_below(const LoadContext& context, const std::string& folder, std::int64_t limit) {
   std::int64_t newest = -1;
-  const Outcome outcome = agree(context.world, context.stream, outcome_of([&] {
-                                  if (context.world.rank() != 0) return;
-                                  for (const std::int64_t step : steps_in(context.files, folder))
-                                    if (step < limit) newest = step;
-                                }));
-  if (!outcome.good()) throw DataError(outcome.problem);
+  require(agree(context.world, context.stream, outcome_of([&] {
+                  if (context.world.rank() != 0) return;
+                  for (const std::int64_t step : steps_in(context.files, folder))
+                    if (step < limit) newest = step;
+                })));
   return static_cast<std::int64_t>(agree_max(context.world, context.stream, static_cast<double>(newest)));
 }
 
@@ -46,7 +46,7 @@ std::optional<LoadedCheckpoint> load_newest(const LoadContext& context, const st
   for (; step >= 0; step = newest_below(context, folder, step)) {
     const Outcome outcome = load_together(context, join_path(folder, step_name(step)), needed, scope, loaded);
     if (outcome.good()) return loaded;
-    if (outcome.severity == Severity::failure) throw DataError(outcome.problem);
+    if (outcome.severity == Severity::failure) require(outcome);
     loaded.warnings.push_back(outcome.problem);
   }
   throw DataError(
@@ -57,13 +57,17 @@ std::optional<LoadedCheckpoint> load_newest(const LoadContext& context, const st
 
 LoadedCheckpoint load_from(const LoadContext& context, const std::string& path, std::span<const OwnedPiece> needed,
                            ReadScope scope) {
-  std::string checkpoint;
-  Outcome outcome =
-      agree(context.world, context.stream, outcome_of([&] { checkpoint = find_checkpoint(context.files, path); }));
+  std::optional<std::string> folder;
+  require(
+      agree(context.world, context.stream, outcome_of([&] { folder = folder_of_checkpoints(context.files, path); })));
+  const bool is_checkpoint = agree_max(context.world, context.stream, folder ? 0.0 : 1.0) > 0.0;
   LoadedCheckpoint loaded;
-  if (outcome.good()) outcome = load_together(context, checkpoint, needed, scope, loaded);
-  if (!outcome.good()) throw DataError(outcome.problem);
-  return loaded;
+  if (is_checkpoint) {
+    require(load_together(context, path, needed, scope, loaded));
+    return loaded;
+  }
+  if (auto newest = load_newest(context, *folder, needed, scope)) return std::move(*newest);
+  throw DataError(fmt::format("{}: its checkpoints went away while they were being read", *folder));
 }
 
 }  // namespace ferula

@@ -32,8 +32,8 @@ struct LoadContext {
 /// is whole but does not fit the model.
 std::optional<LoadedCheckpoint> load_newest(const LoadContext& context, const std::string& folder,
                                             std::span<const OwnedPiece> needed, ReadScope scope);
-/// Collective. The same from this very checkpoint (or the newest good one of the run that `path` names); damage is a
-/// DataError.
+/// Collective. The same from what `path` means: of a run or its folder of checkpoints the newest that is good; of this
+/// very checkpoint damage is a DataError.
 LoadedCheckpoint load_from(const LoadContext& context, const std::string& path, std::span<const OwnedPiece> needed,
                            ReadScope scope);
 

@@ -30,11 +30,11 @@ std::vector<std::int64_t> steps_to_delete(const std::vector<std::int64_t>& good,
   return doomed;
 }
 
-void apply_retention(FileSystem& files, const std::string& folder, const Retention& retention) {
+void apply_retention(FileSystem& files, const std::string& folder, const Retention& retention, std::int64_t newest) {
   if (retention.keep_last <= 0) return;
   std::vector<std::int64_t> good;
   for (const std::int64_t step : steps_in(files, folder))
-    if (has_good_manifest(files, join_path(folder, step_name(step)))) good.push_back(step);
+    if (step <= newest && has_good_manifest(files, join_path(folder, step_name(step)))) good.push_back(step);
   for (const std::int64_t step : steps_to_delete(good, retention)) {
     const std::string away = join_path(folder, fmt::format("{}{}-{:08x}", kDeletingPrefix, step, random_id()));
     files.rename(join_path(folder, step_name(step)), away, Replace::never);

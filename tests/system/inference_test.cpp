@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "program.hpp"
 
 namespace ferula::system_tests {
@@ -99,19 +97,80 @@ TEST_F(InferenceSystem, ListsShowsAndVerifiesCheckpoints) {
 }
 
 TEST_F(InferenceSystem, VerifyNamesAFlippedByte) {
-  const std::filesystem::path shard = workplace_->path() / "runs/tiny/checkpoints/step-00000005/shard-00000.h5";
-  std::fstream file(shard, std::ios::in | std::ios::out | std::ios::binary);
-  const auto middle = static_cast<std::streamoff>(std::filesystem::file_size(shard) / 2);
-  file.seekg(middle);
-  const int byte = file.get();
-  file.seekp(middle);
-  file.put(static_cast<char>(byte ^ 1));
-  file.close();
+  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/flipped",
+                        std::filesystem::copy_options::recursive);
+  flip_a_bit(workplace_->path() / "runs/flipped/checkpoints/step-00000005/shard-00000.h5");
 
-  const Outcome outcome = ferula({"checkpoint", "verify", "runs/tiny/checkpoints/step-00000005"});
+  const Outcome outcome = ferula({"checkpoint", "verify", "runs/flipped/checkpoints/step-00000005"});
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("shard-00000.h5"));
+}
+
+TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne) {
+  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/torn",
+                        std::filesystem::copy_options::recursive);
+  std::filesystem::remove(workplace_->path() / "runs/torn/checkpoints/step-00000010/shard-00001.h5");
+
+  const Outcome table = ferula({"checkpoint", "list", "runs/torn"});
+  const Outcome json = ferula({"checkpoint", "list", "runs/torn", "--json"});
+
+  EXPECT_EQ(table.code, 1);
+  EXPECT_THAT(table.out, testing::ContainsRegex("step-00000010 +10 +- +- +- +.*shard-00001.h5"));
+  EXPECT_THAT(table.err, HasSubstr("found 1 of 2 damaged"));
+  EXPECT_EQ(json.code, 1);
+  EXPECT_THAT(json.out, AllOf(HasSubstr("\"step\":10"), HasSubstr("\"bytes\":null,\"tokens\":null")));
+  EXPECT_EQ(ferula({"checkpoint", "list", "runs/tiny"}).code, 0);
+  EXPECT_EQ(ferula({"checkpoint", "list", "runs/nowhere"}).code, 1);
+}
+
+TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore) {
+  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/hurt",
+                        std::filesystem::copy_options::recursive);
+  const std::string newest = "runs/hurt/checkpoints/step-00000010";
+  for (const char* shard : {"shard-00000.h5", "shard-00001.h5"}) flip_a_bit(workplace_->path() / newest / shard);
+  const std::vector<std::string> generate{"generate", "--prompt", "Line ", "--greedy", "--max-new-tokens", "8"};
+  const Outcome before = ferula(generate, {"--checkpoint", "runs/hurt/checkpoints/step-00000005"});
+
+  for (const std::vector<std::string>& source :
+       {std::vector<std::string>{"--checkpoint", "runs/hurt"},
+        {"tiny.toml", "--set", "run.name=hurt"},
+        {"--checkpoint", "runs/hurt", "--ranks", "3", "--set", "zero_optimization.stage=3"}}) {
+    const Outcome outcome = ferula(generate, source);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, before.out);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("warning: "), HasSubstr(newest + "/shard-0000")));
+  }
+  EXPECT_EQ(ferula(generate, {"--checkpoint", newest}).code, 1);
+  EXPECT_EQ(ferula({"evaluate", "--checkpoint", "runs/hurt", "--text", "text.txt"}).code, 0);
+}
+
+TEST_F(InferenceSystem, LogProbabilitiesGoToANewFileAlone) {
+  const Outcome slip =
+      ferula({"evaluate", "--checkpoint", "runs/tiny", "--text", "text.txt", "--logprobs", "text.txt"});
+
+  EXPECT_EQ(slip.code, 2);
+  EXPECT_THAT(slip.err, HasSubstr("expected a new file, found 'text.txt'"));
+}
+
+/// A limit on the size of files is a full disk that needs no root.
+TEST_F(InferenceSystem, AFullDiskIsToldInPlainWordsAndLeavesNoHalfFile) {
+  std::string text;
+  for (int line = 0; line < 20000; ++line) text += "Line " + std::to_string(line) + " of a long text.\n";
+  workplace_->write("long.txt", text);
+  for (const std::string& words :
+       {std::string("tokenize long.txt --out full.h5"),
+        std::string("train tiny.toml --set run.name=full --set 'data.text=[\"long.txt\"]'"),
+        std::string("train tiny.toml --set run.name=full --set 'data.text=[\"long.txt\"]' --ranks-simulated 2"),
+        std::string("evaluate --checkpoint runs/tiny --text long.txt --logprobs full.h5")}) {
+    const Outcome outcome = workplace_->run({"bash", "-c", "ulimit -f 64; exec " FERULA_PROGRAM " " + words});
+
+    EXPECT_EQ(outcome.code, 3) << words << outcome.err;
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("File too large; free space"), testing::Not(HasSubstr("errno")))) << words;
+    for (const char* half : {"full.h5", "full.h5.partial", "runs/full/tokens.h5.partial"})
+      EXPECT_FALSE(workplace_->has(half)) << words << half;
+  }
+  EXPECT_THAT(workplace_->read("runs/full/summary.json"), HasSubstr("failed: "));
 }
 
 TEST_F(InferenceSystem, TokenizesAndTrainsFromTheTokenFile) {

@@ -81,6 +81,15 @@ std::size_t Workplace::lines_of(const std::string& name) const {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
+void flip_a_bit(const std::filesystem::path& path) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const auto middle = static_cast<std::streamoff>(std::filesystem::file_size(path) / 2);
+  file.seekg(middle);
+  const int byte = file.get();
+  file.seekp(middle);
+  file.put(static_cast<char>(byte ^ 1));
+}
+
 void write_tiny_run(const Workplace& workplace, int steps) {
   std::string text;
   for (int line = 0; line < 400; ++line) text += "Line " + std::to_string(line * line) + " of a text to learn.\n";

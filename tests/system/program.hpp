@@ -45,6 +45,9 @@ class Workplace {
   std::filesystem::path path_ = scratch_.path();
 };
 
+/// Changes a bit in the middle of a file.
+void flip_a_bit(const std::filesystem::path& path);
+
 /// A configuration of a model that trains in a second, with its text in `text.txt`: written to `tiny.toml`.
 void write_tiny_run(const Workplace& workplace, int steps);
 

@@ -56,8 +56,8 @@ class DamageTest : public testing::Test {
   CheckpointRun run_;
 };
 
-/// Index and configuration take no part in a resume.
-bool is_read_by_a_resume(const std::string& name) { return name != kIndexName && name != kConfigName; }
+/// The index takes no part in a resume.
+bool is_read_by_a_resume(const std::string& name) { return name != kIndexName; }
 
 TEST_F(DamageTest, EveryFlippedBitIsFound) {
   constexpr std::int64_t kPositions = 25;
@@ -155,6 +155,31 @@ TEST_F(DamageTest, ResumeGoesBackToTheLastGoodOneOnAllRanks) {
   EXPECT_EQ(loaded->state.step, 1);
   ASSERT_THAT(loaded->warnings, SizeIs(1));
   EXPECT_THAT(loaded->warnings.front(), HasSubstr("step-00000002/shard-00001.h5"));
+}
+
+TEST_F(DamageTest, ADamagedConfigurationIsSkippedToo) {
+  flip(file("config.toml"), 3, 0);
+
+  const auto loaded = run_.load_newest({1, 1});
+
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->state.step, 1);
+  EXPECT_EQ(find_checkpoint(run_.files(), run_.folder()), run_.checkpoint(1));
+}
+
+TEST_F(DamageTest, ARunThatIsNamedStandsForItsNewestGoodOne) {
+  flip(file("shard-00001.h5"), 4000, 0);
+  run_fake_ranks(2, [&](FakeRank& rank) {
+    FakeState state({1, 1}, rank.rank);
+    const LoadContext context{.files = run_.files(), .world = rank.world, .device = rank.device, .stream = rank.stream};
+
+    const LoadedCheckpoint loaded = load_from(context, parent_of(run_.folder()), state.pieces(), ReadScope::everything);
+
+    EXPECT_EQ(loaded.checkpoint, run_.checkpoint(1));
+    EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("step-00000002/shard-00001.h5")));
+    EXPECT_EQ(state.differences(1), 0);
+    EXPECT_THROW(load_from(context, run_.checkpoint(2), state.pieces(), ReadScope::everything), DataError);
+  });
 }
 
 TEST_F(DamageTest, ResumeRefusesWhenAllAreDamaged) {

@@ -150,7 +150,7 @@ TEST(Retention, DamagedOnesNeitherCountNorGo) {
   for (std::int64_t step = 1; step <= 3; ++step) run.save({1}, step);
   run.files().remove(run.checkpoint(3) + "/MANIFEST.json");
 
-  apply_retention(run.files(), run.folder(), {.keep_last = 1});
+  apply_retention(run.files(), run.folder(), {.keep_last = 1}, 3);
 
   EXPECT_THAT(run.names(), ElementsAre("latest", "step-00000002", "step-00000003"));
 }
