@@ -20,6 +20,8 @@ bool is_success(ExitCode code) {
 
 void report_ready(const std::filesystem::path& report) { append(report, "ready 0\n"); }
 
+void report_interrupt(const std::filesystem::path& report) { append(report, "interrupt 0\n"); }
+
 void report_end(const std::filesystem::path& report, ExitCode code) {
   append(report, fmt::format("end {}\n", static_cast<int>(code)));
 }
@@ -32,6 +34,10 @@ LaunchReport read_launch_report(const std::filesystem::path& report) {
   while (lines >> word >> number) {
     if (word == "ready") {
       ++found.ready;
+      continue;
+    }
+    if (word == "interrupt") {
+      found.is_interrupted = true;
       continue;
     }
     ++found.ended;

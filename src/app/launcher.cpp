@@ -67,6 +67,7 @@ class StopForwarding {
   /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do.
   void forward_when_ready() {
     if (!pending_ || read_launch_report(*report_).ready < request_->ranks) return;
+    if (interrupted_) report_interrupt(*report_);
     kill(mpirun_, SIGUSR1);
     pending_ = false;
   }

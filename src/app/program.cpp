@@ -97,7 +97,7 @@ class Start {
   ExitCode run_here() {
     if (command_.ranks == CommandRanks::one_process && !is_speaker()) return ExitCode::done;
     std::unique_ptr<StopRequest> stop = std::make_unique<NoStopRequest>();
-    if (command_.stop == CommandStop::saves) stop = std::make_unique<StopSignals>();
+    if (command_.stop == CommandStop::saves) stop = std::make_unique<StopSignals>(report_);
     report_ready(report_);
     const ExitCode code = run_command(*stop);
     report_end(report_, code);

@@ -2,6 +2,9 @@
 
 #include <array>
 #include <atomic>
+#include <utility>
+
+#include "app/launch_report.hpp"
 
 namespace ferula {
 namespace {
@@ -31,7 +34,7 @@ bool is_ignored(int signal) {
   return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(std::filesystem::path launch_report) : launch_report_(std::move(launch_report)) {
   asked_code = static_cast<int>(ExitCode::done);
   struct sigaction action {};
   action.sa_handler = remember_signal;
@@ -47,6 +50,10 @@ StopSignals::~StopSignals() {
   for (const auto& [signal, action] : previous_) sigaction(signal, &action, nullptr);
 }
 
-ExitCode StopSignals::asked() const { return static_cast<ExitCode>(asked_code.load()); }
+ExitCode StopSignals::asked() const {
+  const auto asked = static_cast<ExitCode>(asked_code.load());
+  const bool is_passed_on = asked == ExitCode::resume_me && read_launch_report(launch_report_).is_interrupted;
+  return is_passed_on ? ExitCode::interrupted : asked;
+}
 
 }  // namespace ferula

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <filesystem>
 #include <map>
 
 #include "base/stop_request.hpp"
@@ -15,7 +16,8 @@ bool is_ignored(int signal);
 /// reader of the output that goes away (SIGPIPE) does not end a run, and a hang-up that `nohup` ignores stays ignored.
 class StopSignals final : public StopRequest {
  public:
-  StopSignals();
+  /// `launch_report`: where our own launcher says that the SIGUSR1 which it sends was a Ctrl-C; empty without one.
+  explicit StopSignals(std::filesystem::path launch_report = {});
   ~StopSignals() override;
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
@@ -23,6 +25,7 @@ class StopSignals final : public StopRequest {
   ExitCode asked() const override;
 
  private:
+  std::filesystem::path launch_report_;
   std::map<int, struct sigaction> previous_;
 };
 

@@ -48,7 +48,8 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                                .facts = facts,
                                .resume = line.text(kResume.name).value_or("auto"),
                                .overlap = ranks.overlap,
-                               .command = continuing_command(invocation.command)};
+                               .command = invocation.command,
+                               .continuing = continuing_command(invocation.command)};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     return line.has(kDryRun.name) ? plan_training(context, request) : train(context, request);
   });

@@ -1,13 +1,18 @@
 #include "app/training_session.hpp"
 
+#include <optional>
+
 #include "app/bench_probes.hpp"
 #include "app/model_setup.hpp"
 #include "app/resume_run.hpp"
 #include "app/run_data.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
+#include "checkpoint/agreement.hpp"
+#include "checkpoint/checkpoint_folder.hpp"
 #include "config/config_text.hpp"
 #include "model/flops.hpp"
+#include "train/run_summary.hpp"
 #include "train/training_run.hpp"
 
 namespace ferula {
@@ -119,6 +124,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .revision = std::string(revision()),
           .longer = twice_as_long(request.loaded.config.training, config.training.steps.value.value_or(0)),
           .command = request.command,
+          .continuing = request.continuing,
           .name = config.run.name,
           .directory = directory.root.string(),
           .model = model_in_words(spec),
@@ -139,17 +145,13 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
 }
 
-/// Rank 0 makes the directory; then every rank's log is open and the tokens are there.
-RunData prepare(RankContext& context, const SessionRequest& request, const ResumeChoice& choice,
-                const RunDirectory& directory, const Tokenizer& tokenizer) {
-  const DataConfig& data = request.loaded.config.data;
-  on_first_rank(context, [&] {
-    if (choice.kind == ResumeChoice::Kind::never) move_run_aside(context.files, directory, context.log);
-    context.files.make_directory(directory.root.string());
-    context.log.open_file(directory.log());
-  });
-  const bool continues = has_checkpoints(context.files, directory);
-  return open_run_data(context, data, directory, tokenizer, continues ? OnChangedText::refuse : OnChangedText::rewrite);
+Config planned_config(const SessionRequest& request) { return resolve_config(request.loaded, request.facts).config; }
+
+/// What is known of a run before its data is open.
+RunFacts planned_facts(RankContext& context, const SessionRequest& request, const Config& config,
+                       const RunDirectory& directory) {
+  return facts_of(context, request, config, transformer_spec(config.model, request.facts.tokenizer_vocabulary),
+                  directory);
 }
 
 Config resolved(const SessionRequest& request, const RunData& data) {
@@ -158,47 +160,111 @@ Config resolved(const SessionRequest& request, const RunData& data) {
   return resolve_config(request.loaded, facts).config;
 }
 
-void say_finished(RankContext& context, const RunFacts& facts, const LoadedCheckpoint& loaded) {
-  context.log.info(fmt::format(
-      "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
-      loaded.state.step, loaded.checkpoint, facts.command, facts.longer));
-}
+/// A run on its way from its directory to its first step.
+class RunStart {
+ public:
+  RunStart(RankContext& context, const SessionRequest& request, const ResumeChoice& choice, RunDirectory directory)
+      : context_(context),
+        request_(request),
+        choice_(choice),
+        directory_(std::move(directory)),
+        facts_(planned_facts(context, request, planned_config(request), directory_)) {}
+
+  /// Everything before the first step. False where there is nothing left to train. After an error summary.json tells
+  /// it.
+  bool prepare() {
+    try {
+      open_data();
+      session_.emplace(context_, *config_, data_);
+      facts_ = facts_of(context_, request_, *config_, session_->spec(), directory_);
+      facts_.data = data_in_words(data_);
+      facts_.memory_bytes = context_.ledger().current_bytes();
+      if (!go_on()) return false;
+      facts_.peak_flops = probed_peak(context_, compute_dtype(*config_));
+      on_first_rank(context_, [&] {
+        write_file_atomically(context_.files, directory_.config().string(), to_toml(*config_), Replace::existing);
+      });
+      return true;
+    } catch (...) {
+      write_failed_summary(context_.files, directory_, facts_, {.exit_reason = {}, .steps = steps_on_disk()},
+                           context_.mesh, context_.execution, 0, context_.log);
+      throw;
+    }
+  }
+
+  ExitCode train() {
+    context_.log.info(run_header(facts_));
+    return session_->run(facts_, directory_);
+  }
+
+ private:
+  void open_data() {
+    on_first_rank(context_, [&] { context_.log.open_file(directory_.log()); });
+    const DataConfig& data = request_.loaded.config.data;
+    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(data.tokenizer);
+    const bool continues = has_checkpoints(context_.files, directory_);
+    data_ = open_run_data(context_, data, directory_, *tokenizer,
+                          continues ? OnChangedText::refuse : OnChangedText::rewrite);
+    config_ = resolved(request_, data_);
+  }
+
+  /// Resumes where there is something to resume from. False where its steps are all done.
+  bool go_on() {
+    const auto loaded = resume(context_, choice_, directory_, *config_, session_->store());
+    if (!loaded) return true;
+    session_->trainer().restore({loaded->state.step, loaded->state.samples_seen, loaded->state.tokens_seen});
+    facts_.first_step = loaded->state.step;
+    facts_.resumed_from = loaded->checkpoint;
+    if (loaded->state.step >= facts_.steps) {
+      context_.log.info(fmt::format(
+          "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
+          loaded->state.step, loaded->checkpoint, facts_.command, facts_.longer));
+      return false;
+    }
+    leave_newer_behind(context_, choice_, directory_, *loaded);
+    return true;
+  }
+
+  /// Of the newest good checkpoint; 0 where there is none or the disk cannot tell.
+  std::int64_t steps_on_disk() const {
+    std::int64_t steps = 0;
+    outcome_of([&] { steps = newest_good_step(context_.files, directory_.checkpoints().string()).value_or(0); });
+    return steps;
+  }
+
+  RankContext& context_;
+  const SessionRequest& request_;
+  const ResumeChoice& choice_;
+  RunDirectory directory_;
+  RunFacts facts_;
+  RunData data_;
+  std::optional<Config> config_;
+  std::optional<Session> session_;
+};
 
 }  // namespace
 
 ExitCode train(RankContext& context, const SessionRequest& request) {
   const RunDirectory directory = run_directory(request.loaded.config.run);
   const ResumeChoice choice = resume_choice(context.files, request.resume);
-  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(request.loaded.config.data.tokenizer);
-  const RunData data = prepare(context, request, choice, directory, *tokenizer);
-  const Config config = resolved(request, data);
-  Session session(context, config, data);
-  RunFacts facts = facts_of(context, request, config, session.spec(), directory);
-  facts.data = data_in_words(data);
-  facts.memory_bytes = context.ledger().current_bytes();
-  if (const auto loaded = resume(context, choice, directory, config, session.store())) {
-    session.trainer().restore({loaded->state.step, loaded->state.samples_seen, loaded->state.tokens_seen});
-    facts.first_step = loaded->state.step;
-    facts.resumed_from = loaded->checkpoint;
-    if (loaded->state.step >= facts.steps) return say_finished(context, facts, *loaded), ExitCode::done;
-  }
-  facts.peak_flops = probed_peak(context, compute_dtype(config));
   on_first_rank(context, [&] {
-    write_file_atomically(context.files, directory.config().string(), to_toml(config), Replace::existing);
+    const bool moves = choice.kind == ResumeChoice::Kind::never && context.files.exists(directory.root.string());
+    if (moves) move_run_aside(context.files, directory, context.log);
+    context.files.make_directory(directory.root.string());
   });
-  context.log.info(run_header(facts));
-  return session.run(facts, directory);
+  RunStart start(context, request, choice, directory);
+  return start.prepare() ? start.train() : ExitCode::done;
 }
 
 ExitCode plan_training(RankContext& context, const SessionRequest& request) {
-  const Config config = resolve_config(request.loaded, request.facts).config;
+  const Config config = planned_config(request);
   const TransformerSpec spec = transformer_spec(config.model, request.facts.tokenizer_vocabulary);
   const StoreSettings settings = store_settings(config, StoreUse::training);
   const StoreBytes bytes =
       store_bytes(lay_out_ranges(model_table(config, spec), settings, context.mesh), settings.rule);
   const std::int64_t activations = transformer_bytes(spec, transformer_settings(config), whole_model(spec));
   const std::int64_t all = bytes.parameters + bytes.gradients + bytes.optimizer + bytes.buffers + activations;
-  RunFacts facts = facts_of(context, request, config, spec, run_directory(config.run));
+  RunFacts facts = planned_facts(context, request, config, run_directory(config.run));
   facts.data = "not opened in a dry run";
   facts.memory_bytes = all;
   context.log.info(run_header(facts));

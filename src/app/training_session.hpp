@@ -12,7 +12,8 @@ struct SessionRequest {
   ResolveFacts facts;          // without the number of samples
   std::string resume;          // auto, never or the path of a checkpoint
   Overlap overlap = Overlap::off;
-  std::string command;  // as typed
+  std::string command;     // as typed
+  std::string continuing;  // the same that goes on from where the run ends
 };
 
 /// Collective. Trains until the last step, or until somebody asks the run to stop.

@@ -42,15 +42,11 @@ std::string metrics_line(const StepMetrics& metrics) {
   return line + "}";
 }
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
-  const std::filesystem::path draft = path.string() + ".new";  // renamed when whole: a crash now loses no line
-  std::ofstream kept(draft, std::ios::trunc);
-  kept << lines_up_to(path, step) << std::flush;
-  std::error_code failure;
-  if (kept) std::filesystem::rename(draft, path, failure);
+MetricsLog::MetricsLog(FileSystem& files, const std::filesystem::path& path, std::int64_t step) {
+  // Atomically: a crash now loses no line.
+  write_file_atomically(files, path.string(), lines_up_to(path, step), Replace::existing);
   file_.open(path, std::ios::app);
-  if (!kept || failure || !file_)
-    throw DeviceError(fmt::format("cannot write {}: is the folder writable and the disk not full?", path.string()));
+  if (!file_) throw DeviceError(fmt::format("{}: cannot append lines; make the file writable", path.string()));
 }
 
 void MetricsLog::append(const StepMetrics& metrics) {

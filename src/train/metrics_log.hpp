@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "storage/file_system.hpp"
 #include "train/trainer.hpp"
 
 namespace ferula {
@@ -27,12 +28,11 @@ std::string metrics_line(const StepMetrics& metrics);
 class MetricsLog {
  public:
   /// Keeps the lines of steps up to `step` of an earlier part of this run and drops those after it, which a resumed run
-  /// computes again. Throws DeviceError where the file cannot be written.
-  MetricsLog(const std::filesystem::path& path, std::int64_t step);
+  /// computes again. Throws CapacityError where the disk is full, DeviceError where the file cannot be written.
+  MetricsLog(FileSystem& files, const std::filesystem::path& path, std::int64_t step);
   void append(const StepMetrics& metrics);
 
  private:
-  std::filesystem::path path_;
   std::ofstream file_;
 };
 

@@ -87,7 +87,8 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   std::string text = fmt::format("{} after step {} of {}: loss {:.4f}", outcome.exit_reason, outcome.steps, facts.steps,
                                  outcome.final_loss);
   if (outcome.validation_loss) text += fmt::format(", validation loss {:.4f}", *outcome.validation_loss);
-  text += fmt::format(", {} tok/s\n", human_count(outcome.tokens_per_second));
+  if (outcome.tokens_per_second) text += fmt::format(", {} tok/s", human_count(*outcome.tokens_per_second));
+  text += "\n";
   text += time_table(phases, outcome.elapsed_seconds) + memory_table(ranks) + traffic_table(ranks.front());
   const SlowestRank slowest = slowest_rank(ranks);
   text += fmt::format("slowest rank: {} ({}), {:.1f} % above the median\n", slowest.rank,
@@ -96,8 +97,8 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   if (!outcome.checkpoint.empty())
     text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"The \"\n",
                         outcome.checkpoint, outcome.checkpoint);
-  text += outcome.steps < facts.steps ? fmt::format("go on:       {}", facts.command)
-                                      : fmt::format("train longer: {} --set {}", facts.command, facts.longer);
+  text += outcome.steps < facts.steps ? fmt::format("go on:       {}", facts.continuing)
+                                      : fmt::format("train longer: {} --set {}", facts.continuing, facts.longer);
   return text;
 }
 

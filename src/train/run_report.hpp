@@ -1,6 +1,8 @@
 // What people read while a run goes on: the header, the progress line and the account at the end.
 #pragma once
 
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +15,9 @@ namespace ferula {
 struct RunFacts {
   std::string version;
   std::string revision;
-  std::string longer;   // the setting that makes it train twice as long: "training.steps=300"
-  std::string command;  // as typed
+  std::string longer;      // the setting that makes it train twice as long: "training.steps=300"
+  std::string command;     // as typed
+  std::string continuing;  // the command that goes on from where this run ends
   std::string name;
   std::string directory;
   std::string model;          // "gpt2: 6 layers, width 256, 8 heads"
@@ -54,9 +57,9 @@ std::string progress_text(const ProgressLine& line);
 struct RunOutcome {
   std::string exit_reason;  // "finished", "saved after SIGUSR1 or SIGTERM", "interrupted, saved", "failed: …"
   std::int64_t steps = 0;   // that are done
-  double final_loss = 0.0;
+  double final_loss = std::numeric_limits<double>::quiet_NaN();  // of the last step; not a number without one
   std::optional<double> validation_loss;
-  double tokens_per_second = 0.0;  // without the first steps
+  std::optional<double> tokens_per_second;  // without the first steps
   double elapsed_seconds = 0.0;
   std::string checkpoint;  // the last one; empty where there is none
 };

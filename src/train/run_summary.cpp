@@ -3,11 +3,20 @@
 #include <boost/json.hpp>
 
 #include <cmath>
+#include <exception>
+
+#include "base/failure.hpp"
 
 namespace ferula {
 namespace {
 
 namespace json = boost::json;
+
+bool is_comm_error(const std::exception_ptr& error) try { std::rethrow_exception(error); } catch (const CommError&) {
+  return true;
+} catch (...) {
+  return false;
+}
 
 json::value number_or_null(double value) { return std::isfinite(value) ? json::value(value) : json::value(nullptr); }
 
@@ -70,13 +79,33 @@ std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const
       {"steps", outcome.steps},
       {"final_loss", number_or_null(outcome.final_loss)},
       {"validation_loss", outcome.validation_loss ? number_or_null(*outcome.validation_loss) : json::value(nullptr)},
-      {"tokens_per_second", number_or_null(outcome.tokens_per_second)},
+      {"tokens_per_second",
+       outcome.tokens_per_second ? number_or_null(*outcome.tokens_per_second) : json::value(nullptr)},
       {"elapsed_seconds", outcome.elapsed_seconds},
       {"seconds", seconds_of(phases)},
       {"ranks", ranks_of(ranks)},
       {"slowest_rank", {{"rank", slowest.rank}, {"slower_percent", slowest.slower_percent}}},
   };
   return json::serialize(summary) + "\n";
+}
+
+void write_summary(FileSystem& files, const RunDirectory& directory, int rank, const std::string& text, Log& log) {
+  const std::string draft = fmt::format("{}.of-rank-{}", directory.summary().string(), rank);
+  try {
+    write_file_atomically(files, draft, text, Replace::existing);
+    files.rename(draft, directory.summary().string(), Replace::existing);
+  } catch (const Error& error) {
+    log.warning(fmt::format("summary.json was not written: {}", error.what()));
+  }
+}
+
+void write_failed_summary(FileSystem& files, const RunDirectory& directory, const RunFacts& facts, RunOutcome outcome,
+                          Mesh& mesh, Execution& execution, std::int64_t steps_here, Log& log) {
+  const bool only_heard = is_comm_error(std::current_exception());
+  if (only_heard && mesh.rank() != 0) return;
+  outcome.exit_reason = "failed: " + failure_of(std::current_exception()).message;
+  write_summary(files, directory, mesh.rank(),
+                summary_json(facts, outcome, execution.phases, {summary_of_rank(mesh, execution, steps_here)}), log);
 }
 
 }  // namespace ferula

@@ -27,21 +27,28 @@ TrainingRun::TrainingRun(const Parts& parts, RunPlan plan, RunFacts facts, RunDi
       facts_(std::move(facts)),
       directory_(std::move(directory)),
       last_loss_(std::numeric_limits<double>::quiet_NaN()),
-      last_checkpoint_(facts_.resumed_from) {
-  if (parts_.mesh.rank() == 0) metrics_.emplace(directory_.metrics(), parts_.trainer.progress().step);
-}
+      last_checkpoint_(facts_.resumed_from) {}
 
 ExitCode TrainingRun::run() {
-  parts_.writer.start();
   try {
+    start();
     train();
     insist_on_last_save();
-  } catch (const std::exception& error) {
-    write_failure(error.what());
+  } catch (...) {
+    write_failed_summary(parts_.files, directory_, facts_, outcome({}), parts_.mesh, parts_.execution, steps_here_,
+                         parts_.log);
     throw;
   }
   write_account();
   return asked_;
+}
+
+void TrainingRun::start() {
+  parts_.writer.start();
+  require(agree(parts_.mesh.world(), parts_.execution.communication, outcome_of([&] {
+                  if (parts_.mesh.rank() == 0)
+                    metrics_.emplace(parts_.files, directory_.metrics(), parts_.trainer.progress().step);
+                })));
 }
 
 void TrainingRun::train() {
@@ -156,7 +163,8 @@ void TrainingRun::save() {
 }
 
 RunOutcome TrainingRun::outcome(const std::string& exit_reason) const {
-  const double rate = steady_seconds_ > 0.0 ? static_cast<double>(steady_tokens_) / steady_seconds_ : 0.0;
+  std::optional<double> rate;
+  if (steady_seconds_ > 0.0) rate = static_cast<double>(steady_tokens_) / steady_seconds_;
   return {.exit_reason = exit_reason,
           .steps = parts_.trainer.progress().step,
           .final_loss = last_loss_,
@@ -170,21 +178,8 @@ void TrainingRun::write_account() {
   const RunOutcome ended = outcome(reason_of(asked_));
   const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, steps_here_);
   parts_.log.info(run_account(facts_, ended, parts_.execution.phases, ranks));
-  write_summary(ended, ranks);
-}
-
-void TrainingRun::write_failure(const std::string& what) {
-  write_summary(outcome("failed: " + what), {summary_of_rank(parts_.mesh, parts_.execution, steps_here_)});
-}
-
-void TrainingRun::write_summary(const RunOutcome& outcome, const std::vector<RankSummary>& ranks) {
   if (parts_.mesh.rank() != 0) return;
-  try {
-    write_file_atomically(parts_.files, directory_.summary().string(),
-                          summary_json(facts_, outcome, parts_.execution.phases, ranks), Replace::existing);
-  } catch (const Error& error) {
-    parts_.log.warning(fmt::format("summary.json was not written: {}", error.what()));
-  }
+  write_summary(parts_.files, directory_, 0, summary_json(facts_, ended, parts_.execution.phases, ranks), parts_.log);
 }
 
 }  // namespace ferula

@@ -50,6 +50,7 @@ class TrainingRun {
     std::int64_t memory_peak_bytes = 0;
   };
 
+  void start();
   void train();
   void one_step();
   Agreement agree_on_step();
@@ -60,8 +61,6 @@ class TrainingRun {
   TrainingState state() const;
   RunOutcome outcome(const std::string& exit_reason) const;
   void write_account();
-  void write_failure(const std::string& what);
-  void write_summary(const RunOutcome& outcome, const std::vector<RankSummary>& ranks);
   std::optional<double> mfu(double tokens_per_second) const;
   bool is_due(std::int64_t every) const;
 

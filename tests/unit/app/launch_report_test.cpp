@@ -45,6 +45,17 @@ TEST_F(LaunchReportTest, ASaveOfAnyRankAsksForAResume) {
   EXPECT_EQ(read_launch_report(path_).success, ExitCode::interrupted);
 }
 
+TEST_F(LaunchReportTest, ACtrlCIsNoEndOfARank) {
+  report_ready(path_);
+  EXPECT_FALSE(read_launch_report(path_).is_interrupted);
+
+  report_interrupt(path_);
+
+  EXPECT_TRUE(read_launch_report(path_).is_interrupted);
+  EXPECT_EQ(read_launch_report(path_).ready, 1);
+  EXPECT_EQ(read_launch_report(path_).ended, 0);
+}
+
 TEST_F(LaunchReportTest, NobodyHasReportedWhereThereIsNoFile) {
   const LaunchReport report = read_launch_report(path_);
 

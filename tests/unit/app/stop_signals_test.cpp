@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "app/launch_report.hpp"
+#include "support/scratch_directory.hpp"
+
 namespace ferula {
 namespace {
 
@@ -60,6 +63,18 @@ TEST(StopSignals, LeaveAnIgnoredHangUpIgnoredAndSurviveABrokenPipe) {
     EXPECT_EQ(signals.asked(), ExitCode::done);
   }
   std::signal(SIGHUP, before);
+}
+
+TEST(StopSignals, TheLauncherSaysThatASignalWasACtrlC) {
+  const ScratchDirectory scratch;
+  const std::filesystem::path report = scratch.path("report");
+  const StopSignals signals(report);
+  std::raise(SIGUSR1);
+  EXPECT_EQ(signals.asked(), ExitCode::resume_me);
+
+  report_interrupt(report);
+
+  EXPECT_EQ(signals.asked(), ExitCode::interrupted);
 }
 
 TEST(StopSignals, GivesTheSignalsBackAtItsEnd) {
