@@ -6,6 +6,7 @@
 #include "app/model_setup.hpp"
 #include "app/resume_run.hpp"
 #include "app/run_data.hpp"
+#include "app/run_entry.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
 #include "checkpoint/agreement.hpp"
@@ -247,11 +248,8 @@ class RunStart {
 ExitCode train(RankContext& context, const SessionRequest& request) {
   const RunDirectory directory = run_directory(request.loaded.config.run);
   const ResumeChoice choice = resume_choice(context.files, request.resume);
-  on_first_rank(context, [&] {
-    const bool moves = choice.kind == ResumeChoice::Kind::never && context.files.exists(directory.root.string());
-    if (moves) move_run_aside(context.files, directory, context.log);
-    context.files.make_directory(directory.root.string());
-  });
+  std::unique_ptr<FileLock> lock;  // of rank 0, for all
+  on_first_rank(context, [&] { lock = enter_run(context.files, directory, choice, context.log); });
   RunStart start(context, request, choice, directory);
   return start.prepare() ? start.train() : ExitCode::done;
 }

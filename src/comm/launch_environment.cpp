@@ -36,4 +36,9 @@ std::optional<LaunchedRank> launched_rank() {
   return std::nullopt;
 }
 
+std::string slurm_job() {
+  const char* number = std::getenv("SLURM_JOB_ID");
+  return number == nullptr ? "" : number;
+}
+
 }  // namespace ferula

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 namespace ferula {
 
@@ -14,5 +15,8 @@ struct LaunchedRank {
 /// Empty in a process that nobody started as a rank, also inside a SLURM batch script. Reads the variables of Open MPI
 /// (OMPI_COMM_WORLD_*), of srun with PMIx (PMIX_RANK, SLURM_STEP_NUM_TASKS) and of PMI-2 (PMI_RANK, PMI_SIZE).
 std::optional<LaunchedRank> launched_rank();
+
+/// The number of the SLURM job that this process belongs to (SLURM_JOB_ID); empty outside of one.
+std::string slurm_job();
 
 }  // namespace ferula

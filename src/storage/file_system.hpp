@@ -54,6 +54,24 @@ struct FreeSpace {
   std::int64_t files = 0;  // inodes; the largest number where the file system has no limit
 };
 
+/// Keeps a file locked while it lives. The operating system lets go of it at the latest when the process ends, however
+/// that ends.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+struct LockAttempt {
+  enum class State : std::uint8_t {
+    taken,
+    busy,         // somebody else has it
+    unsupported,  // the file system has no locks
+  };
+  State state = State::unsupported;
+  std::unique_ptr<FileLock> lock = nullptr;  // of `taken`
+  std::string note = {};                     // of `busy`: what the holder wrote; of `unsupported`: the system's reason
+};
+
 /// Paths are as the operating system takes them. Throws DamageError for what is missing, CapacityError for a full disk,
 /// DeviceError for anything else.
 class FileSystem {
@@ -73,6 +91,8 @@ class FileSystem {
   /// A file, or a directory with everything in it; fine where it is missing.
   virtual void remove(const std::string& path) = 0;
   virtual FreeSpace free_space(const std::string& directory) = 0;
+  /// Does not wait. The file is made where it is missing, holds `note` while it is locked, and goes with the lock.
+  virtual LockAttempt try_lock(const std::string& path, std::string_view note) = 0;
 };
 
 std::unique_ptr<FileSystem> make_posix_file_system();

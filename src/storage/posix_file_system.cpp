@@ -14,6 +14,7 @@
 
 #include "storage/file_system.hpp"
 #include "storage/posix_descriptor.hpp"
+#include "storage/posix_lock.hpp"
 #include "storage/system_error.hpp"
 
 namespace ferula {
@@ -136,6 +137,8 @@ class PosixFileSystem final : public FileSystem {
     return {.bytes = static_cast<std::int64_t>(status.f_bavail * status.f_frsize),
             .files = unlimited ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(status.f_favail)};
   }
+
+  LockAttempt try_lock(const std::string& path, std::string_view note) override { return try_posix_lock(path, note); }
 };
 
 }  // namespace

@@ -84,15 +84,22 @@ TEST(TrainSystem, AFinishedRunSaysSoAndChangesNothing) {
   EXPECT_EQ(workplace.read("runs/tiny/metrics.jsonl"), before);
 }
 
+constexpr const char* kInterrupted = "interrupted, saved";
+constexpr const char* kSaved = "saved after SIGUSR1, SIGTERM or SIGHUP";
+
 TEST(TrainSystem, SignalsSaveAndExitAsDocumented) {
   struct Case {
     std::vector<int> signals;
     int code;
+    std::string reason;
     std::vector<std::string> layout;
   };
-  for (const Case& each : {Case{{SIGINT}, 130, {"--ranks", "2"}}, Case{{SIGUSR1, SIGTERM}, 75, {"--ranks", "2"}},
-                           Case{{SIGUSR1}, 75, {"--ranks-simulated", "2"}}, Case{{SIGINT}, 130, {}},
-                           Case{{SIGTERM}, 75, {}}, Case{{SIGHUP}, 75, {}}}) {
+  for (const Case& each : {Case{{SIGINT}, 130, kInterrupted, {"--ranks", "2"}},
+                           Case{{SIGUSR1, SIGTERM}, 75, kSaved, {"--ranks", "2"}},
+                           Case{{SIGUSR1}, 75, kSaved, {"--ranks-simulated", "2"}},
+                           Case{{SIGINT}, 130, kInterrupted, {}},
+                           Case{{SIGTERM}, 75, kSaved, {}},
+                           Case{{SIGHUP}, 75, kSaved, {}}}) {
     const Workplace workplace;
     write_tiny_run(workplace, 100000);
     std::vector<std::string> words{"train", "tiny.toml", "--set", "checkpoint.every_steps=0"};
@@ -102,6 +109,7 @@ TEST(TrainSystem, SignalsSaveAndExitAsDocumented) {
         words, each.signals, [&] { return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3; });
 
     EXPECT_EQ(stopped.code, each.code) << stopped.err;
+    EXPECT_THAT(workplace.read("runs/tiny/summary.json"), HasSubstr("\"exit_reason\":\"" + each.reason));
     const Outcome verified = workplace.ferula({"checkpoint", "verify", "runs/tiny"});
     EXPECT_EQ(verified.code, 0) << verified.err;
   }
@@ -140,6 +148,104 @@ TEST(TrainSystem, ATextThatIsTooShortIsRefused) {
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("sequence_length"));
+}
+
+TEST(TrainSystem, ARunThatFailsBeforeItsFirstStepSaysWhyInItsSummary) {
+  for (const std::vector<std::string>& layout :
+       {std::vector<std::string>{}, {"--ranks", "2"}, {"--ranks-simulated", "2"}}) {
+    const Workplace workplace;
+    write_tiny_run(workplace, 5);
+    workplace.write("text.txt", "short");
+    std::vector<std::string> words{"train", "tiny.toml", "--resume", "never"};
+    words.insert(words.end(), layout.begin(), layout.end());
+
+    EXPECT_EQ(workplace.ferula(words).code, 1);
+
+    EXPECT_THAT(workplace.read("runs/tiny/summary.json"),
+                AllOf(HasSubstr("\"exit_reason\":\"failed: "), HasSubstr("sequence_length"),
+                      HasSubstr("\"command\":\"ferula train tiny.toml --resume never"), HasSubstr("\"steps\":0"),
+                      HasSubstr("\"final_loss\":null"), HasSubstr("\"tokens_per_second\":null")));
+  }
+}
+
+TEST(TrainSystem, TwoJobsNeverTrainOneRun) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 100000);
+  std::vector<Outcome> refused;
+  const auto others_have_tried = [&] {
+    if (workplace.lines_of("runs/tiny/metrics.jsonl") < 8) return false;
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"train", "tiny.toml"},
+                                                  {"train", "tiny.toml", "--resume", "never"},
+                                                  {"train", "tiny.toml", "--ranks", "2"}})
+      refused.push_back(workplace.ferula(words));
+    return true;
+  };
+
+  const Outcome killed = workplace.ferula_with_signal({"train", "tiny.toml"}, SIGKILL, others_have_tried);
+
+  EXPECT_EQ(killed.code, 128 + SIGKILL);
+  ASSERT_THAT(refused, SizeIs(3));
+  for (const Outcome& each : refused) {
+    EXPECT_EQ(each.code, 1);
+    EXPECT_THAT(each.err, AllOf(HasSubstr("in use by process"), HasSubstr("nothing was changed")));
+  }
+  EXPECT_FALSE(workplace.has("runs/tiny.old-1"));
+  const Outcome next = workplace.ferula({"train", "tiny.toml", "--set", "training.steps=5"});
+  EXPECT_EQ(next.code, 0) << next.err;  // a killed job leaves no lock that holds
+}
+
+TEST(TrainSystem, GoingBackLeavesTheNewerBranchBehind) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+
+  const Outcome back = workplace.ferula({"train", "tiny.toml", "--resume", "runs/tiny/checkpoints/step-00000005",
+                                         "--set", "training.steps=8", "--set", "checkpoint.keep_last=1"});
+
+  EXPECT_EQ(back.code, 0) << back.err;
+  EXPECT_THAT(back.out, AllOf(HasSubstr("/abandoned-step-00000010-"), HasSubstr("goes on from step 5")));
+  EXPECT_EQ(workplace.read("runs/tiny/checkpoints/latest"), "step-00000008\n");
+  EXPECT_THAT(
+      workplace.ferula({"checkpoint", "list", "runs/tiny"}).out,
+      AllOf(HasSubstr("step-00000008"), HasSubstr("set aside, taken only by its name: abandoned-step-00000010-")));
+  const Outcome on = workplace.ferula({"train", "tiny.toml"});
+  EXPECT_EQ(on.code, 0) << on.err;
+  EXPECT_THAT(on.out, HasSubstr("step-00000008 after step 8"));
+  EXPECT_THAT(metric(workplace, "tiny", "loss"), SizeIs(10));
+}
+
+TEST(TrainSystem, ADamagedNewestCheckpointStepsAsideForTheOnesToCome) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  flip_a_bit(workplace.path() / "runs/tiny/checkpoints/step-00000010/config.toml");
+
+  const Outcome resumed = workplace.ferula(
+      {"train", "tiny.toml", "--set", "training.steps=8", "--set", "checkpoint.keep_last=1", "--ranks-simulated", "2"});
+
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("step-00000010/config.toml"));
+  EXPECT_THAT(resumed.out, HasSubstr("/damaged-step-00000010-"));
+  EXPECT_TRUE(workplace.has("runs/tiny/checkpoints/step-00000008/MANIFEST.json"));
+  EXPECT_EQ(workplace.ferula({"checkpoint", "list", "runs/tiny"}).code, 0);
+}
+
+TEST(TrainSystem, AResumeByPathComparesTheConfigurationToo) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::vector<std::string> words{"train", "tiny.toml", "--resume", "runs/tiny/checkpoints/step-00000005",
+                                       "--set"};
+  const auto with = [&](const std::string& set) {
+    std::vector<std::string> all = words;
+    all.push_back(set);
+    return workplace.ferula(all);
+  };
+
+  EXPECT_THAT(with("training.train_batch_size=24").err, HasSubstr("training.train_batch_size: was 12, is 24"));
+  const Outcome other = with("model.width=64");
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("model.width: was 32, is 64"));
 }
 
 TEST(TrainSystem, RunsUnderABareMpirun) {

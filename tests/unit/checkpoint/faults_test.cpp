@@ -105,6 +105,7 @@ class SmallDisk final : public FileSystem {
   }
   void remove(const std::string& path) override { real_->remove(path); }
   FreeSpace free_space(const std::string&) override { return room_; }
+  LockAttempt try_lock(const std::string& path, std::string_view note) override { return real_->try_lock(path, note); }
 
  private:
   FileSystem* real_;

@@ -37,6 +37,9 @@ class FaultyFileSystem final : public FileSystem {
   }
   void remove(const std::string& path) override { pass(path), real_->remove(path); }
   FreeSpace free_space(const std::string& path) override { return pass(path), real_->free_space(path); }
+  LockAttempt try_lock(const std::string& path, std::string_view note) override {
+    return pass(path), real_->try_lock(path, note);
+  }
 
  private:
   FileSystem* real_;

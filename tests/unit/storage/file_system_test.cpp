@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
 #include <fstream>
 #include <sstream>
 
@@ -115,6 +118,47 @@ TEST_F(FileSystemTest, KnowsTheFreeSpace) {
 TEST_F(FileSystemTest, ReadFileHasALimit) {
   std::ofstream(scratch_.path("large")) << std::string(1001, 'x');
   EXPECT_THAT([&] { content_of("large"); }, ThrowsMessage<DataError>(HasSubstr("at most 1000 bytes, found 1001")));
+}
+
+TEST_F(FileSystemTest, ALockedFileTellsWhoHasItAndGoesWithTheLock) {
+  LockAttempt first = files_->try_lock(scratch_.path("lock"), "the first job");
+  ASSERT_EQ(first.state, LockAttempt::State::taken);
+
+  const LockAttempt second = files_->try_lock(scratch_.path("lock"), "the second job");
+  EXPECT_EQ(second.state, LockAttempt::State::busy);
+  EXPECT_EQ(second.note, "the first job");
+  first.lock.reset();
+
+  EXPECT_FALSE(files_->exists(scratch_.path("lock")));
+  EXPECT_EQ(files_->try_lock(scratch_.path("lock"), "a third job").state, LockAttempt::State::taken);
+}
+
+TEST_F(FileSystemTest, ALockDiesWithItsProcess) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const LockAttempt attempt = files_->try_lock(scratch_.path("lock"), "a job that is killed");
+    raise(SIGKILL);
+  }
+  waitpid(child, nullptr, 0);
+  ASSERT_EQ(content_of("lock"), "a job that is killed");
+
+  const LockAttempt next = files_->try_lock(scratch_.path("lock"), "next");
+
+  EXPECT_EQ(next.state, LockAttempt::State::taken);
+  EXPECT_EQ(content_of("lock"), "next");
+}
+
+TEST_F(FileSystemTest, ALockOfAFolderThatMovedAwaySparesItsSuccessor) {
+  files_->make_directory(scratch_.path("run"));
+  LockAttempt old = files_->try_lock(scratch_.path("run/lock"), "old");
+  files_->rename(scratch_.path("run"), scratch_.path("away"), Replace::never);
+  files_->make_directory(scratch_.path("run"));
+
+  const LockAttempt successor = files_->try_lock(scratch_.path("run/lock"), "successor");
+  old.lock.reset();
+
+  EXPECT_EQ(successor.state, LockAttempt::State::taken);
+  EXPECT_EQ(content_of("run/lock"), "successor");
 }
 
 TEST(Paths, JoinAndParent) {

@@ -1,0 +1,51 @@
+#include "app/run_entry.hpp"
+
+#include <fmt/chrono.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+
+#include "comm/launch_environment.hpp"
+#include "comm/simulated_transport.hpp"
+
+namespace ferula {
+namespace {
+
+/// What a second job is told of this one.
+std::string this_job() {
+  const std::string job = slurm_job();
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format("process {} on {}{}, since {:%Y-%m-%d %H:%M:%S}", getpid(), host_name(),
+                     job.empty() ? "" : ", SLURM job " + job, fmt::localtime(now));
+}
+
+LockAttempt lock_run(FileSystem& files, const RunDirectory& directory) {
+  LockAttempt attempt = files.try_lock(directory.lock().string(), this_job());
+  if (attempt.state == LockAttempt::State::busy)
+    throw DeviceError(
+        fmt::format("{}: expected a run that no other job trains, found it in use by {}; wait for that job or stop it, "
+                    "or choose another run.name; nothing was changed",
+                    directory.root.string(), attempt.note.empty() ? "another process" : attempt.note));
+  return attempt;
+}
+
+}  // namespace
+
+std::unique_ptr<FileLock> enter_run(FileSystem& files, const RunDirectory& directory, const ResumeChoice& choice,
+                                    Log& log) {
+  const std::string root = directory.root.string();
+  if (choice.kind == ResumeChoice::Kind::never && files.is_directory(root)) {
+    const LockAttempt earlier = lock_run(files, directory);
+    const std::string aside = move_run_aside(files, directory, log);
+    files.remove(join_path(aside, directory.lock().filename().string()));
+  }
+  files.make_directory(root);
+  LockAttempt attempt = lock_run(files, directory);
+  if (attempt.state == LockAttempt::State::unsupported)
+    log.warning(fmt::format("{}: the file system has no locks ({}): make sure that no other job trains this run", root,
+                            attempt.note));
+  return std::move(attempt.lock);
+}
+
+}  // namespace ferula

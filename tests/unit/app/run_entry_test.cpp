@@ -1,0 +1,97 @@
+// One job at a time in a run's directory.
+#include "app/run_entry.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "support/scratch_directory.hpp"
+
+namespace ferula {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+/// The disk, but for locks: as Lustre without `-o flock`.
+class NoLocks final : public FileSystem {
+ public:
+  std::unique_ptr<File> open(const std::string& path, OpenMode mode) override { return real_->open(path, mode); }
+  bool exists(const std::string& path) override { return real_->exists(path); }
+  bool is_directory(const std::string& path) override { return real_->is_directory(path); }
+  std::vector<std::string> list(const std::string& path) override { return real_->list(path); }
+  void make_directory(const std::string& path) override { real_->make_directory(path); }
+  void sync_directory(const std::string& path) override { real_->sync_directory(path); }
+  void rename(const std::string& from, const std::string& to, Replace replace) override {
+    real_->rename(from, to, replace);
+  }
+  void remove(const std::string& path) override { real_->remove(path); }
+  FreeSpace free_space(const std::string& path) override { return real_->free_space(path); }
+  LockAttempt try_lock(const std::string&, std::string_view) override {
+    return {.state = LockAttempt::State::unsupported, .note = "Function not implemented"};
+  }
+
+ private:
+  std::unique_ptr<FileSystem> real_ = make_posix_file_system();
+};
+
+class RunEntry : public testing::Test {
+ protected:
+  std::unique_ptr<FileLock> enter(ResumeChoice::Kind kind = ResumeChoice::Kind::newest) {
+    return enter_run(*files_, directory_, {.kind = kind, .path = {}}, log_);
+  }
+  ScratchDirectory scratch_;
+  RunDirectory directory_{scratch_.path("run")};
+  std::unique_ptr<FileSystem> files_ = make_posix_file_system();
+  Log log_{LogVoice::speaks, LogConsole::plain};
+};
+
+TEST_F(RunEntry, ASecondJobIsToldWhoIsThere) {
+  const std::unique_ptr<FileLock> first = enter();
+
+  EXPECT_THAT([&] { enter(); },
+              ThrowsMessage<DeviceError>(AllOf(HasSubstr(fmt::format("in use by process {} on ", getpid())),
+                                               HasSubstr("since 20"), HasSubstr("nothing was changed"))));
+}
+
+TEST_F(RunEntry, TheRunIsFreeWhenTheFirstJobEnds) {
+  enter();
+
+  EXPECT_TRUE(enter());
+  EXPECT_THAT(files_->list(directory_.root.string()), testing::IsEmpty());
+}
+
+TEST_F(RunEntry, ARunInUseIsNotMovedAside) {
+  const std::unique_ptr<FileLock> first = enter();
+
+  EXPECT_THROW(enter(ResumeChoice::Kind::never), DeviceError);
+
+  EXPECT_FALSE(files_->exists(scratch_.path("run.old-1")));
+}
+
+TEST_F(RunEntry, ANewStartMovesTheEarlierRunAside) {
+  enter();
+  write_file_atomically(*files_, directory_.metrics().string(), "old\n", Replace::never);
+
+  const std::unique_ptr<FileLock> lock = enter(ResumeChoice::Kind::never);
+
+  EXPECT_THAT(files_->list(scratch_.path("run.old-1")), testing::ElementsAre("metrics.jsonl"));
+  EXPECT_THAT(files_->list(directory_.root.string()), testing::ElementsAre("lock"));
+  EXPECT_THROW(enter(), DeviceError);
+}
+
+TEST_F(RunEntry, AFileSystemWithoutLocksIsAWarning) {
+  files_ = std::make_unique<NoLocks>();
+  enter();
+  testing::internal::CaptureStderr();
+
+  EXPECT_FALSE(enter(ResumeChoice::Kind::never));
+
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(told, HasSubstr("has no locks (Function not implemented)"));
+  EXPECT_EQ(told.find("no locks"), told.rfind("no locks")) << "once";
+}
+
+}  // namespace
+}  // namespace ferula
