@@ -15,7 +15,7 @@ class LaunchEnvironment : public testing::Test {
   ~LaunchEnvironment() override { clear(); }
   static void clear() {
     for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS",
-                             "PMI_RANK", "PMI_SIZE", "SLURM_PROCID", "SLURM_NTASKS"})
+                             "PMI_RANK", "PMI_SIZE", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_ID"})
       unsetenv(name);
   }
   static void set(const char* name, const char* value) { setenv(name, value, 1); }
@@ -45,6 +45,14 @@ TEST_F(LaunchEnvironment, ABatchScriptOfSlurmIsNoRank) {
   set("SLURM_NTASKS", "8");
 
   EXPECT_FALSE(launched_rank());
+}
+
+TEST_F(LaunchEnvironment, KnowsTheJobOfSlurm) {
+  EXPECT_EQ(slurm_job(), "");
+
+  set("SLURM_JOB_ID", "4711");
+
+  EXPECT_EQ(slurm_job(), "4711");
 }
 
 TEST_F(LaunchEnvironment, IgnoresVariablesThatMakeNoSense) {
