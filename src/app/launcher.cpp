@@ -57,6 +57,7 @@ class StopForwarding {
   void accept(int signal) {
     const bool insists = signal == SIGINT && interrupted_;
     interrupted_ = interrupted_ || signal == SIGINT;
+    if (signal == SIGINT && !insists) report_interrupt(*report_);
     if (request_->stop == CommandStop::saves && !insists) {
       pending_ = !std::exchange(asked_to_save_, true) || pending_;
       return;
@@ -67,7 +68,6 @@ class StopForwarding {
   /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do.
   void forward_when_ready() {
     if (!pending_ || read_launch_report(*report_).ready < request_->ranks) return;
-    if (interrupted_) report_interrupt(*report_);
     kill(mpirun_, SIGUSR1);
     pending_ = false;
   }

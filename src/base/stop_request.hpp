@@ -8,8 +8,8 @@ namespace ferula {
 class StopRequest {
  public:
   virtual ~StopRequest() = default;
-  /// `done`: nobody asked. `resume_me`: SIGUSR1 or SIGTERM. `interrupted`: Ctrl-C. Ranks may see it in different
-  /// steps, so they must agree before they act on it: the largest value of all ranks counts.
+  /// `done`: nobody asked. `resume_me`: SIGUSR1, SIGTERM or SIGHUP. `interrupted`: Ctrl-C. Ranks may see it in
+  /// different steps, so they must agree before they act on it: the largest value of all ranks counts.
   virtual ExitCode asked() const = 0;
 };
 

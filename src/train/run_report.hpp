@@ -55,7 +55,7 @@ std::string progress_text(const ProgressLine& line);
 
 /// How a run ended.
 struct RunOutcome {
-  std::string exit_reason;  // "finished", "saved after SIGUSR1 or SIGTERM", "interrupted, saved", "failed: …"
+  std::string exit_reason;  // "finished", "saved after SIGUSR1, SIGTERM or SIGHUP", "interrupted, saved", "failed: …"
   std::int64_t steps = 0;   // that are done
   double final_loss = std::numeric_limits<double>::quiet_NaN();  // of the last step; not a number without one
   std::optional<double> validation_loss;

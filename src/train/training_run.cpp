@@ -14,7 +14,7 @@ constexpr std::int64_t kFirstSteps = 3;  // they fill caches and scratch memory,
 constexpr double kSecondsBetweenLines = 2.0;
 
 std::string reason_of(ExitCode asked) {
-  if (asked == ExitCode::resume_me) return "saved after SIGUSR1 or SIGTERM";
+  if (asked == ExitCode::resume_me) return "saved after SIGUSR1, SIGTERM or SIGHUP";
   if (asked == ExitCode::interrupted) return "interrupted, saved";
   return "finished";
 }

@@ -194,7 +194,7 @@ TEST(TrainingRun, AStopRequestOfOneRankSavesOnAllAndTheRunGoesOnWhereItStopped) 
   const TinyTraining training{.root = stopped.path(), .steps = kSteps, .checkpoint_every = 5};
   EXPECT_EQ(train(run, training, StopAfter(3, ExitCode::resume_me)), ExitCode::resume_me);
   EXPECT_EQ(checkpoints_of(stopped.path()), std::vector<std::int64_t>{3});
-  EXPECT_THAT(text_of(stopped.path("summary.json")), testing::HasSubstr("saved after SIGUSR1 or SIGTERM"));
+  EXPECT_THAT(text_of(stopped.path("summary.json")), testing::HasSubstr("saved after SIGUSR1, SIGTERM or SIGHUP"));
   EXPECT_EQ(train(run, training, StopAfter(4, ExitCode::interrupted)), ExitCode::interrupted);
   EXPECT_EQ(checkpoints_of(stopped.path()), (std::vector<std::int64_t>{3, 5, 7}));
   EXPECT_EQ(train(run, training, test::NeverStop()), ExitCode::done);
