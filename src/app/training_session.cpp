@@ -111,8 +111,15 @@ std::string data_in_words(const RunData& data) {
                      data.dataset->samples(Split::training), data.dataset->samples(Split::validation));
 }
 
-/// The matrix rate of all ranks together, in FLOP/s, for `mfu`.
-double probed_peak(RankContext& context, DType compute) {
+/// The matrix rate of all ranks together, in FLOP/s, for `mfu`. The probe's memory is not the run's: a device and
+/// operations of its own count it, and give it back.
+double probed_peak(RankContext& run, DType compute) {
+  MemoryLedger ledger;
+  const std::unique_ptr<Device> device = make_cpu_device(ledger);
+  const std::unique_ptr<Ops> ops = make_cpu_ops(*device);
+  PhaseTimes phases;
+  Execution execution{*device, *ops, run.execution.compute, run.execution.communication, phases};
+  RankContext context{run.mesh, execution, run.files, run.log, run.stop, run.threads};
   for (const ProbeResult& probe : probe_compute(context, {.bytes = 1 << 20, .repetitions = kProbeRepetitions}))
     if (probe.name.find(name_of(compute)) != std::string::npos) return 1e9 * probe.rates.back();
   return 0.0;
@@ -134,8 +141,9 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
               fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr, config.scheduler.type),
           .data = {},
           .batch = batch_in_words(config, context.mesh.shape().data()),
-          .communication = fmt::format("{}{}", context.mesh.world().kind(),
-                                       yes_if(request.overlap == Overlap::on, ", beside the computation")),
+          .communication = fmt::format(
+              "{}{}", context.mesh.world().kind(),
+              yes_if(&context.execution.communication != &context.execution.compute, ", beside the computation")),
           .mesh = context.mesh.shape(),
           .stage = config.zero_optimization.stage,
           .stage_name = std::string(stage_name(static_cast<int>(config.zero_optimization.stage))),
@@ -188,7 +196,7 @@ class RunStart {
       return true;
     } catch (...) {
       write_failed_summary(context_.files, directory_, facts_, {.exit_reason = {}, .steps = steps_on_disk()},
-                           context_.mesh, context_.execution, 0, context_.log);
+                           context_.mesh, context_.execution, {}, context_.log);
       throw;
     }
   }

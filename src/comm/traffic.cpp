@@ -20,6 +20,20 @@ void TrafficLedger::add(Collective collective, std::int64_t elements, std::int64
   traffic.seconds += seconds;
 }
 
+void add_difference(TrafficCounts& sum, const TrafficCounts& before, const TrafficCounts& after) {
+  for (std::size_t each = 0; each < kCollectives; ++each) {
+    sum[each].calls += after[each].calls - before[each].calls;
+    sum[each].elements += after[each].elements - before[each].elements;
+    sum[each].bytes += after[each].bytes - before[each].bytes;
+    sum[each].seconds += after[each].seconds - before[each].seconds;
+  }
+}
+
+TrafficCounts TrafficLedger::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
 Traffic TrafficLedger::of(Collective collective) const {
   const std::lock_guard lock(mutex_);
   return counts_.at(index_of(collective));

@@ -20,16 +20,22 @@ struct Traffic {
   double seconds = 0.0;  // inside the collective, waiting for peers included
 };
 
+/// Traffic by collective.
+using TrafficCounts = std::array<Traffic, kCollectives>;
+/// Adds what has come from `before` to `after` to `sum`.
+void add_difference(TrafficCounts& sum, const TrafficCounts& before, const TrafficCounts& after);
+
 /// Thread-safe.
 class TrafficLedger {
  public:
   void add(Collective collective, std::int64_t elements, std::int64_t bytes, double seconds);
+  TrafficCounts counts() const;
   Traffic of(Collective collective) const;
   Traffic total() const;
 
  private:
   mutable std::mutex mutex_;
-  std::array<Traffic, kCollectives> counts_{};
+  TrafficCounts counts_{};
 };
 
 }  // namespace ferula

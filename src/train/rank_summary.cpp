@@ -14,7 +14,7 @@ struct PackedSummary {
   std::array<char, 32> device{};
   std::array<std::int64_t, kMemoryKinds> memory_bytes{};
   std::int64_t peak_bytes = 0;
-  std::array<Traffic, kCollectives> traffic{};
+  TrafficCounts traffic{};
   double step_seconds = 0.0;
 };
 static_assert(std::is_trivially_copyable_v<PackedSummary>);
@@ -59,20 +59,19 @@ double busy_seconds(const PhaseTimes& phases) {
   return seconds;
 }
 
-RankSummary summary_of_rank(Mesh& mesh, Execution& execution, std::int64_t steps) {
+RankSummary summary_of_rank(Mesh& mesh, Execution& execution, const StepTotals& totals) {
   RankSummary row{.rank = mesh.rank(), .host = mesh.host(), .device = execution.device.name()};
   const MemoryLedger& ledger = execution.device.ledger();
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     row.memory_bytes[kind] = ledger.peak_bytes(static_cast<MemoryKind>(kind));
   row.peak_bytes = ledger.peak_bytes();
-  for (std::size_t each = 0; each < kCollectives; ++each)
-    row.traffic[each] = mesh.traffic().of(static_cast<Collective>(each));
-  row.step_seconds = steps > 0 ? busy_seconds(execution.phases) / static_cast<double>(steps) : 0.0;
+  row.traffic = totals.traffic;
+  if (totals.steps > 0) row.step_seconds = busy_seconds(execution.phases) / static_cast<double>(totals.steps);
   return row;
 }
 
-std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, std::int64_t steps) {
-  std::array<PackedSummary, 1> mine{packed(summary_of_rank(mesh, execution, steps))};
+std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, const StepTotals& totals) {
+  std::array<PackedSummary, 1> mine{packed(summary_of_rank(mesh, execution, totals))};
   std::vector<PackedSummary> all(static_cast<std::size_t>(mesh.size()));
   mesh.world().all_gather(execution.communication, bytes_view(std::span<PackedSummary>(mine)),
                           bytes_view(std::span<PackedSummary>(all)));

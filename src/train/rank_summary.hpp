@@ -17,18 +17,24 @@ struct RankSummary {
   std::string device;
   std::array<std::int64_t, kMemoryKinds> memory_bytes{};  // highest of each kind
   std::int64_t peak_bytes = 0;                            // highest of all kinds together
-  std::array<Traffic, kCollectives> traffic{};
+  TrafficCounts traffic{};                                // of the steps
   double step_seconds = 0.0;  // mean time of a step in which this rank did not wait for others
 };
 
 /// Busy time a step: what the phases of a step took beside communication, data included.
 double busy_seconds(const PhaseTimes& phases);
 
-/// This rank's row. `steps` is the number of steps that `execution.phases` has seen.
-RankSummary summary_of_rank(Mesh& mesh, Execution& execution, std::int64_t steps);
+/// What a rank has done in training steps alone, without validation, loading and saving.
+struct StepTotals {
+  std::int64_t steps = 0;  // as many as `execution.phases` has seen
+  TrafficCounts traffic{};
+};
+
+/// This rank's row.
+RankSummary summary_of_rank(Mesh& mesh, Execution& execution, const StepTotals& totals);
 
 /// The rows of all ranks, by rank, on every rank. Collective over the world.
-std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, std::int64_t steps);
+std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, const StepTotals& totals);
 
 /// The rank with the longest step, and how much longer than the median it is, in percent.
 struct SlowestRank {

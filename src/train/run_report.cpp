@@ -52,7 +52,7 @@ std::string traffic_table(const RankSummary& rank) {
     text += fmt::format("  {:<16}{:>10} calls {:>12} {:9.2f} s\n", name_of(static_cast<Collective>(each)),
                         traffic.calls, human_bytes(traffic.bytes), traffic.seconds);
   }
-  return text.empty() ? text : "traffic (rank 0)\n" + text;
+  return text.empty() ? text : "traffic of the steps (rank 0)\n" + text;
 }
 
 }  // namespace
@@ -96,7 +96,7 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   text += fmt::format("files: {} (metrics.jsonl, summary.json, log.txt, config.toml)\n", facts.directory);
   if (!outcome.checkpoint.empty())
     text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"The \"\n",
-                        outcome.checkpoint, outcome.checkpoint);
+                        outcome.checkpoint, shell_word(outcome.checkpoint));
   text += outcome.steps < facts.steps ? fmt::format("go on:       {}", facts.continuing)
                                       : fmt::format("train longer: {} --set {}", facts.continuing, facts.longer);
   return text;

@@ -100,12 +100,12 @@ void write_summary(FileSystem& files, const RunDirectory& directory, int rank, c
 }
 
 void write_failed_summary(FileSystem& files, const RunDirectory& directory, const RunFacts& facts, RunOutcome outcome,
-                          Mesh& mesh, Execution& execution, std::int64_t steps_here, Log& log) {
+                          Mesh& mesh, Execution& execution, const StepTotals& totals, Log& log) {
   const bool only_heard = is_comm_error(std::current_exception());
   if (only_heard && mesh.rank() != 0) return;
   outcome.exit_reason = "failed: " + failure_of(std::current_exception()).message;
   write_summary(files, directory, mesh.rank(),
-                summary_json(facts, outcome, execution.phases, {summary_of_rank(mesh, execution, steps_here)}), log);
+                summary_json(facts, outcome, execution.phases, {summary_of_rank(mesh, execution, totals)}), log);
 }
 
 }  // namespace ferula

@@ -35,7 +35,7 @@ ExitCode TrainingRun::run() {
     train();
     insist_on_last_save();
   } catch (...) {
-    write_failed_summary(parts_.files, directory_, facts_, outcome({}), parts_.mesh, parts_.execution, steps_here_,
+    write_failed_summary(parts_.files, directory_, facts_, outcome({}), parts_.mesh, parts_.execution, totals_,
                          parts_.log);
     throw;
   }
@@ -64,9 +64,11 @@ void TrainingRun::insist_on_last_save() const {
 }
 
 void TrainingRun::one_step() {
+  const TrafficCounts before = parts_.mesh.traffic().counts();
   const StepResult step = parts_.trainer.step();
+  add_difference(totals_.traffic, before, parts_.mesh.traffic().counts());
   last_loss_ = step.loss;
-  if (++steps_here_ > kFirstSteps) {
+  if (++totals_.steps > kFirstSteps) {
     ++steady_steps_;
     steady_seconds_ += step.seconds;
     steady_tokens_ += step.tokens;
@@ -103,7 +105,7 @@ void TrainingRun::record(const StepResult& step, std::int64_t memory_peak_bytes)
                             .validation_loss = validation_loss_};
   if (metrics_) metrics_->append(metrics);
   const bool is_noteworthy =
-      validation_loss_ || step.step == plan_.steps || steps_here_ == 1 || asked_ != ExitCode::done;
+      validation_loss_ || step.step == plan_.steps || totals_.steps == 1 || asked_ != ExitCode::done;
   if (is_noteworthy || since_line_.seconds() >= kSecondsBetweenLines) show_progress(metrics);
 }
 
@@ -176,7 +178,7 @@ RunOutcome TrainingRun::outcome(const std::string& exit_reason) const {
 
 void TrainingRun::write_account() {
   const RunOutcome ended = outcome(reason_of(asked_));
-  const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, steps_here_);
+  const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, totals_);
   parts_.log.info(run_account(facts_, ended, parts_.execution.phases, ranks));
   if (parts_.mesh.rank() != 0) return;
   write_summary(parts_.files, directory_, 0, summary_json(facts_, ended, parts_.execution.phases, ranks), parts_.log);

@@ -1,0 +1,57 @@
+// What summary.json says of memory and traffic, read as a user would after real runs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <map>
+
+#include "program.hpp"
+
+namespace ferula::system_tests {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int kSteps = 8;
+
+/// A model large enough that paddings and scalars vanish within the stated 1 %.
+std::vector<std::string> train_words(int stage) {
+  return {"train",    "tiny.toml",
+          "--ranks",  "2",
+          "--resume", "never",
+          "--set",    "zero_optimization.stage=" + std::to_string(stage),
+          "--set",    "model.width=128",
+          "--set",    "model.heads=4",
+          "--set",    "training.gradient_accumulation_steps=1",
+          "--set",    "training.train_batch_size=4",
+          "--set",    "zero_optimization.stage3_param_persistence_threshold=0"};
+}
+
+json::object summary_of(const Workplace& workplace) {
+  return json::parse(workplace.read("runs/tiny/summary.json")).as_object();
+}
+
+double elements_sent(const json::object& rank) {
+  double elements = 0.0;
+  for (const auto& [name, counts] : rank.at("communication").as_object())
+    elements += counts.at("elements").to_number<double>();
+  return elements;
+}
+
+TEST(SummarySystem, ShowsTheTrafficOfTheZeroPapersWithoutValidation) {
+  const Workplace workplace;
+  write_tiny_run(workplace, kSteps);
+  for (const auto& [stage, times] : std::map<int, double>{{0, 2.0}, {1, 2.0}, {2, 2.0}, {3, 3.0}}) {
+    const Outcome run = workplace.ferula(train_words(stage));
+    ASSERT_EQ(run.code, 0) << run.err;
+
+    const json::object summary = summary_of(workplace);
+
+    const double parameters = summary.at("parameters").to_number<double>();
+    for (const json::value& rank : summary.at("ranks").as_array())
+      EXPECT_NEAR(elements_sent(rank.as_object()) / parameters / kSteps / times, 1.0, 0.01) << "stage " << stage;
+  }
+}
+
+}  // namespace
+}  // namespace ferula::system_tests
