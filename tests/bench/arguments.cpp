@@ -1,5 +1,6 @@
 #include "arguments.hpp"
 
+#include <iostream>
 #include <span>
 
 #include "base/error.hpp"
@@ -22,6 +23,14 @@ std::int64_t Arguments::number(const std::string& name, std::int64_t fallback) c
 std::string Arguments::word(const std::string& name, const std::string& fallback) const {
   const auto found = values_.find(name);
   return found == values_.end() ? fallback : found->second;
+}
+
+int run_program(int count, char** words, void (*run)(const Arguments&)) try {
+  run(Arguments(count, words));
+  return 0;
+} catch (const std::exception& error) {
+  std::cerr << words[0] << ": " << error.what() << '\n';
+  return 1;
 }
 
 }  // namespace ferula::bench

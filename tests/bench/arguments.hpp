@@ -19,4 +19,7 @@ class Arguments {
   std::map<std::string, std::string> values_;
 };
 
+/// What the `main` of a benchmark returns: runs it with its arguments; an error is printed and gives 1.
+int run_program(int count, char** words, void (*run)(const Arguments&));
+
 }  // namespace ferula::bench

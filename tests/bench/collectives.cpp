@@ -3,7 +3,6 @@
 #include <mpi.h>
 
 #include <functional>
-#include <iostream>
 
 #include "arguments.hpp"
 #include "base/narrow.hpp"
@@ -115,12 +114,4 @@ void run(const Arguments& arguments) {
 }  // namespace
 }  // namespace ferula::bench
 
-int main(int count, char** words) {
-  try {
-    ferula::bench::run({count, words});
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "collectives: " << error.what() << '\n';
-    return 1;
-  }
-}
+int main(int count, char** words) { return ferula::bench::run_program(count, words, ferula::bench::run); }

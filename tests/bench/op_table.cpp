@@ -1,6 +1,5 @@
 // Times the operations of tests/support/op_cases at the shapes of a GPT-2 124M layer, each in turns with the ceiling
 // that bounds it: arithmetic where the case counts operations, else streaming memory. toy=1 takes the tests' shapes.
-#include <iostream>
 
 #include "arguments.hpp"
 #include "ceilings.hpp"
@@ -72,12 +71,4 @@ void run(const Arguments& arguments) {
 }  // namespace
 }  // namespace ferula::bench
 
-int main(int count, char** words) {
-  try {
-    ferula::bench::run({count, words});
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "op_table: " << error.what() << '\n';
-    return 1;
-  }
-}
+int main(int count, char** words) { return ferula::bench::run_program(count, words, ferula::bench::run); }

@@ -1,5 +1,4 @@
 // The AdamW sweep with its bf16 copy, in turns with the streaming ceiling. elements=N rounds=N threads=N.
-#include <iostream>
 
 #include "arguments.hpp"
 #include "ceilings.hpp"
@@ -59,12 +58,4 @@ void run(const Arguments& arguments) {
 }  // namespace
 }  // namespace ferula::bench
 
-int main(int count, char** words) {
-  try {
-    ferula::bench::run({count, words});
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "optimizer_sweep: " << error.what() << '\n';
-    return 1;
-  }
-}
+int main(int count, char** words) { return ferula::bench::run_program(count, words, ferula::bench::run); }

@@ -57,12 +57,4 @@ void run(const Arguments& arguments) {
 }  // namespace
 }  // namespace ferula::bench
 
-int main(int count, char** words) {
-  try {
-    ferula::bench::run({count, words});
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "step_worker: " << error.what() << '\n';
-    return 1;
-  }
-}
+int main(int count, char** words) { return ferula::bench::run_program(count, words, ferula::bench::run); }

@@ -12,12 +12,11 @@
 #include "checkpoint/resume.hpp"
 #include "comm/mpi_transport.hpp"
 #include "comm/simulated_transport.hpp"
+#include "support/ranks/job.hpp"
 #include "support/reference_ops.hpp"
 
 namespace ferula {
 namespace {
-
-MpiEnvironment* environment = nullptr;
 
 ModelSpec odd_model() {
   const auto tensor = [](std::string name, Shape shape) {
@@ -61,20 +60,20 @@ std::vector<std::byte> expected_bytes(const OwnedPiece& piece) {
 class Resharding : public testing::Test {
  protected:
   Resharding() {
-    Rank rank = make_rank(0, {.shard = environment->size()});
+    Rank rank = make_rank(0, {.shard = test::job().size()});
     const double id = agree_max(rank.mesh.world(), *rank.stream, rank.mesh.rank() == 0 ? ::getpid() : 0);
     folder_ =
         (std::filesystem::temp_directory_path() / fmt::format("ferula-resharding-{}", id) / "checkpoints").string();
   }
 
   ~Resharding() override {
-    Rank rank = make_rank(0, {.shard = environment->size()});
+    Rank rank = make_rank(0, {.shard = test::job().size()});
     barrier(rank.mesh.world(), *rank.stream);
     if (rank.mesh.rank() == 0) files_->remove(parent_of(folder_));
     barrier(rank.mesh.world(), *rank.stream);
   }
 
-  static Rank make_rank(int stage, MeshShape shape) { return {make_mpi_transport(*environment), shape, stage}; }
+  static Rank make_rank(int stage, MeshShape shape) { return {make_mpi_transport(test::job()), shape, stage}; }
 
   void save(Rank& rank, std::int64_t step) {
     for (const OwnedPiece& piece : rank.store.owned_pieces()) {
@@ -107,7 +106,7 @@ class Resharding : public testing::Test {
 };
 
 TEST_F(Resharding, EveryStageLoadsWhatEveryStageSaved) {
-  const int ranks = environment->size();
+  const int ranks = test::job().size();
   std::vector<std::pair<int, MeshShape>> layouts;
   for (int stage = 0; stage <= 3; ++stage) layouts.push_back({stage, {.shard = ranks}});
   if (ranks % 2 == 0) layouts.push_back({3, {.replica = 2, .shard = ranks / 2}});
@@ -128,10 +127,3 @@ TEST_F(Resharding, EveryStageLoadsWhatEveryStageSaved) {
 
 }  // namespace
 }  // namespace ferula
-
-int main(int argc, char** argv) {
-  ferula::MpiEnvironment environment;
-  ferula::environment = &environment;
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

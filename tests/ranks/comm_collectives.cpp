@@ -6,11 +6,10 @@
 
 #include "comm/mpi_transport.hpp"
 #include "comm/simulated_transport.hpp"
+#include "support/ranks/job.hpp"
 
 namespace ferula {
 namespace {
-
-MpiEnvironment* environment = nullptr;
 
 struct TransportCase {
   std::string name;
@@ -76,8 +75,8 @@ struct World {
   explicit World(const MpiOptions& options, MeshShape shape)
       : device(make_cpu_device(ledger)),
         stream(device->make_stream()),
-        mesh(make_mpi_transport(*environment, options), shape, *device, {.timeout = std::chrono::seconds(60)}) {}
-  explicit World(const MpiOptions& options) : World(options, {.shard = environment->size()}) {}
+        mesh(make_mpi_transport(test::job(), options), shape, *device, {.timeout = std::chrono::seconds(60)}) {}
+  explicit World(const MpiOptions& options) : World(options, {.shard = test::job().size()}) {}
   MemoryLedger ledger;
   std::unique_ptr<Device> device;
   std::unique_ptr<Stream> stream;
@@ -198,11 +197,11 @@ TEST_P(Transports, GathersAndBroadcastsMoveAnyElementType) {
 TEST_P(Transports, AreChosenByWhereTheRanksAre) {
   World world(GetParam().options);
   const bool mpi = GetParam().options.within_node == NodeTraffic::mpi;
-  const std::string_view expected = environment->size() == 1 ? "self" : mpi ? "mpi" : "shared-memory";
+  const std::string_view expected = test::job().size() == 1 ? "self" : mpi ? "mpi" : "shared-memory";
 
   EXPECT_EQ(world.mesh.shard().kind(), expected);
-  EXPECT_EQ(world.mesh.place().ranks_on_node, environment->size());
-  EXPECT_EQ(world.mesh.place().rank_on_node, environment->rank());
+  EXPECT_EQ(world.mesh.place().ranks_on_node, test::job().size());
+  EXPECT_EQ(world.mesh.place().rank_on_node, test::job().rank());
   EXPECT_GE(world.mesh.place().threads, 1);
 }
 
@@ -243,8 +242,8 @@ TEST_P(Transports, SingleMessagesGoDownTheLine) {
 }
 
 TEST_P(Transports, ABufferOfAGroupIsReachedFromItsSubgroups) {
-  if (environment->size() % 2 != 0) return;
-  World world(GetParam().options, {.replica = 2, .shard = environment->size() / 2});
+  if (test::job().size() % 2 != 0) return;
+  World world(GetParam().options, {.replica = 2, .shard = test::job().size() / 2});
   Communicator& data = world.mesh.data();
   Buffer buffer = data.allocate(1024, MemoryKind::gradients);
   const TensorView values = buffer.flat(DType::f32);
@@ -258,7 +257,7 @@ TEST_P(Transports, ABufferOfAGroupIsReachedFromItsSubgroups) {
 }
 
 TEST_P(Transports, SideStreamsOfTwoGroupsRunBesideEachOther) {
-  World world(GetParam().options, {.shard = environment->size()});
+  World world(GetParam().options, {.shard = test::job().size()});
   const std::unique_ptr<Stream> side = world.device->make_side_stream("side");
   std::vector<std::int64_t> first(301, 1), second(97, 1);
   const TensorView one(reinterpret_cast<std::byte*>(first.data()), DType::i64, {301});
@@ -270,18 +269,18 @@ TEST_P(Transports, SideStreamsOfTwoGroupsRunBesideEachOther) {
   side->synchronize();
 
   std::int64_t expected = 1;
-  for (int round = 0; round < 10; ++round) expected *= environment->size();
+  for (int round = 0; round < 10; ++round) expected *= test::job().size();
   EXPECT_EQ(first.back(), expected);
   EXPECT_EQ(second.back(), expected);
 }
 
 TEST(Transports, SimulatedRanksGiveTheBitsOfProcesses) {
   constexpr std::int64_t kCount = 1009;
-  std::vector<std::vector<bf16>> simulated(static_cast<std::size_t>(environment->size()));
-  run_simulated_ranks(environment->size(), [&](std::unique_ptr<Mesh::Transport> transport) {
+  std::vector<std::vector<bf16>> simulated(static_cast<std::size_t>(test::job().size()));
+  run_simulated_ranks(test::job().size(), [&](std::unique_ptr<Mesh::Transport> transport) {
     MemoryLedger ledger;
     const std::unique_ptr<Device> device = make_cpu_device(ledger);
-    Mesh mesh(std::move(transport), {.shard = environment->size()}, *device);
+    Mesh mesh(std::move(transport), {.shard = test::job().size()}, *device);
     std::vector<bf16>& values = simulated[static_cast<std::size_t>(mesh.rank())];
     values.resize(kCount);
     const TensorView view(reinterpret_cast<std::byte*>(values.data()), DType::bf16, {kCount});
@@ -301,10 +300,3 @@ TEST(Transports, SimulatedRanksGiveTheBitsOfProcesses) {
 
 }  // namespace
 }  // namespace ferula
-
-int main(int argc, char** argv) {
-  ferula::MpiEnvironment environment;
-  ferula::environment = &environment;
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

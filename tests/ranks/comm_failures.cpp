@@ -5,11 +5,10 @@
 #include <fstream>
 
 #include "comm/mpi_transport.hpp"
+#include "support/ranks/job.hpp"
 
 namespace ferula {
 namespace {
-
-MpiEnvironment* environment = nullptr;
 
 TensorView view_of(std::vector<float>& values) {
   return {reinterpret_cast<std::byte*>(values.data()), DType::f32, {static_cast<std::int64_t>(values.size())}};
@@ -18,10 +17,8 @@ TensorView view_of(std::vector<float>& values) {
 class Failures : public ::testing::TestWithParam<NodeTraffic> {
  protected:
   Mesh make_mesh(const MeshOptions& options) {
-    return {make_mpi_transport(*environment, {.within_node = GetParam()}),
-            {.shard = environment->size()},
-            *device_,
-            options};
+    return {
+        make_mpi_transport(test::job(), {.within_node = GetParam()}), {.shard = test::job().size()}, *device_, options};
   }
   /// So that no test meets what an earlier one has left.
   void TearDown() override {
@@ -46,8 +43,8 @@ INSTANTIATE_TEST_SUITE_P(Mpi, Failures, ::testing::Values(NodeTraffic::shared_me
                          [](const auto& each) { return each.param == NodeTraffic::mpi ? "mpi" : "shared_memory"; });
 
 TEST_P(Failures, ALateRankIsAnErrorOnAllRanks) {
-  if (environment->size() == 1) return;
-  const bool impatient = environment->rank() == 0;
+  if (test::job().size() == 1) return;
+  const bool impatient = test::job().rank() == 0;
   Mesh mesh = make_mesh({.timeout = impatient ? std::chrono::milliseconds(200) : std::chrono::seconds(60)});
   Mesh aside = make_mesh({.timeout = std::chrono::seconds(60)});
   std::vector<float> word(1);
@@ -62,7 +59,7 @@ TEST_P(Failures, ALateRankIsAnErrorOnAllRanks) {
 }
 
 TEST_P(Failures, AnAbortReachesWaitingRanksWithItsReason) {
-  if (environment->size() == 1) return;
+  if (test::job().size() == 1) return;
   Mesh mesh = make_mesh({.timeout = std::chrono::seconds(60)});
   if (mesh.rank() == 0) mesh.world().abort("the disk is full");
 
@@ -72,7 +69,7 @@ TEST_P(Failures, AnAbortReachesWaitingRanksWithItsReason) {
 }
 
 TEST_P(Failures, DifferingCallsNameBothRanksAndOperations) {
-  if (environment->size() == 1) return;
+  if (test::job().size() == 1) return;
   Mesh mesh = make_mesh({.check_collectives = true, .timeout = std::chrono::seconds(60)});
   std::vector<float> values(12);
   const TensorView view = view_of(values);
@@ -125,10 +122,3 @@ TEST(MpiEnvironment, IsOneAProcess) { EXPECT_THROW(MpiEnvironment(), CommError);
 
 }  // namespace
 }  // namespace ferula
-
-int main(int argc, char** argv) {
-  ferula::MpiEnvironment environment;
-  ferula::environment = &environment;
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

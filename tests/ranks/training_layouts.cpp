@@ -6,6 +6,7 @@
 #include "comm/mpi_transport.hpp"
 #include "comm/simulated_transport.hpp"
 #include "generate/generator.hpp"
+#include "support/ranks/job.hpp"
 #include "support/train/tiny_run.hpp"
 #include "support/train/whole_state.hpp"
 
@@ -19,8 +20,6 @@ using test::TinyRank;
 using test::TinyRun;
 using test::WholeState;
 
-MpiEnvironment* environment = nullptr;
-
 const TokenDataset& dataset() {
   static const test::TinyCorpus corpus(16);
   return corpus.dataset();
@@ -30,12 +29,12 @@ const TokenDataset& dataset() {
 std::vector<TinyRun> layouts(DType compute) {
   std::vector<TinyRun> runs;
   for (int stage = 0; stage <= 3; ++stage) {
-    TinyRun run{.compute = compute, .stage = stage, .shape = {.shard = environment->size()}, .steps = 4};
+    TinyRun run{.compute = compute, .stage = stage, .shape = {.shard = test::job().size()}, .steps = 4};
     if (stage >= 2) run.overlap = test::Overlap::on;
     if (stage % 2 == 1) run.accumulation = 2;
     runs.push_back(run);
-    if (environment->size() % 2 != 0) continue;
-    run.shape = {.replica = 2, .shard = environment->size() / 2};
+    if (test::job().size() % 2 != 0) continue;
+    run.shape = {.replica = 2, .shard = test::job().size() / 2};
     runs.push_back(run);
   }
   return runs;
@@ -45,7 +44,7 @@ class OverTransports : public testing::TestWithParam<NodeTraffic> {
  protected:
   /// Calls `body` on this process as a rank of the run's layout.
   static void as_rank(const TinyRun& run, const std::function<void(TinyRank&)>& body) {
-    RankParts parts(make_mpi_transport(*environment, {.within_node = GetParam()}), run.shape, run.make_ops);
+    RankParts parts(make_mpi_transport(test::job(), {.within_node = GetParam()}), run.shape, run.make_ops);
     set_compute_threads(1);
     TinyRank rank(parts, run, dataset());
     body(rank);
@@ -99,7 +98,7 @@ std::int64_t transit_bytes(NodeTraffic traffic) {
   constexpr std::int64_t kGroups = 4;
   const MpiOptions options;
   const std::int64_t windows =
-      options.shared_memory.chunk_bytes + environment->size() * options.shared_memory.message_chunk_bytes;
+      options.shared_memory.chunk_bytes + test::job().size() * options.shared_memory.message_chunk_bytes;
   return kGroups * (traffic == NodeTraffic::mpi ? options.staging_bytes : windows);
 }
 
@@ -173,10 +172,3 @@ TEST_P(OverTransports, EveryLayoutWritesTheTextsOfOneRank) {
 
 }  // namespace
 }  // namespace ferula
-
-int main(int argc, char** argv) {
-  ferula::MpiEnvironment environment;
-  ferula::environment = &environment;
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <optional>
 
-#include "base/heap.hpp"
 #include "comm/mpi_transport.hpp"
 #include "support/process_state.hpp"
+#include "support/ranks/job.hpp"
 #include "support/scratch_directory.hpp"
 #include "support/train/tiny_training.hpp"
 
@@ -19,8 +19,6 @@ using test::ProcessState;
 using test::TinyRank;
 using test::TinyRun;
 using test::TinyTraining;
-
-MpiEnvironment* environment = nullptr;
 
 constexpr std::int64_t kEarly = 100;
 constexpr std::int64_t kLate = 1000;
@@ -65,10 +63,10 @@ TinyTraining long_training(const std::string& root) {
 }
 
 TEST(Stability, ProcessesHoldNoMoreAfterAThousandSteps) {
-  if (environment->size() == 1) GTEST_SKIP() << "needs several processes";
+  if (test::job().size() == 1) GTEST_SKIP() << "needs several processes";
   const test::TinyCorpus corpus(16);
-  const TinyRun run = small_run(3, environment->size());
-  test::RankParts parts(make_mpi_transport(*environment), run.shape, make_cpu_ops);
+  const TinyRun run = small_run(3, test::job().size());
+  test::RankParts parts(make_mpi_transport(test::job()), run.shape, make_cpu_ops);
   set_compute_threads(1);
   TinyRank rank(parts, run, corpus.dataset());
   const double id = agree_max(parts.mesh.world(), *parts.compute, parts.mesh.rank() == 0 ? ::getpid() : 0);
@@ -85,7 +83,7 @@ TEST(Stability, ProcessesHoldNoMoreAfterAThousandSteps) {
 }
 
 TEST(Stability, SimulatedRanksHoldNoMoreAfterAThousandSteps) {
-  if (environment->size() > 1) GTEST_SKIP() << "one process is enough";
+  if (test::job().size() > 1) GTEST_SKIP() << "one process is enough";
   const test::TinyCorpus corpus(16);
   const ScratchDirectory scratch;
   const Watch watch;
@@ -109,11 +107,3 @@ TEST(Stability, AnOpenFileThatIsForgottenIsSeen) {
 
 }  // namespace
 }  // namespace ferula
-
-int main(int argc, char** argv) {
-  ferula::return_large_pieces_at_once();  // as the program does
-  ferula::MpiEnvironment environment;
-  ferula::environment = &environment;
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}
