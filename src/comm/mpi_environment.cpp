@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "comm/mpi_handles.hpp"
+#include "comm/mpi_segments.hpp"
 
 namespace ferula {
 
@@ -34,6 +35,7 @@ MpiEnvironment::MpiEnvironment() : exceptions_at_start_(std::uncaught_exceptions
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
+  take_names_off_mpi_segments();
 }
 
 MpiEnvironment::~MpiEnvironment() {

@@ -28,6 +28,22 @@ std::string content_of(const std::filesystem::path& path) {
   return text.str();
 }
 
+/// Half a minute at the most: what follows then shows what is missing.
+void await(const std::function<bool()>& ready) {
+  for (int waited = 0; !ready() && waited < 600; ++waited) std::this_thread::sleep_for(50ms);
+}
+
+std::vector<pid_t> processes_in(const std::filesystem::path& folder) {
+  std::vector<pid_t> processes;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    std::error_code gone;
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (std::filesystem::read_symlink(entry.path() / "cwd", gone) == folder) processes.push_back(std::stoi(name));
+  }
+  return processes;
+}
+
 std::vector<std::string> with_program(const std::vector<std::string>& words) {
   std::vector<std::string> all{FERULA_PROGRAM};
   all.insert(all.end(), words.begin(), words.end());
@@ -68,12 +84,19 @@ Outcome Workplace::ferula(const std::vector<std::string>& words) const { return 
 Outcome Workplace::ferula_with_signals(const std::vector<std::string>& words, const std::vector<int>& signals,
                                        const std::function<bool()>& ready) const {
   const pid_t child = start(with_program(words));
-  for (int waited = 0; !ready() && waited < 600; ++waited) std::this_thread::sleep_for(50ms);
+  await(ready);
   for (const int signal : signals) {
     kill(child, signal);
     std::this_thread::sleep_for(300ms);
   }
   return finish(child);
+}
+
+void Workplace::ferula_killed(const std::vector<std::string>& words, const std::function<bool()>& ready) const {
+  const pid_t child = start(with_program(words));
+  await(ready);
+  for (const pid_t process : processes_in(path_)) kill(process, SIGKILL);
+  finish(child);
 }
 
 std::size_t Workplace::lines_of(const std::string& name) const {

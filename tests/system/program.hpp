@@ -34,6 +34,8 @@ class Workplace {
   /// Starts `ferula WORDS…`, sends it `signals`, the first once `ready` holds, and blocks until it ends.
   Outcome ferula_with_signals(const std::vector<std::string>& words, const std::vector<int>& signals,
                               const std::function<bool()>& ready) const;
+  /// Starts `ferula WORDS…` and, once `ready` holds, kills every process that works in this folder.
+  void ferula_killed(const std::vector<std::string>& words, const std::function<bool()>& ready) const;
   /// Lines of a file; 0 while it does not exist.
   std::size_t lines_of(const std::string& name) const;
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <set>
+#include <cstdlib>
 
 #include "program.hpp"
 
@@ -15,12 +15,22 @@ using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-/// Names in /dev/shm: a run must leave none behind.
-std::set<std::string> shared_memory() {
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) names.insert(entry.path().filename());
-  return names;
-}
+/// Has MPI put the files by which it shares memory into a folder of the test's own, instead of everybody's /dev/shm.
+class SharedMemoryFolder {
+ public:
+  explicit SharedMemoryFolder(const Workplace& workplace) : path_(workplace.path() / "shm") {
+    std::filesystem::create_directory(path_);
+    setenv("OMPI_MCA_btl_vader_backing_directory", path_.c_str(), 1);
+  }
+  ~SharedMemoryFolder() { unsetenv("OMPI_MCA_btl_vader_backing_directory"); }
+  SharedMemoryFolder(const SharedMemoryFolder&) = delete;
+  SharedMemoryFolder& operator=(const SharedMemoryFolder&) = delete;
+
+  bool empty() const { return std::filesystem::is_empty(path_); }
+
+ private:
+  std::filesystem::path path_;
+};
 
 TEST(TrainSystem, LeavesTheFilesThatAreDocumented) {
   const Workplace workplace;
@@ -118,14 +128,26 @@ TEST(TrainSystem, SignalsSaveAndExitAsDocumented) {
 TEST(TrainSystem, ASecondInterruptStopsAtOnce) {
   const Workplace workplace;
   write_tiny_run(workplace, 100000);
-  const std::set<std::string> before = shared_memory();
+  const SharedMemoryFolder shared_memory(workplace);
 
   const Outcome stopped = workplace.ferula_with_signals({"train", "tiny.toml", "--ranks", "2"}, {SIGINT, SIGINT}, [&] {
     return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3;
   });
 
   EXPECT_EQ(stopped.code, 130);
-  EXPECT_EQ(shared_memory(), before);
+  EXPECT_TRUE(shared_memory.empty());
+}
+
+TEST(TrainSystem, KillingEveryProcessLeavesNoSharedMemory) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 100000);
+  const SharedMemoryFolder shared_memory(workplace);
+
+  workplace.ferula_killed({"train", "tiny.toml", "--ranks", "2"},
+                          [&] { return workplace.lines_of("runs/tiny/metrics.jsonl") >= 3; });
+
+  EXPECT_GE(workplace.lines_of("runs/tiny/metrics.jsonl"), 3u);
+  EXPECT_TRUE(shared_memory.empty());
 }
 
 TEST(TrainSystem, ADryRunTrainsNothing) {
