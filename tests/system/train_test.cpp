@@ -203,7 +203,7 @@ TEST(TrainSystem, TwoJobsNeverTrainOneRun) {
     return true;
   };
 
-  const Outcome killed = workplace.ferula_with_signal({"train", "tiny.toml"}, SIGKILL, others_have_tried);
+  const Outcome killed = workplace.ferula_with_signals({"train", "tiny.toml"}, {SIGKILL}, others_have_tried);
 
   EXPECT_EQ(killed.code, 128 + SIGKILL);
   ASSERT_THAT(refused, SizeIs(3));
