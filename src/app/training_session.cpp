@@ -163,10 +163,13 @@ RunFacts planned_facts(RankContext& context, const SessionRequest& request, cons
                   directory);
 }
 
-Config resolved(const SessionRequest& request, const RunData& data) {
+/// Resolves what the data decides; the warnings are told once a run.
+Config resolved(RankContext& context, const SessionRequest& request, const RunData& data) {
   ResolveFacts facts = request.facts;
   facts.training_samples = data.dataset->samples(Split::training);
-  return resolve_config(request.loaded, facts).config;
+  const LoadedConfig loaded = resolve_config(request.loaded, facts);
+  for (const std::string& warning : config_warnings(loaded)) context.log.warning(warning);
+  return loaded.config;
 }
 
 /// A run on its way from its directory to its first step.
@@ -214,7 +217,7 @@ class RunStart {
     const bool continues = has_checkpoints(context_.files, directory_);
     data_ = open_run_data(context_, data, directory_, *tokenizer,
                           continues ? OnChangedText::refuse : OnChangedText::rewrite);
-    config_ = resolved(request_, data_);
+    config_ = resolved(context_, request_, data_);
   }
 
   /// Resumes where there is something to resume from. False where its steps are all done.

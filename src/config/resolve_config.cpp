@@ -191,4 +191,15 @@ LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts) {
   return resolve_config(ConfigDraft{.loaded = std::move(loaded), .mistakes = {}}, facts);
 }
 
+std::vector<std::string> config_warnings(const LoadedConfig& resolved) {
+  const SchedulerConfig& scheduler = resolved.config.scheduler;
+  const bool is_automatic = resolved.sources.at("scheduler.params.warmup_max_lr").kind == SourceKind::automatic;
+  if (scheduler.type != "WarmupDecayLR" || !is_automatic) return {};
+  return {
+      fmt::format("scheduler.params.warmup_max_lr is not given: WarmupDecayLR rises to optimizer.params.lr = {:g} "
+                  "here, in DeepSpeed "
+                  "to 0.001; write the one you mean",
+                  scheduler.params.warmup_max_lr.get())};
+}
+
 }  // namespace ferula

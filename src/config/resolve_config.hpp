@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "config/load_config.hpp"
 
@@ -30,5 +32,8 @@ struct ResolveFacts {
 LoadedConfig resolve_config(ConfigDraft draft, const ResolveFacts& facts);
 /// The same of a configuration that was read without a mistake.
 LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts);
+
+/// What of a resolved configuration is legal but not what users of DeepSpeed expect: one sentence each.
+std::vector<std::string> config_warnings(const LoadedConfig& resolved);
 
 }  // namespace ferula

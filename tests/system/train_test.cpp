@@ -150,6 +150,20 @@ TEST(TrainSystem, KillingEveryProcessLeavesNoSharedMemory) {
   EXPECT_TRUE(shared_memory.empty());
 }
 
+TEST(TrainSystem, WarnsOnceOfAPeakThatDeepSpeedWouldChooseOtherwise) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome run = workplace.ferula({"train", "tiny.toml", "--ranks-simulated", "2", "--set",
+                                        "scheduler={type=\"WarmupDecayLR\", params={warmup_num_steps=2}}"});
+
+  ASSERT_EQ(run.code, 0) << run.err;
+  const std::string all = run.out + run.err;
+  const std::size_t first = all.find("in DeepSpeed to 0.001");
+  EXPECT_NE(first, std::string::npos) << all;
+  EXPECT_EQ(all.find("in DeepSpeed to 0.001", first + 1), std::string::npos);
+}
+
 TEST(TrainSystem, ADryRunTrainsNothing) {
   const Workplace workplace;
   write_tiny_run(workplace, 5);

@@ -122,6 +122,7 @@ const std::map<std::string, std::set<std::string>> kLegal = {
     {"optimizer.params.eps", {"1", "2", "3", "8", "1e18", "0.5", "1.0", "1.5"}},
     {"optimizer.params.weight_decay", {"0", "1", "2", "3", "8", "1e18", "0.5", "1.0", "1.5"}},
     {"scheduler.params", {"{}"}},
+    {"scheduler.params.warmup_max_lr", {"0", "1", "2", "3", "8", "1e18", "0.5", "1.0", "1.5", "\"auto\""}},
     {"scheduler.params.warmup_num_steps", {"1", "2", "3", "8", "1.0"}},
     {"scheduler.params.total_num_steps", {"1e18", "\"auto\""}},
     {"scheduler.params.warmup_min_ratio", {"0", "1", "0.5", "1.0"}},

@@ -119,6 +119,16 @@ TEST(ResolveConfig, GivesTheSchedulerItsLengthAndPeak) {
   EXPECT_EQ(params.warmup_max_lr.get(), 0.5);
 }
 
+TEST(ResolveConfig, WarnsOfAPeakThatDeepSpeedWouldChooseOtherwise) {
+  const std::vector<std::string> decays = {"scheduler.type=WarmupDecayLR", "scheduler.params.warmup_num_steps=3"};
+  std::vector<std::string> with_peak = decays;
+  with_peak.emplace_back("scheduler.params.warmup_max_lr=0.001");
+
+  EXPECT_THAT(config_warnings(resolved(decays)), testing::ElementsAre(HasSubstr("in DeepSpeed to 0.001")));
+  EXPECT_THAT(config_warnings(resolved(with_peak)), testing::IsEmpty());
+  EXPECT_THAT(config_warnings(resolved({"scheduler.type=WarmupLR"})), testing::IsEmpty());
+}
+
 TEST(ResolveConfig, AcceptsExactlyTheDivisorsAsShardSize) {
   for (std::int64_t ranks = 1; ranks <= 12; ++ranks) {
     for (std::int64_t size = 1; size <= 13; ++size) {
