@@ -125,6 +125,17 @@ double probed_peak(RankContext& run, DType compute) {
   return 0.0;
 }
 
+MemoryByKind expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
+  const ModelSpec model = model_table(config, spec);
+  return forecast_memory({.model = model,
+                          .store = store_settings(config, StoreUse::training),
+                          .spec = spec,
+                          .transformer = transformer_settings(config),
+                          .batch = batch_shape(config, context.mesh),
+                          .sequence_length = config.data.sequence_length},
+                         context.mesh, context.execution.ops);
+}
+
 RunFacts facts_of(RankContext& context, const SessionRequest& request, const Config& config,
                   const TransformerSpec& spec, const RunDirectory& directory) {
   const DType compute = compute_dtype(config);
@@ -151,6 +162,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .parameters = parameter_count(model_table(config, spec)),
           .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
           .resumed_from = {},
+          .memory = expected_memory(context, config, spec),
           .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
 }
 
@@ -190,7 +202,6 @@ class RunStart {
       session_.emplace(context_, *config_, data_);
       facts_ = facts_of(context_, request_, *config_, session_->spec(), directory_);
       facts_.data = data_in_words(data_);
-      facts_.memory_bytes = context_.ledger().current_bytes();
       if (!go_on()) return false;
       facts_.peak_flops = probed_peak(context_, compute_dtype(*config_));
       on_first_rank(context_, [&] {
@@ -267,20 +278,9 @@ ExitCode train(RankContext& context, const SessionRequest& request) {
 
 ExitCode plan_training(RankContext& context, const SessionRequest& request) {
   const Config config = planned_config(request);
-  const TransformerSpec spec = transformer_spec(config.model, request.facts.tokenizer_vocabulary);
-  const StoreSettings settings = store_settings(config, StoreUse::training);
-  const StoreBytes bytes =
-      store_bytes(lay_out_ranges(model_table(config, spec), settings, context.mesh), settings.rule);
-  const std::int64_t activations = transformer_bytes(spec, transformer_settings(config), whole_model(spec));
-  const std::int64_t all = bytes.parameters + bytes.gradients + bytes.optimizer + bytes.buffers + activations;
   RunFacts facts = planned_facts(context, request, config, run_directory(config.run));
   facts.data = "not opened in a dry run";
-  facts.memory_bytes = all;
-  context.log.info(run_header(facts));
-  context.log.info(fmt::format(
-      "  {:<14}parameters {}, gradients {}, optimizer {}, buffers {}, activations {}\nnothing was trained (--dry-run)",
-      "each rank", human_bytes(bytes.parameters), human_bytes(bytes.gradients), human_bytes(bytes.optimizer),
-      human_bytes(bytes.buffers), human_bytes(activations)));
+  context.log.info(run_header(facts) + "\nnothing was trained (--dry-run)");
   return ExitCode::done;
 }
 

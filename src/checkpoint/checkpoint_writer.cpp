@@ -22,6 +22,8 @@ std::int64_t bytes_of_pieces(std::span<const OwnedPiece> pieces) {
 
 }  // namespace
 
+std::int64_t checkpoint_staging_bytes() { return kShardStagingBytes; }
+
 void CheckpointWriter::start() {
   require(together([&] {
     if (leads()) remove_leftovers(*files_, folder_);

@@ -36,6 +36,9 @@ struct SaveResult {
   std::int64_t bytes = 0;  // of all tensors
 };
 
+/// Bytes of buffers that a rank takes while it saves.
+std::int64_t checkpoint_staging_bytes();
+
 /// One a rank; all calls are collective over `world`. Everything given to it must outlive it.
 class CheckpointWriter {
  public:

@@ -11,8 +11,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::int64_t kStagingBytes = 4 * kHashBlockBytes;
-
 /// Creates the datasets without data and tells where each one's bytes belong.
 std::vector<ShardPiece> lay_out(const std::string& path, int writer, std::span<const OwnedPiece> pieces) {
   Hdf5File file = Hdf5File::create(path);
@@ -53,7 +51,7 @@ void write_shard(FileSystem& files, Device& device, const std::string& directory
                [](const OwnedPiece& piece) { return piece.data.count() > 0; });
   const std::string path = join_path(directory, shard_name(writer));
   ShardTable table{.pieces = lay_out(path, writer, filled), .hashes = {}};
-  const Buffer staging = device.allocate(kStagingBytes, MemoryKind::buffers);
+  const Buffer staging = device.allocate(kShardStagingBytes, MemoryKind::buffers);
   const std::unique_ptr<File> file = files.open(path, OpenMode::update);
   const std::unique_ptr<Stream> disk = device.make_side_stream("disk");  // ends before what its tasks use
   for (std::size_t index = 0; index < filled.size(); ++index)

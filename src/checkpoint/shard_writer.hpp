@@ -9,8 +9,11 @@
 
 namespace ferula {
 
+/// Bytes that `write_shard` takes for reading back.
+inline constexpr std::int64_t kShardStagingBytes = 4 * kHashBlockBytes;
+
 /// Creates `directory`/shard-NNNNN.h5 with the pieces (empty ones are left out), fsyncs it, and then its table file.
-/// No tensor is copied; `device` gives 1 MiB for reading back, and a stream for the disk until the file is written.
+/// No tensor is copied; `device` gives memory for reading back, and a stream for the disk until the file is written.
 void write_shard(FileSystem& files, Device& device, const std::string& directory, int writer,
                  std::span<const OwnedPiece> pieces);
 

@@ -66,6 +66,13 @@ Mesh::Mesh(std::unique_ptr<Transport> transport, MeshShape shape, Device& device
   }
 }
 
+std::int64_t Mesh::transit_bytes() const {
+  std::int64_t bytes = 0;
+  for (const MeshGroup& group : mesh_groups(shape_))
+    if (group.contains(rank())) bytes += transport_->transit_bytes(group);
+  return bytes;
+}
+
 void Mesh::keep(const MeshGroup& group, std::unique_ptr<Communicator> made, const MeshOptions& options) {
   if (made->size() > 1) {
     made->set_timeout(options.timeout);

@@ -49,6 +49,8 @@ class Mesh {
     virtual NodePlace place() const = 0;
     /// Called by all ranks of the world in the same order, also by those outside `group` (then null is returned).
     virtual std::unique_ptr<Communicator> make(const MeshGroup& group, Device& device) = 0;
+    /// Bytes of buffers that the communicator of a group in which this rank is takes for what passes through it.
+    virtual std::int64_t transit_bytes(const MeshGroup& group) const = 0;
   };
 
   /// Collective. Throws ConfigError where `shape` does not have as many ranks as the transport.
@@ -59,6 +61,9 @@ class Mesh {
   int size() const { return transport_->size(); }
   std::string host() const { return transport_->host(); }
   NodePlace place() const { return transport_->place(); }
+
+  /// Bytes of buffers that this rank's communicators take, all groups together.
+  std::int64_t transit_bytes() const;
 
   Communicator& self();
   Communicator& world();

@@ -11,12 +11,16 @@ constexpr std::int64_t kOneRoundBytes = 4096;  // up to here one exchange of who
 
 }  // namespace
 
+std::int64_t mpi_transit_bytes(int ranks, std::int64_t staging_bytes) {
+  return std::max<std::int64_t>(staging_bytes, 8 * ranks);
+}
+
 MpiCommunicator::MpiCommunicator(GroupIdentity identity, MpiComm comm, Device& device, std::int64_t staging_bytes,
                                  std::int64_t message_limit_bytes)
     : HostCommunicator(std::move(identity)),
       device_(&device),
       line_(HostCommunicator::identity(), std::move(comm), message_limit_bytes),
-      staging_(device.allocate(std::max<std::int64_t>(staging_bytes, 8 * size()), MemoryKind::buffers)) {}
+      staging_(device.allocate(mpi_transit_bytes(size(), staging_bytes), MemoryKind::buffers)) {}
 
 MpiCommunicator::~MpiCommunicator() = default;
 

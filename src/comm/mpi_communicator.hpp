@@ -7,6 +7,9 @@
 
 namespace ferula {
 
+/// Bytes of buffers in which operands of peers arrive, of a group of so many ranks.
+std::int64_t mpi_transit_bytes(int ranks, std::int64_t staging_bytes);
+
 /// Reductions send each rank its part of every operand and add in rank order, so that the sums are the same bits as in
 /// shared memory; an all-reduce then gathers the parts. The bytes sent are the least possible, 2 (n − 1) / n or (n − 1)
 /// / n.

@@ -56,7 +56,7 @@ class MpiTransport final : public Mesh::Transport {
       identity.members.push_back({.world_rank = member, .host = address_of(member).host.data(), .process = 0});
     }
     MpiComm comm = create_comm(group.members, tag);
-    if (options_.within_node == NodeTraffic::shared_memory && is_on_one_node(group.members)) {
+    if (shares_memory(group)) {
       const auto exchange = [&](const SegmentCard& card) { return gather_plain(card, comm.get(), identity.size()); };
       if (auto made = make_shared_memory_communicator(identity, window_, device, options_.shared_memory, exchange))
         return made;
@@ -65,7 +65,18 @@ class MpiTransport final : public Mesh::Transport {
                                              options_.message_limit_bytes);
   }
 
+  std::int64_t transit_bytes(const MeshGroup& group) const override {
+    const int ranks = static_cast<int>(group.members.size());
+    if (ranks == 1) return 0;
+    return shares_memory(group) ? shared_memory_transit_bytes(ranks, options_.shared_memory)
+                                : mpi_transit_bytes(ranks, options_.staging_bytes);
+  }
+
  private:
+  bool shares_memory(const MeshGroup& group) const {
+    return options_.within_node == NodeTraffic::shared_memory && is_on_one_node(group.members);
+  }
+
   const RankAddress& address_of(int rank) const { return addresses_[static_cast<std::size_t>(rank)]; }
 
   bool is_on_one_node(const std::vector<int>& ranks) const {

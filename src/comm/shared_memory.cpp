@@ -18,6 +18,7 @@ struct GroupLayout {
         bounce(mail_bounce + ranks * mail_bytes),
         total(bounce + bounce_bytes) {}
   std::int64_t mail_bytes, bounce_bytes;
+  std::int64_t transit_bytes() const { return total - mail_bounce; }
   std::int64_t mail_slots, mail_bounce, bounce, total;  // offsets
 };
 
@@ -31,7 +32,7 @@ class ProcessMemory final : public PeerMemory {
         device_(&device),
         layout_(layout),
         segments_(std::move(segments)),
-        counted_(bounce(rank).data(), layout.total - layout.mail_bounce, MemoryKind::buffers, &device.ledger(), {}) {}
+        counted_(bounce(rank).data(), layout.transit_bytes(), MemoryKind::buffers, &device.ledger(), {}) {}
 
   RankBlock& block(int rank) override { return *reinterpret_cast<RankBlock*>(memory_of(rank).data()); }
   MailSlot& mail(int from, int to) override {
@@ -132,6 +133,10 @@ std::vector<SharedSegment> map_group(const std::vector<SegmentCard>& cards, int 
 }
 
 }  // namespace
+
+std::int64_t shared_memory_transit_bytes(int ranks, const SharedMemoryOptions& options) {
+  return GroupLayout(ranks, options).transit_bytes();
+}
 
 std::unique_ptr<Communicator> make_shared_memory_communicator(GroupIdentity identity, NodeWindow& window,
                                                               Device& device, const SharedMemoryOptions& options,

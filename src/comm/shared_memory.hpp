@@ -14,6 +14,9 @@ struct SharedMemoryOptions {
   std::int64_t message_chunk_bytes = 64 << 10;  // the same for a message, one for each peer
 };
 
+/// Bytes of buffers that a rank takes for what passes through a group of so many.
+std::int64_t shared_memory_transit_bytes(int ranks, const SharedMemoryOptions& options);
+
 /// Gives a rank's card to all ranks of the group and returns all of them in rank order. Used at creation only.
 using ExchangeCards = std::function<std::vector<SegmentCard>(const SegmentCard&)>;
 

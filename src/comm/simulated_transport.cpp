@@ -100,6 +100,7 @@ class SimulatedTransport final : public Mesh::Transport {
     auto memory = std::make_unique<ThreadMemory>(hub_->group(call, group.members), device);
     return std::make_unique<WindowCommunicator>("simulated", identity_of(group, rank_, host_), std::move(memory));
   }
+  std::int64_t transit_bytes(const MeshGroup&) const override { return 0; }  // threads read each other's memory
 
  private:
   SimulatedWorld::Hub* hub_;
@@ -122,6 +123,7 @@ class SelfTransport final : public Mesh::Transport {
                  group.members.size());
     return make_self_communicator(device);
   }
+  std::int64_t transit_bytes(const MeshGroup&) const override { return 0; }
 };
 
 }  // namespace

@@ -13,12 +13,6 @@ constexpr std::size_t kEmbeddingUnit = 0;
 /// Products like their rows in multiples of it.
 constexpr std::int64_t kRowMultiple = 16;
 
-std::int64_t logit_rows(const TransformerSpec& spec, const TransformerSettings& settings) {
-  const std::int64_t affordable = settings.logit_bytes / (spec.vocabulary * bytes_of(DType::f32));
-  const std::int64_t even = affordable < kRowMultiple ? affordable : affordable / kRowMultiple * kRowMultiple;
-  return std::clamp<std::int64_t>(even, 1, std::max<std::int64_t>(settings.rows, 1));
-}
-
 ActivationSizes sizes_of(const TransformerSpec& spec, const TransformerSettings& settings, const ModelChunk& chunk,
                          std::int64_t rows) {
   return {.rows = rows,
@@ -34,6 +28,12 @@ std::int64_t scratch_bytes(const TransformerSpec& spec, const TransformerSetting
 }
 
 }  // namespace
+
+std::int64_t logit_rows(const TransformerSpec& spec, const TransformerSettings& settings) {
+  const std::int64_t affordable = settings.logit_bytes / (spec.vocabulary * bytes_of(DType::f32));
+  const std::int64_t even = affordable < kRowMultiple ? affordable : affordable / kRowMultiple * kRowMultiple;
+  return std::clamp<std::int64_t>(even, 1, std::max<std::int64_t>(settings.rows, 1));
+}
 
 ModelChunk whole_model(const TransformerSpec& spec) { return {0, spec.layers}; }
 

@@ -30,6 +30,9 @@ struct TransformerSettings {
   std::uint64_t seed = 0;               // of dropout
 };
 
+/// Rows of which the head makes logits at once.
+std::int64_t logit_rows(const TransformerSpec& spec, const TransformerSettings& settings);
+
 /// Bytes that a Transformer takes as activations, at its construction and never again.
 std::int64_t transformer_bytes(const TransformerSpec& spec, const TransformerSettings& settings,
                                const ModelChunk& chunk);

@@ -3,8 +3,10 @@
 // All matrices are row-major; a view may have a row stride. Zero rows are legal and do nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "device/device.hpp"
@@ -42,6 +44,28 @@ struct DropoutSpec {
   TensorView step;        // [1] i64, the training step at a stable address
   TensorView sample;      // [rows] i64, the global sample of each row
   TensorView position;    // [rows] i32
+};
+
+/// Shape of a linear layer's calls: x [rows, in] T, w [out, in] T, y [rows, out] in `result`.
+struct LinearShape {
+  std::int64_t rows = 0;
+  std::int64_t in = 0;
+  std::int64_t out = 0;
+  DType compute = DType::f32;                // T
+  DType result = DType::f32;                 // of y; dy is T
+  std::optional<DType> bias = std::nullopt;  // its type, where y has one
+};
+
+/// Memory that operations take beside their operands. All operations of a rank share it: the largest of each counts.
+struct ScratchBytes {
+  std::int64_t own = 0;      // of the backend
+  std::int64_t library = 0;  // of the matrix library below it
+
+  void cover(const ScratchBytes& other) {
+    own = std::max(own, other.own);
+    library = std::max(library, other.library);
+  }
+  std::int64_t sum() const { return own + library; }
 };
 
 /// Shape of an attention call over packed sequences.
@@ -170,6 +194,16 @@ class Ops {
   virtual void optimizer_update(Stream&, const OptimizerRule&, TensorView scalars, const OptimizerRange&) = 0;
   /// x[i] = std · normal(key, first + i), rounded to x's type.
   virtual void fill_normal(Stream&, TensorView x, std::uint64_t key, std::int64_t first, float std) = 0;
+
+  // --- scratch ---------------------------------------------------------------------------------------------------
+  /// What the three products of a linear layer will take, for the calling thread's number of threads. Allocates
+  /// nothing.
+  virtual ScratchBytes linear_scratch(const LinearShape&) = 0;
+  virtual ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) = 0;
+  /// Of the forward and the backward pass over sequences of `length`.
+  virtual ScratchBytes attention_scratch(const AttentionSpec&, std::int64_t length) = 0;
+  /// Gives all scratch back to the device; it grows again where it is needed. Only while no operation runs.
+  virtual void release_scratch() = 0;
 };
 
 /// The CPU backend: oneDNN for products, Highway for the rest, OpenMP threads. Scratch grows in the first steps only.

@@ -31,7 +31,7 @@ struct StoreBytes {
   std::int64_t parameters = 0;
   std::int64_t gradients = 0;
   std::int64_t optimizer = 0;
-  std::int64_t buffers = 0;  // slots for gathered values and for contributions
+  std::int64_t buffers = 0;  // slots for gathered values and for contributions, scalars of a step
 };
 StoreBytes store_bytes(const RangesByUnit& ranges, const OptimizerRule& rule);
 

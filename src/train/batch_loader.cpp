@@ -7,6 +7,12 @@
 
 namespace ferula {
 
+std::int64_t batch_loader_bytes(const BatchShape& shape, std::int64_t sequence_length) {
+  const std::int64_t a_row = 3 * bytes_of(DType::i32) + bytes_of(DType::i64);  // token, position, target; sample
+  return shape.micro_batch * sequence_length * a_row + (shape.micro_batch + 1) * bytes_of(DType::i32) +
+         bytes_of(DType::i64);
+}
+
 BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const BatchShape& shape, Device& device)
     : dataset_(&dataset), order_(seed, std::max<std::int64_t>(1, dataset.samples(Split::training))), shape_(shape) {
   FERULA_CHECK(shape.micro_batch > 0 && shape.accumulation > 0, "{} samples, {} times", shape.micro_batch,

@@ -28,6 +28,9 @@ struct StepPlace {
   std::int64_t samples_seen = 0;  // of the whole run, before this step: the position in the stream of samples
 };
 
+/// Bytes of buffers that a BatchLoader takes at its construction, and never again.
+std::int64_t batch_loader_bytes(const BatchShape& shape, std::int64_t sequence_length);
+
 /// The global batch of a step is the stream's samples [samples_seen, samples_seen + samples_per_step), in that order:
 /// micro batch m gives rank r those from samples_seen + m · samples_per_micro_step + r · micro_batch on. So the batch
 /// depends on its size and on samples_seen alone, and a run resumes on any layout from samples_seen.

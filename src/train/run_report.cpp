@@ -16,6 +16,14 @@ std::string layout_text(const RunFacts& facts) {
                      facts.stage_name, facts.mesh.shard, facts.mesh.replica);
 }
 
+std::string expected_memory(const MemoryByKind& memory) {
+  std::string kinds;
+  for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
+    kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", name_of(static_cast<MemoryKind>(kind)),
+                         human_bytes(memory[kind]));
+  return fmt::format("{} a rank expected: {}", human_bytes(sum_of(memory)), kinds);
+}
+
 std::string mfu_text(const std::optional<double>& mfu) {
   return mfu ? fmt::format("mfu {:.0f} %", 100.0 * *mfu) : std::string("mfu -");
 }
@@ -67,7 +75,7 @@ std::string run_header(const RunFacts& facts) {
   text += field("optimizer", facts.optimizer);
   text += field("data", facts.data);
   text += field("batch", facts.batch);
-  text += field("memory", fmt::format("{} a rank before the first step", human_bytes(facts.memory_bytes)));
+  text += field("memory", expected_memory(facts.memory));
   text += field("directory", facts.directory);
   if (!facts.resumed_from.empty())
     text += field("resumes", fmt::format("{} after step {}", facts.resumed_from, facts.first_step));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "train/memory_forecast.hpp"
 #include "train/rank_summary.hpp"
 #include "train/trainer.hpp"
 
@@ -31,10 +32,10 @@ struct RunFacts {
   std::string stage_name;  // what the stage cuts
   int threads = 1;
   std::int64_t parameters = 0;
-  std::int64_t steps = 0;         // of the whole run
-  std::int64_t first_step = 0;    // steps that were done before, by the checkpoint it resumes from
-  std::string resumed_from;       // its folder; empty for a new run
-  std::int64_t memory_bytes = 0;  // of this rank: what is allocated before the first step
+  std::int64_t steps = 0;       // of the whole run
+  std::int64_t first_step = 0;  // steps that were done before, by the checkpoint it resumes from
+  std::string resumed_from;     // its folder; empty for a new run
+  MemoryByKind memory{};        // of this rank: the peak that is expected
   double flops_per_token = 0.0;
   double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
 };

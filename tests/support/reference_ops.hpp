@@ -52,6 +52,12 @@ class ReferenceOps final : public Ops {
   void sum_of_squares(Stream&, TensorView x, TensorView total) override;
   void optimizer_update(Stream&, const OptimizerRule&, TensorView scalars, const OptimizerRange&) override;
   void fill_normal(Stream&, TensorView x, std::uint64_t key, std::int64_t first, float std) override;
+
+  /// The reference takes no memory from a device.
+  ScratchBytes linear_scratch(const LinearShape&) override { return {}; }
+  ScratchBytes norm_backward_scratch(std::int64_t, std::int64_t) override { return {}; }
+  ScratchBytes attention_scratch(const AttentionSpec&, std::int64_t) override { return {}; }
+  void release_scratch() override {}
 };
 
 std::unique_ptr<Ops> make_reference_ops();

@@ -4,6 +4,8 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <regex>
+#include <set>
 
 #include "program.hpp"
 
@@ -162,6 +164,58 @@ TEST(TrainSystem, WarnsOnceOfAPeakThatDeepSpeedWouldChooseOtherwise) {
   const std::size_t first = all.find("in DeepSpeed to 0.001");
   EXPECT_NE(first, std::string::npos) << all;
   EXPECT_EQ(all.find("in DeepSpeed to 0.001", first + 1), std::string::npos);
+}
+
+/// The bytes behind each kind in the header's "memory" line, as they are printed: rounded to three digits.
+std::vector<double> expected_memory(const std::string& header) {
+  const std::regex pattern("(parameters|gradients|optimizer|activations|buffers) ([0-9.]+) (B|KiB|MiB|GiB)");
+  const std::size_t begin = header.find("a rank expected: ");
+  const std::string line = header.substr(begin, header.find('\n', begin) - begin);
+  std::vector<double> bytes;
+  for (std::sregex_iterator found(line.begin(), line.end(), pattern), end; found != end; ++found) {
+    const std::string unit = (*found)[3];
+    const double factor = unit == "B" ? 1.0 : unit == "KiB" ? 0x1p10 : unit == "MiB" ? 0x1p20 : 0x1p30;
+    bytes.push_back(std::stod((*found)[2]) * factor);
+  }
+  return bytes;
+}
+
+/// The same of the first rank in summary.json.
+std::vector<double> counted_memory(const std::string& summary) {
+  std::vector<double> bytes;
+  for (const std::string kind : {"parameters", "gradients", "optimizer", "activations", "buffers"}) {
+    const std::string key = "\"" + kind + "\":";
+    const std::size_t at = summary.find(key, summary.find("\"memory\""));
+    bytes.push_back(std::stod(summary.substr(at + key.size())));
+  }
+  return bytes;
+}
+
+TEST(TrainSystem, ADryRunForeseesTheMemoryThatARunCounts) {
+  for (const std::vector<std::string>& layout :
+       {std::vector<std::string>{},
+        {"--ranks", "2", "--set", "zero_optimization.stage=1", "--set", "bf16.enabled=true"},
+        {"--ranks", "3", "--set", "zero_optimization.stage=3", "--set", "bf16.enabled=true"},
+        {"--ranks", "2", "--set", "zero_optimization.stage=2"},
+        {"--ranks", "4", "--set", "zero_optimization.stage=3", "--set", "zero_optimization.shard_size=2", "--set",
+         "training.train_batch_size=16"}}) {
+    const Workplace workplace;
+    write_tiny_run(workplace, 5);
+    std::vector<std::string> words{"train", "tiny.toml", "--set", "model.width=128"};
+    words.insert(words.end(), layout.begin(), layout.end());
+    std::vector<std::string> dry = words;
+    dry.emplace_back("--dry-run");
+
+    const std::vector<double> foreseen = expected_memory(workplace.ferula(dry).out);
+    const Outcome run = workplace.ferula(words);
+
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(expected_memory(run.out), foreseen) << "the header of the run tells the same";
+    const std::vector<double> counted = counted_memory(workplace.read("runs/tiny/summary.json"));
+    ASSERT_EQ(foreseen.size(), counted.size()) << run.out;
+    // What is printed has three digits: half a unit of the last one may be 0.5 % more.
+    for (std::size_t kind = 0; kind < counted.size(); ++kind) EXPECT_NEAR(foreseen[kind] / counted[kind], 1.0, 0.015);
+  }
 }
 
 TEST(TrainSystem, ADryRunTrainsNothing) {

@@ -8,6 +8,10 @@ namespace ferula::cpu {
 class Workspace;
 
 /// Scratch: a few tiles a thread, independent of the length of the sequences.
+/// Bytes of the workspace that the passes take with the calling thread's number of threads.
+std::int64_t attention_scratch(const AttentionSpec& spec);
+std::int64_t attention_backward_scratch(const AttentionSpec& spec, std::int64_t longest_sequence);
+
 void attention(Workspace& workspace, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                TensorView starts, TensorView out, TensorView logsumexp);
 

@@ -157,6 +157,10 @@ std::int64_t backward_scratch(std::int64_t head_dim, std::int64_t length) {
 
 }  // namespace
 
+std::int64_t attention_backward_scratch(const AttentionSpec& spec, std::int64_t longest_sequence) {
+  return thread_scratch_bytes(backward_scratch(spec.head_dim, longest_sequence));
+}
+
 void attention_backward(Workspace& workspace, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                         TensorView starts, TensorView out, TensorView dout, TensorView logsumexp, TensorView dq,
                         TensorView dk, TensorView dv) {

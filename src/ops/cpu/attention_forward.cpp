@@ -124,6 +124,10 @@ std::int64_t forward_scratch(std::int64_t head_dim) {
 
 }  // namespace
 
+std::int64_t attention_scratch(const AttentionSpec& spec) {
+  return thread_scratch_bytes(forward_scratch(spec.head_dim));
+}
+
 void attention(Workspace& workspace, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                TensorView starts, TensorView out, TensorView logsumexp) {
   check_attention_shapes(spec, {q, out}, {k, v}, starts, logsumexp);

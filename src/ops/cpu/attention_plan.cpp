@@ -69,10 +69,14 @@ void check_attention_shapes(const AttentionSpec& spec, std::initializer_list<Ten
                bounds.front(), bounds.back(), rows);
 }
 
+std::int64_t thread_scratch_bytes(std::int64_t floats_per_thread) {
+  return scratch_bytes(DType::f32, round_up(floats_per_thread, kCacheLineFloats) * omp_get_max_threads());
+}
+
 ThreadScratch::ThreadScratch(Workspace& workspace, std::int64_t floats_per_thread, std::int64_t items)
     : stride_(round_up(floats_per_thread, kCacheLineFloats)),
       threads_(narrow<int>(std::clamp<std::int64_t>(items, 1, omp_get_max_threads()))),
-      lease_(workspace.lease(scratch_bytes(DType::f32, stride_ * omp_get_max_threads()))),
+      lease_(workspace.lease(thread_scratch_bytes(floats_per_thread))),
       pieces_(lease_.take(DType::f32, {threads_, stride_})) {}
 
 std::span<float> ThreadScratch::of_thread(int thread) const { return pieces_.rows(thread, 1).span<float>(); }

@@ -135,4 +135,17 @@ void CpuOps::fill_normal(Stream& stream, TensorView x, std::uint64_t key, std::i
   stream.run([=] { cpu::fill_normal(x, key, first, std); });
 }
 
+ScratchBytes CpuOps::norm_backward_scratch(std::int64_t rows, std::int64_t width) {
+  return {.own = cpu::norm_backward_scratch(rows, width)};
+}
+
+ScratchBytes CpuOps::attention_scratch(const AttentionSpec& spec, std::int64_t length) {
+  return {.own = std::max(cpu::attention_scratch(spec), cpu::attention_backward_scratch(spec, length))};
+}
+
+void CpuOps::release_scratch() {
+  workspace_.release();
+  products_.release_scratch();
+}
+
 }  // namespace ferula

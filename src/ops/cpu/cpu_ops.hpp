@@ -58,6 +58,11 @@ class CpuOps final : public Ops {
                         const OptimizerRange& range) override;
   void fill_normal(Stream& stream, TensorView x, std::uint64_t key, std::int64_t first, float std) override;
 
+  ScratchBytes linear_scratch(const LinearShape& shape) override { return products_.scratch(shape); }
+  ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override;
+  ScratchBytes attention_scratch(const AttentionSpec& spec, std::int64_t length) override;
+  void release_scratch() override;
+
  private:
   cpu::Workspace workspace_;
   cpu::Products products_;

@@ -3,9 +3,11 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <optional>
 #include <unordered_map>
 
 #include "base/narrow.hpp"
@@ -103,11 +105,22 @@ class Matmul::Implementation {
     stream_.wait();
   }
 
+  std::int64_t scratch_bytes(const TensorView& a, const memory::desc& b, std::optional<DType> bias, const TensorView& c,
+                             Accumulate accumulate) {
+    return static_cast<std::int64_t>(plan(a, b, bias, c, accumulate).scratchpad_desc().get_size());
+  }
+
+  void release_scratch() { scratch_.reset(); }
+
   std::mutex& mutex() { return mutex_; }
 
  private:
-  Product make_product(const TensorView& a, const memory::desc& b, const TensorView& bias, const TensorView& c,
-                       Accumulate accumulate) {
+  static memory::desc row_desc(std::optional<DType> bias, std::int64_t n) {
+    return bias ? memory::desc({1, n}, type_of(*bias), memory::format_tag::ab) : memory::desc();
+  }
+
+  dnnl::matmul::primitive_desc plan(const TensorView& a, const memory::desc& b, std::optional<DType> bias,
+                                    const TensorView& c, Accumulate accumulate) {
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     if (accumulate == Accumulate::add) {
@@ -115,18 +128,22 @@ class Matmul::Implementation {
       steps.append_sum(1.0f);
       attributes.set_post_ops(steps);
     }
-    const memory::desc row =
-        bias.empty() ? memory::desc() : memory::desc({1, c.dim(1)}, type_of(bias.dtype), memory::format_tag::ab);
-    const dnnl::matmul::desc operation = bias.empty() ? dnnl::matmul::desc(desc_of(a), b, desc_of(c))
-                                                      : dnnl::matmul::desc(desc_of(a), b, row, desc_of(c));
-    const dnnl::matmul::primitive_desc plan(operation, attributes, engine_);
+    const dnnl::matmul::desc operation = bias ? dnnl::matmul::desc(desc_of(a), b, row_desc(bias, c.dim(1)), desc_of(c))
+                                              : dnnl::matmul::desc(desc_of(a), b, desc_of(c));
+    return {operation, attributes, engine_};
+  }
+
+  Product make_product(const TensorView& a, const memory::desc& b, const TensorView& bias, const TensorView& c,
+                       Accumulate accumulate) {
+    const std::optional<DType> bias_type = bias.empty() ? std::nullopt : std::optional(bias.dtype);
+    const dnnl::matmul::primitive_desc made = plan(a, b, bias_type, c, accumulate);
     const auto unbound = [this](const memory::desc& layout) { return memory(layout, engine_, DNNL_MEMORY_NONE); };
-    Product product{dnnl::matmul(plan), static_cast<std::int64_t>(plan.scratchpad_desc().get_size()), {}};
-    product.arguments = {{DNNL_ARG_SRC, unbound(plan.src_desc())},
-                         {DNNL_ARG_WEIGHTS, unbound(plan.weights_desc())},
-                         {DNNL_ARG_DST, unbound(plan.dst_desc())},
-                         {DNNL_ARG_SCRATCHPAD, unbound(plan.scratchpad_desc())}};
-    if (!bias.empty()) product.arguments.emplace(DNNL_ARG_BIAS, unbound(row));
+    Product product{dnnl::matmul(made), static_cast<std::int64_t>(made.scratchpad_desc().get_size()), {}};
+    product.arguments = {{DNNL_ARG_SRC, unbound(made.src_desc())},
+                         {DNNL_ARG_WEIGHTS, unbound(made.weights_desc())},
+                         {DNNL_ARG_DST, unbound(made.dst_desc())},
+                         {DNNL_ARG_SCRATCHPAD, unbound(made.scratchpad_desc())}};
+    if (bias_type) product.arguments.emplace(DNNL_ARG_BIAS, unbound(row_desc(bias_type, c.dim(1))));
     return product;
   }
 
@@ -203,6 +220,28 @@ void Matmul::multiply(TensorView a, const PackedMatrix& b, TensorView bias, Tens
     implementation_->multiply(a, implementation_->packed_layout(b.k, b.n, b.dtype), key, b.memory.data, bias, c,
                               accumulate);
   });
+}
+
+std::int64_t Matmul::scratch_bytes(TensorView a, TensorView b, std::optional<DType> bias, TensorView c,
+                                   Accumulate accumulate) {
+  std::int64_t bytes = 0;
+  guarded(implementation_->mutex(), b.dim(0), b.dim(1),
+          [&] { bytes = implementation_->scratch_bytes(a, desc_of(b), bias, c, accumulate); });
+  return bytes;
+}
+
+std::int64_t Matmul::scratch_bytes(TensorView a, const PackedMatrix& b, std::optional<DType> bias, TensorView c,
+                                   Accumulate accumulate) {
+  std::int64_t bytes = 0;
+  guarded(implementation_->mutex(), b.k, b.n, [&] {
+    bytes = implementation_->scratch_bytes(a, implementation_->packed_layout(b.k, b.n, b.dtype), bias, c, accumulate);
+  });
+  return bytes;
+}
+
+void Matmul::release_scratch() {
+  const std::scoped_lock lock(implementation_->mutex());
+  implementation_->release_scratch();
 }
 
 std::int64_t Matmul::packed_bytes(std::int64_t k, std::int64_t n, DType dtype) {

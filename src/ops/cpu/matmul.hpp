@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "device/device.hpp"
 #include "ops/ops.hpp"
@@ -27,6 +28,14 @@ class Matmul {
   /// bias [n] that type or empty. Throws DeviceError where the library refuses.
   void multiply(TensorView a, TensorView b, TensorView bias, TensorView c, Accumulate accumulate);
   void multiply(TensorView a, const PackedMatrix& b, TensorView bias, TensorView c, Accumulate accumulate);
+
+  /// What the library takes beside the operands of such a product; views need no memory, and a bias is its type alone.
+  std::int64_t scratch_bytes(TensorView a, TensorView b, std::optional<DType> bias, TensorView c,
+                             Accumulate accumulate);
+  std::int64_t scratch_bytes(TensorView a, const PackedMatrix& b, std::optional<DType> bias, TensorView c,
+                             Accumulate accumulate);
+  /// Gives the library's scratch back.
+  void release_scratch();
 
   std::int64_t packed_bytes(std::int64_t k, std::int64_t n, DType dtype);
   /// Fills `to` from a view [k, n]; bf16 may be widened to f32 on the way.

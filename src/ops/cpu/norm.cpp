@@ -145,6 +145,9 @@ HWY_EXPORT(norm_backward_piece);
 
 constexpr std::int64_t kMostRowBlocks = 64;
 
+/// Rows whose gradients of weight and bias are summed by one thread.
+std::int64_t rows_per_block(std::int64_t rows) { return std::max<std::int64_t>(16, ceil_div(rows, kMostRowBlocks)); }
+
 /// total += the rows of `partial` [blocks, width], in their order.
 void add_blocks(TensorView partial, TensorView total) {
   if (total.empty()) return;
@@ -184,13 +187,17 @@ void residual_norm(const NormSpec& spec, TensorView residual, TensorView delta, 
   });
 }
 
+std::int64_t norm_backward_scratch(std::int64_t rows, std::int64_t width) {
+  return 2 * scratch_bytes(DType::f32, ceil_div(rows, rows_per_block(rows)) * width);
+}
+
 void norm_backward(Workspace& workspace, const NormSpec& spec, TensorView dy, TensorView x, TensorView weight,
                    TensorView statistics, TensorView dx, Accumulate accumulate, TensorView dweight, TensorView dbias) {
   check_compute_type(dy, x, weight, dx);
   if (x.dim(0) == 0) return;
-  const std::int64_t block_rows = std::max<std::int64_t>(16, ceil_div(x.dim(0), kMostRowBlocks));
+  const std::int64_t block_rows = rows_per_block(x.dim(0));
   const std::int64_t blocks = ceil_div(x.dim(0), block_rows);
-  Workspace::Lease scratch = workspace.lease(2 * scratch_bytes(DType::f32, blocks * x.dim(1)));
+  Workspace::Lease scratch = workspace.lease(norm_backward_scratch(x.dim(0), x.dim(1)));
   const TensorView dweight_blocks = take_partial(scratch, dweight, blocks);
   const TensorView dbias_blocks = take_partial(scratch, dbias, blocks);
   parallel_ranges(x.dim(0), block_rows, [&](std::int64_t begin, std::int64_t rows) {

@@ -37,7 +37,7 @@ void Products::linear_backward_weight(TensorView x, TensorView dy, TensorView dw
   if (x.dim(0) == 0) return;
   if (!dbias.empty()) add_column_sums(dy, dbias);
   if (dw.empty()) return;
-  if (goes_through_f32(x, nullptr)) return add_outer_through_f32(x, dy, dw);
+  if (goes_through_f32(x.dtype, x.dim(0), nullptr)) return add_outer_through_f32(x, dy, dw);
   if (x.dtype == DType::bf16 || !dy.contiguous() || !takes_sums(dw))
     return matmul_.multiply(transposed(dy), x, {}, dw, Accumulate::add);
   add_outer(x, dy, dw);
@@ -57,15 +57,19 @@ std::unique_ptr<PreparedWeight> Products::make_prepared(std::int64_t out, std::i
   return prepared;
 }
 
-bool Products::goes_through_f32(const TensorView& a, const PackedFactor* packed) const {
-  if (a.dtype != DType::bf16 || bf16_products_ == Bf16Products::native) return false;
-  return a.dim(0) > (packed == nullptr ? kFewRows : kFewRowsPacked) || !supports_bf16_factors();
+bool Products::goes_through_f32(DType dtype, std::int64_t rows, const PackedFactor* packed) const {
+  if (dtype != DType::bf16 || bf16_products_ == Bf16Products::native) return false;
+  return rows > (packed == nullptr ? kFewRows : kFewRowsPacked) || !supports_bf16_factors();
+}
+
+std::int64_t Products::outer_pack_bytes(std::int64_t rows, std::int64_t in) {
+  return scratch_bytes(DType::u8, matmul_.packed_bytes(rows, in, DType::f32));
 }
 
 /// dw += dyᵀ · x with x packed: its rows as they lie cost up to two thirds of the speed when they are long.
 void Products::add_outer(TensorView x, TensorView dy, TensorView dw) {
-  const std::int64_t pack_bytes = matmul_.packed_bytes(x.dim(0), x.dim(1), DType::f32);
-  Workspace::Lease scratch = workspace_->lease(scratch_bytes(DType::u8, pack_bytes));
+  const std::int64_t pack_bytes = outer_pack_bytes(x.dim(0), x.dim(1));
+  Workspace::Lease scratch = workspace_->lease(pack_bytes);
   const PackedMatrix right{
       .k = x.dim(0), .n = x.dim(1), .dtype = DType::f32, .memory = scratch.take(DType::u8, {pack_bytes})};
   matmul_.pack(x, right);
@@ -74,7 +78,7 @@ void Products::add_outer(TensorView x, TensorView dy, TensorView dw) {
 
 void Products::multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate) {
   if (a.dim(0) == 0) return;
-  if (goes_through_f32(a, b.packed)) return multiply_through_f32(a, b, bias, c, accumulate);
+  if (goes_through_f32(a.dtype, a.dim(0), b.packed)) return multiply_through_f32(a, b, bias, c, accumulate);
   const bool usable = b.packed != nullptr && b.packed->blocks.front().dtype == a.dtype;
   if (!usable || !a.contiguous() || !c.contiguous())  // oneDNN multiplies packed factors slowly where rows have gaps
     return matmul_.multiply(a, b.values, bias, c, accumulate);

@@ -29,6 +29,9 @@ class Products {
   void linear_backward_input(TensorView dy, const WeightView& w, TensorView dx, Accumulate accumulate);
   /// dbias is summed in a fixed order; dw may differ in its last bits between numbers of threads.
   void linear_backward_weight(TensorView x, TensorView dy, TensorView dw, TensorView dbias);
+  /// What the three products of a layer without packed weights take; see Ops.
+  ScratchBytes scratch(const LinearShape& shape);
+  void release_scratch() { matmul_.release_scratch(); }
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype);
 
  private:
@@ -47,7 +50,23 @@ class Products {
   /// dw += dyᵀ · x.
   void add_outer(TensorView x, TensorView dy, TensorView dw);
   void add_outer_through_f32(TensorView x, TensorView dy, TensorView dw);
-  bool goes_through_f32(const TensorView& a, const PackedFactor* packed) const;
+  bool goes_through_f32(DType dtype, std::int64_t rows, const PackedFactor* packed) const;
+
+  /// How a product is cut into blocks of widened factors, and what they take of the workspace.
+  struct Blocks {
+    std::int64_t rows = 0;   // of the left factor
+    std::int64_t width = 0;  // columns of the right factor; its rows where it is deep
+    std::int64_t pack_bytes = 0;
+    std::int64_t bytes = 0;
+  };
+  Blocks wide_blocks(std::int64_t rows, std::int64_t k, std::int64_t n, const PackedFactor* packed);
+  Blocks deep_blocks(std::int64_t rows, std::int64_t n);
+  Blocks outer_blocks(std::int64_t rows, std::int64_t in, std::int64_t out);
+  static bool is_deep(std::int64_t k);
+
+  std::int64_t outer_pack_bytes(std::int64_t rows, std::int64_t in);
+  ScratchBytes multiply_scratch(std::int64_t rows, TensorView b, std::optional<DType> bias, DType result);
+  ScratchBytes outer_scratch(const LinearShape& shape);
 
   Device* device_;
   Workspace* workspace_;

@@ -31,17 +31,40 @@ std::int64_t wide_block_columns(std::int64_t k, std::int64_t n) {
   return std::min(n, std::clamp<std::int64_t>(round_up(kBlockElements / k, 64), 64, 4096));
 }
 
+bool Products::is_deep(std::int64_t k) { return k > kMostDepth; }
+
+Products::Blocks Products::wide_blocks(std::int64_t rows, std::int64_t k, std::int64_t n, const PackedFactor* packed) {
+  Blocks blocks{.rows = wide_block_rows(rows, k)};
+  blocks.width = packed != nullptr ? packed->block_columns : wide_block_columns(k, n);
+  blocks.pack_bytes = packed != nullptr ? 0 : matmul_.packed_bytes(k, blocks.width, DType::f32);
+  blocks.bytes = scratch_bytes(DType::f32, blocks.rows * k) + scratch_bytes(DType::f32, blocks.rows * blocks.width) +
+                 scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, blocks.pack_bytes);
+  return blocks;
+}
+
+Products::Blocks Products::deep_blocks(std::int64_t rows, std::int64_t n) {
+  Blocks blocks{.rows = std::min(rows, kMostRows), .width = wide_block_columns(n, kMostDepth)};
+  blocks.pack_bytes = matmul_.packed_bytes(blocks.width, n, DType::f32);
+  blocks.bytes = scratch_bytes(DType::f32, blocks.rows * blocks.width) + scratch_bytes(DType::f32, blocks.rows * n) +
+                 scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, blocks.pack_bytes);
+  return blocks;
+}
+
+Products::Blocks Products::outer_blocks(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  Blocks blocks{.rows = wide_block_rows(rows, in)};
+  blocks.width = wide_block_columns(blocks.rows, out);
+  blocks.pack_bytes = matmul_.packed_bytes(blocks.rows, in, DType::f32);
+  blocks.bytes = scratch_bytes(DType::u8, blocks.pack_bytes) + scratch_bytes(DType::f32, blocks.rows * blocks.width);
+  return blocks;
+}
+
 void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c,
                                     Accumulate accumulate) {
   const std::int64_t k = b.values.dim(0), n = b.values.dim(1);
-  if (b.packed == nullptr && k > kMostDepth) return multiply_deep_through_f32(a, b.values, bias, c, accumulate);
+  if (b.packed == nullptr && is_deep(k)) return multiply_deep_through_f32(a, b.values, bias, c, accumulate);
   if (b.packed != nullptr) refresh(*b.packed, matmul_, b.values, b.version);
-  const std::int64_t step = wide_block_rows(a.dim(0), k);
-  const std::int64_t width = b.packed != nullptr ? b.packed->block_columns : wide_block_columns(k, n);
-  const std::int64_t pack_bytes = b.packed != nullptr ? 0 : matmul_.packed_bytes(k, width, DType::f32);
-  Workspace::Lease scratch =
-      workspace_->lease(scratch_bytes(DType::f32, step * k) + scratch_bytes(DType::f32, step * width) +
-                        scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, pack_bytes));
+  const auto [step, width, pack_bytes, bytes] = wide_blocks(a.dim(0), k, n, b.packed);
+  Workspace::Lease scratch = workspace_->lease(bytes);
   const TensorView wide_a = scratch.take(DType::f32, {step, k});
   const TensorView wide_c = scratch.take(DType::f32, {step * width});
   const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
@@ -71,12 +94,8 @@ void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bi
 void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView bias, TensorView c,
                                          Accumulate accumulate) {
   const std::int64_t k = b.dim(0), n = b.dim(1);
-  const std::int64_t step = std::min(a.dim(0), kMostRows);
-  const std::int64_t depth = wide_block_columns(n, kMostDepth);
-  const std::int64_t pack_bytes = matmul_.packed_bytes(depth, n, DType::f32);
-  Workspace::Lease scratch =
-      workspace_->lease(scratch_bytes(DType::f32, step * depth) + scratch_bytes(DType::f32, step * n) +
-                        scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, pack_bytes));
+  const auto [step, depth, pack_bytes, bytes] = deep_blocks(a.dim(0), n);
+  Workspace::Lease scratch = workspace_->lease(bytes);
   const TensorView wide_a = scratch.take(DType::f32, {step * depth});
   const TensorView wide_c = scratch.take(DType::f32, {step, n});
   const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
@@ -101,11 +120,8 @@ void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView 
 
 void Products::add_outer_through_f32(TensorView x, TensorView dy, TensorView dw) {
   const std::int64_t in = x.dim(1), out = dy.dim(1);
-  const std::int64_t step = wide_block_rows(x.dim(0), in);
-  const std::int64_t width = wide_block_columns(step, out);
-  const std::int64_t pack_bytes = matmul_.packed_bytes(step, in, DType::f32);
-  Workspace::Lease scratch =
-      workspace_->lease(scratch_bytes(DType::u8, pack_bytes) + scratch_bytes(DType::f32, step * width));
+  const auto [step, width, pack_bytes, bytes] = outer_blocks(x.dim(0), in, out);
+  Workspace::Lease scratch = workspace_->lease(bytes);
   const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
   const TensorView wide_dy = scratch.take(DType::f32, {step * width});
   for (std::int64_t row = 0; row < x.dim(0); row += step) {

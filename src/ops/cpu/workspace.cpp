@@ -28,4 +28,9 @@ Workspace::Lease Workspace::lease(std::int64_t bytes) {
   return {std::move(lock), buffer_.flat(DType::u8)};
 }
 
+void Workspace::release() {
+  const std::lock_guard lock(mutex_);
+  buffer_.reset();
+}
+
 }  // namespace ferula::cpu

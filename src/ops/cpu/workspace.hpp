@@ -29,6 +29,8 @@ class Workspace {
 
   /// Makes the capacity at least `bytes` and hands it out. Allocates only when it has to grow.
   Lease lease(std::int64_t bytes);
+  /// Gives the memory back, once nobody holds it.
+  void release();
 
  private:
   Device* device_;

@@ -47,15 +47,6 @@ ModelSpec table_of(const TransformerSpec& spec, const TinyRun& run) {
   return table;
 }
 
-StoreSettings settings_of(const TinyRun& run) {
-  return {.rule = run.rule,
-          .weight_decay = 0.1f,
-          .prefetch_elements = run.prefetch_elements,
-          .persistence_threshold = run.persistence_threshold,
-          .stage = run.stage,
-          .reduction = run.reduction};
-}
-
 LearningRate learning_rate_of() {
   SchedulerConfig scheduler;
   scheduler.type = "constant";
@@ -84,6 +75,15 @@ TinyCorpus::TinyCorpus(std::int64_t sequence_length) : files_(make_posix_file_sy
   write_token_file(*files_, tokens, survey_text(*files_, patterns, *tokenizer), *tokenizer, "test");
   file_ = std::make_unique<TokenFile>(*files_, tokens);
   dataset_ = std::make_unique<TokenDataset>(*file_, sequence_length, 0.02);
+}
+
+StoreSettings settings_of(const TinyRun& run) {
+  return {.rule = run.rule,
+          .weight_decay = 0.1f,
+          .prefetch_elements = run.prefetch_elements,
+          .persistence_threshold = run.persistence_threshold,
+          .stage = run.stage,
+          .reduction = run.reduction};
 }
 
 std::string name_of_run(const TinyRun& run) {

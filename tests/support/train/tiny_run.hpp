@@ -62,6 +62,8 @@ struct TinyRun {
 
 std::string name_of_run(const TinyRun& run);
 
+StoreSettings settings_of(const TinyRun& run);
+
 /// One rank of a run: what a test may look at or change between steps.
 struct TinyRank {
   TinyRank(RankParts& rank, const TinyRun& run, const TokenDataset& dataset);

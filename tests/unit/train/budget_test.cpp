@@ -7,6 +7,7 @@
 
 #include "support/scratch_directory.hpp"
 #include "support/train/tiny_training.hpp"
+#include "train/memory_forecast.hpp"
 
 namespace ferula {
 namespace {
@@ -201,6 +202,71 @@ TEST(Budget, OverlapHoldsNoMoreThanTwoUnits) {
                     .batch = 8,
                     .model = large_model(Head::tied)};
   expect_peaks_on_all_ranks(run);
+}
+
+// --- forecast -------------------------------------------------------------------------------------------------------
+
+MemoryByKind forecast_of(TinyRank& rank, const TinyRun& run) {
+  return forecast_memory({.model = rank.store.model(),
+                          .store = test::settings_of(run),
+                          .spec = rank.spec,
+                          .transformer = rank.transformer.settings(),
+                          .batch = rank.loader.shape(),
+                          .sequence_length = dataset().sequence_length()},
+                         rank.rank.mesh, *rank.rank.ops);
+}
+
+/// Steps, a validation and a save: then the ledger has counted, of each kind, what was foreseen.
+void expect_forecast(const TinyRun& run) {
+  SCOPED_TRACE(name_of_run(run));
+  const ScratchDirectory folder;
+  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    const MemoryByKind expected = forecast_of(rank, run);
+    const MemoryLedger& ledger = rank.rank.ledger;
+    const std::int64_t allocations = ledger.allocations();
+    EXPECT_EQ(forecast_of(rank, run), expected);
+    EXPECT_EQ(ledger.allocations(), allocations) << "a forecast allocates nothing";
+
+    for (int step = 0; step < 2; ++step) rank.trainer.step();
+    rank.trainer.validation_loss();
+    test::save(rank, folder.path("checkpoints"));
+
+    for (std::size_t kind = 0; kind < kMemoryKinds; ++kind) {
+      const auto counted = static_cast<double>(ledger.peak_bytes(static_cast<MemoryKind>(kind)));
+      EXPECT_NEAR(static_cast<double>(expected[kind]), counted, 0.01 * counted)
+          << name_of(static_cast<MemoryKind>(kind));
+    }
+    const auto counted = static_cast<double>(ledger.peak_bytes());
+    EXPECT_NEAR(static_cast<double>(sum_of(expected)), counted, 0.01 * counted);
+  });
+}
+
+TEST(Budget, TheForecastIsTheCountedPeak) {
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    expect_forecast({.compute = compute, .batch = 12, .model = medium_model()});
+    for (const TinyRun& run : stages_and_hybrids(medium_model(), compute)) expect_forecast(run);
+  }
+}
+
+TEST(Budget, TheForecastHoldsForOtherFamiliesSizesAndRules) {
+  const MeshShape two{.replica = 1, .shard = 2};
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    expect_forecast({.family = "llama", .compute = compute, .stage = 3, .shape = two, .accumulation = 2, .batch = 64});
+    expect_forecast({.compute = compute,
+                     .stage = 2,
+                     .shape = two,
+                     .dropout = 0.1f,
+                     .rule = {.kind = OptimizerKind::lion},
+                     .batch = 256,
+                     .model = large_model(Head::own)});
+    expect_forecast({.compute = compute,
+                     .stage = 3,
+                     .shape = two,
+                     .persistence_threshold = 5000,
+                     .rule = {.kind = OptimizerKind::sgd},
+                     .batch = 8,
+                     .model = {.layers = 1, .width = 64, .ffn_width = 5000}});
+  }
 }
 
 // --- traffic --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,26 @@
+#include "model/operation_scratch.hpp"
+
+namespace ferula {
+
+ScratchBytes training_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings,
+                              std::int64_t sequence_length) {
+  ScratchBytes most = ops.norm_backward_scratch(settings.rows, spec.width);
+  most.cover(ops.attention_scratch(spec.attention(), sequence_length));
+  const DType compute = settings.compute;
+  const std::optional<DType> bias =
+      spec.family.biases == BiasKind::present ? std::optional(compute) : std::optional<DType>();
+  const auto cover = [&](std::int64_t in, std::int64_t out) {
+    most.cover(ops.linear_scratch(
+        {.rows = settings.rows, .in = in, .out = out, .compute = compute, .result = compute, .bias = bias}));
+  };
+  cover(spec.width, spec.qkv_width());
+  cover(spec.query_width(), spec.width);
+  cover(spec.width, spec.hidden_width());
+  cover(spec.ffn_width, spec.width);
+  const std::int64_t head_rows = logit_rows(spec, settings);
+  most.cover(ops.linear_scratch(
+      {.rows = head_rows, .in = spec.width, .out = spec.vocabulary, .compute = compute, .result = DType::f32}));
+  return most;
+}
+
+}  // namespace ferula

@@ -1,0 +1,27 @@
+// Adds up what each part says that it will take.
+#include "train/memory_forecast.hpp"
+
+#include <numeric>
+
+#include "checkpoint/checkpoint_writer.hpp"
+#include "model/operation_scratch.hpp"
+
+namespace ferula {
+
+std::int64_t sum_of(const MemoryByKind& bytes) { return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}); }
+
+MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops) {
+  const StoreBytes store = store_bytes(lay_out_ranges(shape.model, shape.store, mesh), shape.store.rule);
+  const ScratchBytes scratch = training_scratch(ops, shape.spec, shape.transformer, shape.sequence_length);
+  MemoryByKind bytes{};
+  const auto of = [&](MemoryKind kind) -> std::int64_t& { return bytes.at(static_cast<std::size_t>(kind)); };
+  of(MemoryKind::parameters) = store.parameters;
+  of(MemoryKind::gradients) = store.gradients;
+  of(MemoryKind::optimizer) = store.optimizer;
+  of(MemoryKind::activations) = transformer_bytes(shape.spec, shape.transformer, whole_model(shape.spec));
+  of(MemoryKind::buffers) = mesh.transit_bytes() + store.buffers + scratch.sum() +
+                            batch_loader_bytes(shape.batch, shape.sequence_length) + checkpoint_staging_bytes();
+  return bytes;
+}
+
+}  // namespace ferula

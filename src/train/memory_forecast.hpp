@@ -1,0 +1,31 @@
+// The memory that a rank will hold at most in a training run, by kind, before any of it is allocated.
+#pragma once
+
+#include <array>
+
+#include "comm/mesh.hpp"
+#include "model/transformer.hpp"
+#include "params/store_memory.hpp"
+#include "train/batch_loader.hpp"
+
+namespace ferula {
+
+/// Bytes by MemoryKind.
+using MemoryByKind = std::array<std::int64_t, kMemoryKinds>;
+std::int64_t sum_of(const MemoryByKind& bytes);
+
+/// What the memory of a run depends on.
+struct TrainingShape {
+  const ModelSpec& model;
+  StoreSettings store;
+  TransformerSpec spec;
+  TransformerSettings transformer;
+  BatchShape batch;
+  std::int64_t sequence_length = 0;
+};
+
+/// The calling rank's peak in steps and saves: what the ledger counts at the end of a run. Called where the rank
+/// computes, for its number of threads.
+MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops);
+
+}  // namespace ferula
