@@ -205,6 +205,17 @@ TEST_P(Transports, AreChosenByWhereTheRanksAre) {
   EXPECT_GE(world.mesh.place().threads, 1);
 }
 
+TEST_P(Transports, SayWhatMemoryTheirGroupsTake) {
+  const int ranks = environment->size();
+  const MeshShape hybrid = ranks % 2 == 0 ? MeshShape{.replica = 2, .shard = ranks / 2} : MeshShape{.shard = ranks};
+  for (const MeshShape shape : {MeshShape{.shard = ranks}, MeshShape{.replica = ranks}, hybrid}) {
+    const World world(GetParam().options, shape);
+
+    EXPECT_EQ(world.mesh.transit_bytes(), world.ledger.current_bytes(MemoryKind::buffers));
+    EXPECT_EQ(world.mesh.transit_bytes() > 0, ranks > 1);
+  }
+}
+
 TEST_P(Transports, MessagesGoRoundARingInAnyOrder) {
   World world(GetParam().options);
   Communicator& group = world.mesh.world();

@@ -34,11 +34,11 @@ std::vector<std::string> operations_of_interface() {
   std::ifstream file(header);
   FERULA_CHECK(file.good(), "cannot read {}", header.string());
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const std::regex declaration(R"(virtual (?:void|std::unique_ptr<PreparedWeight>) (\w+)\()");
+  const std::regex declaration(R"(virtual (?:void (\w+)\(Stream&|std::unique_ptr<PreparedWeight> (\w+)\())");
   std::vector<std::string> names;
   for (auto match = std::sregex_iterator(text.begin(), text.end(), declaration); match != std::sregex_iterator();
        ++match)
-    names.push_back((*match)[1]);
+    names.push_back((*match)[1].matched ? (*match)[1] : (*match)[2]);
   return names;
 }
 

@@ -67,6 +67,26 @@ TEST(Products, LinearIsTheReference) {
   });
 }
 
+TEST(Products, TakeTheScratchThatTheySay) {
+  for_each_case([](Bench& bench, const Shape& shape, DType dtype) {
+    const TensorView x = bench.normals(dtype, {shape.rows, shape.in}), y = bench.zeros(dtype, {shape.rows, shape.out});
+    const WeightView w{.values = bench.normals(dtype, {shape.out, shape.in})};
+    const TensorView dw = bench.zeros(DType::f32, {shape.out, shape.in}), bias = bench.zeros(dtype, {shape.out});
+    bench.workspace.release();
+    bench.products.release_scratch();
+    const std::int64_t before = bench.ledger().current_bytes();
+
+    const ScratchBytes said = bench.products.scratch(
+        {.rows = shape.rows, .in = shape.in, .out = shape.out, .compute = dtype, .result = dtype, .bias = dtype});
+    EXPECT_EQ(bench.ledger().current_bytes(), before) << "asking takes nothing";
+    bench.products.linear(x, w, bias, y, Accumulate::overwrite);
+    bench.products.linear_backward_input(y, w, x, Accumulate::overwrite);
+    bench.products.linear_backward_weight(x, y, dw, {});
+
+    EXPECT_EQ(bench.ledger().current_bytes() - before, said.sum());
+  });
+}
+
 TEST(Products, LinearWritesF32FromBf16) {
   for_each_case([](Bench& bench, const Shape& shape, DType dtype) {
     const TensorView x = bench.normals(dtype, {shape.rows, shape.in});
