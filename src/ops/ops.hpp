@@ -202,8 +202,6 @@ class Ops {
   virtual ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) = 0;
   /// Of the forward and the backward pass over sequences of `length`.
   virtual ScratchBytes attention_scratch(const AttentionSpec&, std::int64_t length) = 0;
-  /// Gives all scratch back to the device; it grows again where it is needed. Only while no operation runs.
-  virtual void release_scratch() = 0;
 };
 
 /// The CPU backend: oneDNN for products, Highway for the rest, OpenMP threads. Scratch grows in the first steps only.

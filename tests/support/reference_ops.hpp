@@ -57,7 +57,6 @@ class ReferenceOps final : public Ops {
   ScratchBytes linear_scratch(const LinearShape&) override { return {}; }
   ScratchBytes norm_backward_scratch(std::int64_t, std::int64_t) override { return {}; }
   ScratchBytes attention_scratch(const AttentionSpec&, std::int64_t) override { return {}; }
-  void release_scratch() override {}
 };
 
 std::unique_ptr<Ops> make_reference_ops();

@@ -106,12 +106,10 @@ TEST(TrainSystem, SignalsSaveAndExitAsDocumented) {
     std::string reason;
     std::vector<std::string> layout;
   };
-  for (const Case& each : {Case{{SIGINT}, 130, kInterrupted, {"--ranks", "2"}},
-                           Case{{SIGUSR1, SIGTERM}, 75, kSaved, {"--ranks", "2"}},
-                           Case{{SIGUSR1}, 75, kSaved, {"--ranks-simulated", "2"}},
-                           Case{{SIGINT}, 130, kInterrupted, {}},
-                           Case{{SIGTERM}, 75, kSaved, {}},
-                           Case{{SIGHUP}, 75, kSaved, {}}}) {
+  for (const Case& each :
+       {Case{{SIGINT}, 130, kInterrupted, {"--ranks", "2"}}, Case{{SIGUSR1, SIGTERM}, 75, kSaved, {"--ranks", "2"}},
+        Case{{SIGUSR1}, 75, kSaved, {"--ranks-simulated", "2"}}, Case{{SIGINT}, 130, kInterrupted, {}},
+        Case{{SIGTERM}, 75, kSaved, {}}, Case{{SIGHUP}, 75, kSaved, {}}}) {
     const Workplace workplace;
     write_tiny_run(workplace, 100000);
     std::vector<std::string> words{"train", "tiny.toml", "--set", "checkpoint.every_steps=0"};

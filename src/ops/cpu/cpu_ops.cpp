@@ -143,9 +143,4 @@ ScratchBytes CpuOps::attention_scratch(const AttentionSpec& spec, std::int64_t l
   return {.own = std::max(cpu::attention_scratch(spec), cpu::attention_backward_scratch(spec, length))};
 }
 
-void CpuOps::release_scratch() {
-  workspace_.release();
-  products_.release_scratch();
-}
-
 }  // namespace ferula
