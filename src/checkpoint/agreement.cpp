@@ -2,25 +2,36 @@
 #include "checkpoint/agreement.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <vector>
 
 #include "base/failure.hpp"
+#include "storage/block_hashes.hpp"
 #include "storage/file_system.hpp"
 
 namespace ferula {
 namespace {
 
-constexpr std::size_t kTextBytes = 1000;
+/// The text of `speaker`, at most kMostTextBytes of it: its length first, then its letters.
+std::string text_of_rank(Communicator& group, Stream& stream, int speaker, const std::string& mine) {
+  const bool speaks = group.rank() == speaker;
+  const std::size_t spoken = speaks ? std::min(mine.size(), kMostTextBytes) : 0;
+  const auto bytes = static_cast<std::size_t>(agree_max(group, stream, static_cast<double>(spoken)));
+  std::vector<std::byte> letters(bytes);
+  if (speaks) std::copy_n(bytes_of_text(mine).begin(), bytes, letters.begin());
+  if (bytes > 0) {
+    group.broadcast(stream, {letters.data(), DType::u8, {static_cast<std::int64_t>(bytes)}}, speaker);
+    stream.synchronize();
+  }
+  return {reinterpret_cast<const char*>(letters.data()), bytes};
+}
 
-/// One byte with the exit code, then the text; the rest is zero.
-using Message = std::array<std::byte, 1 + kTextBytes>;
-
-Message message_of(const Outcome& outcome) {
-  Message message{};
-  message.front() = static_cast<std::byte>(outcome.code);
-  std::memcpy(&message[1], outcome.problem.data(), std::min(outcome.problem.size(), kTextBytes));
-  return message;
+/// Whether all ranks of the group have the same text.
+bool is_everybodys(Communicator& group, Stream& stream, const std::string& mine) {
+  const Digest digest = digest_of(mine);
+  double number = 0.0;  // exact: six bytes
+  for (std::size_t index = 0; index < 6; ++index) number = 256.0 * number + digest.bytes[index];
+  const double largest = agree_max(group, stream, number);
+  return largest == -agree_max(group, stream, -number);
 }
 
 template <class Kind>
@@ -51,13 +62,11 @@ Outcome agree(Communicator& group, Stream& stream, const Outcome& mine) {
   const auto severity = static_cast<Severity>(worst / ranks);
   if (severity == Severity::none) return {};
   const int speaker = worst % ranks;
-  Message message = message_of(mine);
-  group.broadcast(stream, {message.data(), DType::u8, {static_cast<std::int64_t>(message.size())}}, speaker);
-  stream.synchronize();
-  const auto* letters = reinterpret_cast<const char*>(&message[1]);
-  const std::string problem(letters, ::strnlen(letters, kTextBytes));
-  return {severity, ranks == 1 ? problem : fmt::format("rank {} of {}: {}", speaker, ranks, problem),
-          static_cast<ExitCode>(message.front())};
+  const std::string problem = text_of_rank(group, stream, speaker, mine.problem);
+  const auto code = static_cast<ExitCode>(static_cast<int>(
+      agree_max(group, stream, group.rank() == speaker ? static_cast<double>(static_cast<int>(mine.code)) : 0.0)));
+  if (is_everybodys(group, stream, mine.problem)) return {severity, problem, code};
+  return {severity, fmt::format("rank {} of {}: {}", speaker, ranks, problem), code};
 }
 
 void require(const Outcome& outcome) {

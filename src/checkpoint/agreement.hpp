@@ -17,14 +17,16 @@ enum class Severity : std::uint8_t {
 
 struct Outcome {
   Severity severity = Severity::none;
-  std::string problem;             // names the rank where the group has several
+  std::string problem;             // names the rank where not all of the group have it
   ExitCode code = ExitCode::done;  // of the error, for the whole job
   bool good() const { return severity == Severity::none; }
 };
 
 /// Runs `work`, which communicates with nobody, and turns its error into an outcome.
 Outcome outcome_of(const std::function<void()>& work);
-/// Called by all ranks of `group`: the worst outcome of all, the same on each. Texts are cut at 1,000 bytes.
+inline constexpr std::size_t kMostTextBytes = 64 * 1024;
+
+/// Called by all ranks of `group`: the worst outcome of all, the same on each. Texts are cut at kMostTextBytes.
 Outcome agree(Communicator& group, Stream& stream, const Outcome& mine);
 /// Throws the error that the outcome stands for, with its exit code: DataError, CapacityError or ConfigError; nothing
 /// where it is good. Called by all ranks that agreed.

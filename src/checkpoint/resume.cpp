@@ -49,10 +49,12 @@ std::optional<LoadedCheckpoint> load_newest(const LoadContext& context, const st
     if (outcome.severity == Severity::failure) require(outcome);
     loaded.warnings.push_back(outcome.problem);
   }
-  throw DataError(
+  DataError all_damaged(
       fmt::format("{}: expected a good checkpoint, found only damaged ones:\n  {}\nrestore one from a "
                   "backup, or start anew with --resume never",
                   folder, fmt::join(loaded.warnings, "\n  ")));
+  all_damaged.share();
+  throw all_damaged;
 }
 
 LoadedCheckpoint load_from(const LoadContext& context, const std::string& path, std::span<const OwnedPiece> needed,

@@ -13,12 +13,12 @@ namespace {
 
 using testing::HasSubstr;
 
-/// Rank 1 of three fails with `error`; what all ranks agree on must be the same.
-Outcome agreed_after(const std::function<void()>& error) {
-  std::vector<Outcome> outcomes(3);
-  run_fake_ranks(3, [&](FakeRank& rank) {
+/// Rank r does `work(r)`; what all ranks agree on must be the same.
+Outcome agreed_on(int ranks, const std::function<void(int)>& work) {
+  std::vector<Outcome> outcomes(static_cast<std::size_t>(ranks));
+  run_fake_ranks(ranks, [&](FakeRank& rank) {
     outcomes[static_cast<std::size_t>(rank.rank)] =
-        agree(rank.world, rank.stream, rank.rank == 1 ? outcome_of(error) : Outcome{});
+        agree(rank.world, rank.stream, outcome_of([&] { work(rank.rank); }));
   });
   for (const Outcome& outcome : outcomes) {
     EXPECT_EQ(outcome.severity, outcomes[0].severity);
@@ -26,6 +26,13 @@ Outcome agreed_after(const std::function<void()>& error) {
     EXPECT_EQ(outcome.code, outcomes[0].code);
   }
   return outcomes[0];
+}
+
+/// Rank 1 of three fails with `error`.
+Outcome agreed_after(const std::function<void()>& error) {
+  return agreed_on(3, [&](int rank) {
+    if (rank == 1) error();
+  });
 }
 
 ExitCode code_after(const std::function<void()>& error) {
@@ -47,10 +54,25 @@ TEST(Agreement, TheExitCodeOfTheErrorReachesAllRanks) {
   EXPECT_EQ(code_after([] { throw DamageError("torn"); }), ExitCode::failed);
 }
 
-TEST(Agreement, NamesTheRankAndCutsLongTexts) {
+TEST(Agreement, NamesTheRankThatFailed) {
   EXPECT_EQ(agreed_after([] { throw DataError("bad"); }).problem, "rank 1 of 3: bad");
-  EXPECT_EQ(agreed_after([] { throw DataError(std::string(5000, 'x')); }).problem,
-            "rank 1 of 3: " + std::string(1000, 'x'));
+  EXPECT_EQ(agreed_on(3, [](int rank) { throw DataError(fmt::format("bad {}", rank)); }).problem, "rank 2 of 3: bad 2");
+}
+
+TEST(Agreement, WhatAllRanksFindAlikeNamesNone) {
+  for (const int ranks : {1, 3})
+    EXPECT_EQ(agreed_on(ranks, [](int) { throw DataError("too short"); }).problem, "too short");
+}
+
+TEST(Agreement, LongTextsComeWithTheAdviceAtTheirEnd) {
+  const std::string text = std::string(20'000, 'x') + "; do this";
+  EXPECT_EQ(agreed_after([&] { throw DataError(text); }).problem, "rank 1 of 3: " + text);
+  for (const int ranks : {1, 3}) EXPECT_EQ(agreed_on(ranks, [&](int) { throw DataError(text); }).problem, text);
+  EXPECT_EQ(agreed_on(1, [](int) { throw DataError(std::string(100'000, 'x')); }).problem.size(), kMostTextBytes);
+}
+
+TEST(Agreement, AnErrorWithoutATextIsStillAnError) {
+  EXPECT_EQ(agreed_after([] { throw DataError(""); }).severity, Severity::failure);
 }
 
 TEST(Agreement, AFailureIsWorseThanDamage) {
