@@ -10,11 +10,12 @@
 namespace ferula {
 namespace {
 
-/// Every rank reads its pieces; the worst outcome of all ranks.
+/// Every rank reads its pieces, rank 0 looks at the size of every file; the worst outcome of all ranks.
 Outcome load_together(const LoadContext& context, const std::string& checkpoint, std::span<const OwnedPiece> needed,
                       ReadScope scope, LoadedCheckpoint& loaded) {
   const Outcome mine = outcome_of([&] {
     CheckpointReader reader(context.files, context.device, checkpoint);
+    if (context.world.rank() == 0) check_sizes(context.files, checkpoint, reader.manifest());  // also of files unread
     reader.read(needed, scope);
     reader.config_text();  // a checkpoint whose configuration is damaged is damaged
     loaded.checkpoint = checkpoint;
