@@ -34,7 +34,12 @@ class Rank {
   ExitCode run(const std::function<ExitCode(RankContext&)>& body) {
     Execution execution{*device_, *ops_, *compute_, side_ ? *side_ : *compute_, phases_};
     RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_};
-    return body(context);
+    try {
+      return body(context);
+    } catch (...) {  // the terminal hears it from `announce`
+      log_.record("error: " + failure_of(std::current_exception()).message);
+      throw;
+    }
   }
 
   /// Ends the collectives that this rank's side stream and its peers may be waiting in.

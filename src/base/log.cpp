@@ -72,6 +72,11 @@ void Log::warning(std::string_view text) {
   if (impl_->file) impl_->file->info(line);
 }
 
+void Log::record(std::string_view text) {
+  const std::lock_guard lock(impl_->mutex);
+  if (impl_->file) impl_->file->info(text);
+}
+
 void Log::progress(std::string_view text) {
   if (impl_->voice == LogVoice::silent) return;
   const std::lock_guard lock(impl_->mutex);

@@ -28,6 +28,8 @@ class Log {
   void info(std::string_view text);
   /// "warning: …" on standard error.
   void warning(std::string_view text);
+  /// A line of the file alone: what the terminal gets from somebody else, as the error that ends the run.
+  void record(std::string_view text);
   /// The line that says how far the run is: replaces the one before it on an interactive terminal.
   void progress(std::string_view text);
 

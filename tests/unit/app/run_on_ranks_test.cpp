@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <set>
 
 #include "app/rank_context.hpp"
 #include "app/stop_signals.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -73,6 +75,24 @@ TEST_F(RunOnRanks, AnErrorOfOneRankEndsTheOthersInTheirCollectives) {
       EXPECT_THAT(error.what(), AllOf(HasSubstr("rank 1 of 3"), HasSubstr("the disk is full")));
       EXPECT_EQ(error.code(), ExitCode::does_not_fit);
     }
+  }
+}
+
+TEST_F(RunOnRanks, TheLogOfTheFirstRankEndsWithTheErrorWhoeverHadIt) {
+  for (const int failing : {0, 1}) {
+    const ScratchDirectory scratch;
+    const auto fail = [&](RankContext& context) {
+      context.log.open_file(scratch.path("log.txt"));
+      if (context.mesh.rank() == failing) throw CapacityError("the disk is full");
+      for (;;) barrier(context.mesh.world(), context.execution.communication);
+      return ExitCode::done;
+    };
+
+    EXPECT_THROW(run_on_ranks(invocation(3), settings(3, Overlap::off), fail), Error);
+
+    std::ifstream log(scratch.path("log.txt"));
+    const std::string text{std::istreambuf_iterator<char>(log), {}};
+    EXPECT_THAT(text, AllOf(HasSubstr("  error: "), HasSubstr("the disk is full")));
   }
 }
 

@@ -92,6 +92,22 @@ TEST(Log, PrintsWarningsOnStandardError) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "warning: the disk is slow\n");
 }
 
+TEST(Log, RecordsInTheFileWhatTheTerminalHearsFromOthers) {
+  const ScratchDirectory scratch;
+  const std::string path = scratch.path("log.txt");
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  {
+    Log log(LogVoice::speaks, LogConsole::plain);
+    log.record("before there is a file");
+    log.open_file(path);
+    log.record("error: the end");
+  }
+
+  EXPECT_EQ(testing::internal::GetCapturedStdout() + testing::internal::GetCapturedStderr(), "");
+  EXPECT_THAT(content_of(path), MatchesRegex("[-0-9]+ [:.0-9]+  error: the end\n"));
+}
+
 TEST(Log, NamesAFileThatCannotBeWritten) {
   Log log(LogVoice::speaks, LogConsole::plain);
 
