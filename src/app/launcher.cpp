@@ -3,8 +3,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -18,10 +20,15 @@ namespace {
 /// A file of its own in the temporary directory, removed at the end.
 class ReportFile {
  public:
-  ReportFile() : path_((std::filesystem::temp_directory_path() / "ferula-ranks-XXXXXX").string()) {
-    const int descriptor = mkstemp(path_.data());
+  ReportFile() {
+    std::error_code no_folder;
+    path_ = (std::filesystem::temp_directory_path(no_folder) / "ferula-ranks-XXXXXX").string();
+    const int descriptor = no_folder ? -1 : mkstemp(path_.data());
     if (descriptor < 0)
-      throw DeviceError(fmt::format("expected to create a file '{}' for the ranks' exit codes", path_));
+      throw DeviceError(
+          fmt::format("TMPDIR: expected a folder to write in, for what the ranks report and for mpirun, found: {}; set "
+                      "TMPDIR to one, or unset it for /tmp",
+                      no_folder ? no_folder.message() : std::generic_category().message(errno)));
     close(descriptor);
   }
   ~ReportFile() { unlink(path_.c_str()); }

@@ -33,7 +33,9 @@ std::string mismatch(const Manifest& manifest, const OwnedPiece& piece) {
     ++shown;
   }
   if (shown < problems.size()) text += fmt::format("\n  and {} more", problems.size() - shown);
-  throw DataError(text + "\nuse the configuration that wrote it, or load only the values");
+  throw DataError(text + fmt::format("\nexpected the model and optimizer of {}/{}: use these settings, or give another "
+                                     "checkpoint; to train another model choose another run.name",
+                                     where, kConfigName));
 }
 
 /// Appends the stored ranges that fill [piece.offset, piece.offset + count).

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
@@ -43,6 +44,13 @@ int system_code_in(const std::string& reason) {
   return mark == std::string::npos ? 0 : std::atoi(reason.c_str() + mark + kMark.size());
 }
 
+/// Without bytes that a damaged file has lent to the message.
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char letter) { return letter < ' ' || letter > '~'; }, '?');
+  return text;
+}
+
 /// A little-endian IEEE-like float of 16 bits.
 Hdf5Type make_half(std::size_t exponent_bits, std::size_t mantissa_bits, std::size_t bias) {
   Hdf5Type type(H5Tcopy(H5T_IEEE_F32LE));
@@ -57,13 +65,14 @@ Hdf5Type make_half(std::size_t exponent_bits, std::size_t mantissa_bits, std::si
 Hdf5Call::Hdf5Call() : lock_(hdf5_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 void throw_hdf5_error(const std::string& path, const std::string& action) {
-  constexpr std::size_t kShown = 3;
-  std::vector<std::string> reasons = take_reasons();
+  const std::vector<std::string> reasons = take_reasons();
   for (const std::string& reason : reasons)
-    if (const int code = system_code_in(reason); is_full(code)) throw_system_error(code, path, action);
-  if (reasons.size() > kShown) reasons.resize(kShown);
-  throw DataError(fmt::format("{}: cannot {}: {}", path, action,
-                              reasons.empty() ? "HDF5 gave no reason" : fmt::format("{}", fmt::join(reasons, "; "))));
+    if (const int code = system_code_in(reason); code != 0) {
+      if (is_full(code)) throw_system_error(code, path, action);
+      throw DataError(system_error_text(code, path, action));
+    }
+  throw DataError(fmt::format("{}: cannot {}: HDF5 says '{}'; the file is damaged, or is something else", path, action,
+                              reasons.empty() ? "nothing" : printable(reasons.front())));
 }
 
 Hdf5Type hdf5_type_of(DType dtype) {

@@ -37,8 +37,8 @@ using Hdf5Type = Handle<Hdf5Traits<H5Tclose>>;
 using Hdf5Properties = Handle<Hdf5Traits<H5Pclose>>;
 using Hdf5Attribute = Handle<Hdf5Traits<H5Aclose>>;
 
-/// Throws DataError "`path`: cannot `action`: reasons" with the innermost reasons of the library's error stack;
-/// CapacityError where the disk is full.
+/// Throws DataError "`path`: cannot `action`: reason" with the system's reason or the innermost of the library's error
+/// stack; CapacityError where the disk is full.
 [[noreturn]] void throw_hdf5_error(const std::string& path, const std::string& action);
 /// `status`, or throws where it is negative.
 template <class Status>
