@@ -1,6 +1,9 @@
 #include "app/resume_run.hpp"
 
+#include <filesystem>
+
 #include "app/run_data.hpp"
+#include "checkpoint/agreement.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/names.hpp"
 #include "checkpoint/set_aside.hpp"
@@ -45,6 +48,10 @@ std::optional<std::string> checkpoint_to_check(FileSystem& files, const ResumeCh
   return newest ? std::optional(join_path(folder, step_name(*newest))) : std::nullopt;
 }
 
+bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  return std::filesystem::weakly_canonical(path).parent_path() == std::filesystem::weakly_canonical(folder);
+}
+
 std::optional<LoadedCheckpoint> load(const LoadContext& load_context, const ResumeChoice& choice,
                                      const RunDirectory& directory, ParameterStore& store) {
   const std::vector<OwnedPiece> needed = store.needed_pieces();
@@ -80,6 +87,21 @@ std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log
     log.info(fmt::format("moved the earlier run to {}", aside));
     return aside;
   }
+}
+
+void check_tokens(RankContext& context, const RunDirectory& directory, const LoadedCheckpoint& loaded,
+                  const TokenFile& tokens) {
+  const std::map<std::string, std::string> notes = token_notes(tokens);
+  if (name_same_tokens(loaded.state.notes, notes)) return;
+  const std::string differ = fmt::format("{} was trained on other tokens: was {}, is {} in {}", loaded.checkpoint,
+                                         tokens_in_words(loaded.state.notes), tokens_in_words(notes), tokens.path());
+  if (!lies_in(loaded.checkpoint, directory.checkpoints())) return context.log.warning(differ);
+  require(
+      {.severity = Severity::failure,
+       .problem = fmt::format("{}; bring back the text (or data.tokens) that it was trained on, or to train on other "
+                              "tokens choose another run.name, with --resume {} to begin from here",
+                              differ, loaded.checkpoint),
+       .code = ExitCode::failed});
 }
 
 void leave_newer_behind(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,

@@ -7,6 +7,7 @@
 #include "app/rank_context.hpp"
 #include "checkpoint/resume.hpp"
 #include "config/run_config.hpp"
+#include "data/token_file.hpp"
 #include "params/parameter_store.hpp"
 #include "train/run_directory.hpp"
 
@@ -32,6 +33,11 @@ std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log
 /// turned away from become abandoned-…, those that a resume skipped damaged-…; says so.
 void leave_newer_behind(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
                         const LoadedCheckpoint& loaded);
+
+/// Collective. Refuses to go on with a run of this directory on other tokens than `loaded` was trained on, and says
+/// what was and what is; of a checkpoint from elsewhere (`--resume PATH`) that is a warning: a new run on other tokens.
+void check_tokens(RankContext& context, const RunDirectory& directory, const LoadedCheckpoint& loaded,
+                  const TokenFile& tokens);
 
 /// Collective. Fills the store from the chosen checkpoint and returns where it stood; nothing for a new run. Warns of
 /// damaged checkpoints and of changed settings that matter; throws ConfigError for changes that make resuming

@@ -4,6 +4,12 @@
 #include "checkpoint/agreement.hpp"
 
 namespace ferula {
+namespace {
+
+constexpr const char* kDigestNote = "tokens_xxh3_128";
+constexpr const char* kCountNote = "tokens";
+
+}  // namespace
 
 void on_first_rank(RankContext& context, const std::function<void()>& work) {
   Outcome mine;
@@ -11,20 +17,44 @@ void on_first_rank(RankContext& context, const std::function<void()>& work) {
   require(agree(context.mesh.world(), context.execution.communication, mine));
 }
 
-RunData open_run_data(RankContext& context, const DataConfig& data, const RunDirectory& directory,
+RunData open_run_data(RankContext& context, const DataConfig& data, const std::string& own_path,
                       const Tokenizer& tokenizer, OnChangedText on_changed) {
-  const std::string path = data.tokens.empty() ? directory.tokens().string() : data.tokens;
+  const bool is_own = data.tokens.empty();
+  const std::string path = is_own ? own_path : data.tokens;
+  const TokenFileOwner owner = is_own ? TokenFileOwner::run : TokenFileOwner::user;
   on_first_rank(context, [&] {
-    if (!data.tokens.empty()) return;
-    const TextCorpus corpus =
-        ensure_token_file(context.files, path, data.text, tokenizer, fmt::format("ferula {}", version()), on_changed);
-    for (const std::string& skipped : corpus.skipped) context.log.info("skipped " + skipped);
+    if (is_own) {
+      const TextCorpus corpus =
+          ensure_token_file(context.files, path, data.text, tokenizer, fmt::format("ferula {}", version()), on_changed);
+      for (const std::string& skipped : corpus.skipped) context.log.info("skipped " + skipped);
+    }
+    TokenFile(context.files, path, owner).verify();
   });
   RunData opened;
-  opened.file = std::make_unique<TokenFile>(context.files, path);
-  opened.file->require(tokenizer);
-  opened.dataset = std::make_unique<TokenDataset>(*opened.file, data.sequence_length, data.validation_fraction);
+  const auto open = [&] {
+    opened.file = std::make_unique<TokenFile>(context.files, path, owner);
+    opened.file->require(tokenizer);
+    opened.dataset = std::make_unique<TokenDataset>(*opened.file, data.sequence_length, data.validation_fraction);
+  };
+  require(agree(context.mesh.world(), context.execution.communication, outcome_of(open)));
   return opened;
+}
+
+std::map<std::string, std::string> token_notes(const TokenFile& file) {
+  return {{kDigestNote, to_hex(file.digest())}, {kCountNote, fmt::format("{}", file.tokens())}};
+}
+
+std::string tokens_in_words(const std::map<std::string, std::string>& notes) {
+  const auto digest = notes.find(kDigestNote);
+  const auto count = notes.find(kCountNote);
+  if (digest == notes.end() || count == notes.end()) return "tokens without a name";
+  return fmt::format("{} tokens (XXH3-128 {})", count->second, digest->second);
+}
+
+bool name_same_tokens(const std::map<std::string, std::string>& one, const std::map<std::string, std::string>& other) {
+  const auto mine = one.find(kDigestNote);
+  const auto theirs = other.find(kDigestNote);
+  return mine != one.end() && theirs != other.end() && mine->second == theirs->second;
 }
 
 }  // namespace ferula

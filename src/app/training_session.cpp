@@ -49,6 +49,7 @@ class Session {
         loader_(*data.dataset, static_cast<std::uint64_t>(config.run.seed), batch_shape(config, context.mesh),
                 context.execution.device),
         learning_rate_(config.scheduler, config.optimizer),
+        notes_(token_notes(*data.file)),
         trainer_({context.mesh, context.execution, store_, transformer_, loader_, learning_rate_},
                  config.training.gradient_clipping) {
     store_.initialize(static_cast<std::uint64_t>(config.run.seed));
@@ -77,7 +78,8 @@ class Session {
                  .checkpoint_every = config_.checkpoint.every_steps,
                  .seed = config_.run.seed,
                  .config_text = to_toml(config_),
-                 .tied = {}};
+                 .tied = {},
+                 .notes = notes_};
     if (spec_.tied) plan.tied.push_back({"head.weight", "embedding.token.weight"});
     return plan;
   }
@@ -89,6 +91,7 @@ class Session {
   Transformer transformer_;
   BatchLoader loader_;
   LearningRate learning_rate_;
+  std::map<std::string, std::string> notes_;
   Trainer trainer_;
 };
 
@@ -209,8 +212,7 @@ class RunStart {
       });
       return true;
     } catch (...) {
-      write_failed_summary(context_.files, directory_, facts_, {.exit_reason = {}, .steps = steps_on_disk()},
-                           context_.mesh, context_.execution, {}, context_.log);
+      clean_up();
       throw;
     }
   }
@@ -226,8 +228,9 @@ class RunStart {
     const DataConfig& data = request_.loaded.config.data;
     const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(data.tokenizer);
     const bool continues = has_checkpoints(context_.files, directory_);
-    data_ = open_run_data(context_, data, directory_, *tokenizer,
-                          continues ? OnChangedText::refuse : OnChangedText::rewrite);
+    const std::string own = directory_.tokens().string();
+    if (continues && !context_.files.exists(own)) unproven_tokens_ = own;
+    data_ = open_run_data(context_, data, own, *tokenizer, continues ? OnChangedText::refuse : OnChangedText::rewrite);
     config_ = resolved(context_, request_, data_);
   }
 
@@ -235,6 +238,7 @@ class RunStart {
   bool go_on() {
     const auto loaded = resume(context_, choice_, directory_, *config_, session_->store());
     if (!loaded) return true;
+    check_tokens(context_, directory_, *loaded, *data_.file);
     session_->trainer().restore({loaded->state.step, loaded->state.samples_seen, loaded->state.tokens_seen});
     facts_.first_step = loaded->state.step;
     facts_.resumed_from = loaded->checkpoint;
@@ -246,6 +250,14 @@ class RunStart {
     }
     leave_newer_behind(context_, choice_, directory_, *loaded);
     return true;
+  }
+
+  /// While an error is caught: removes tokens that were made for nothing and writes summary.json.
+  void clean_up() {
+    if (!unproven_tokens_.empty() && context_.mesh.rank() == 0)
+      outcome_of([&] { context_.files.remove(unproven_tokens_); });
+    write_failed_summary(context_.files, directory_, facts_, {.exit_reason = {}, .steps = steps_on_disk()},
+                         context_.mesh, context_.execution, {}, context_.log);
   }
 
   /// Of the newest good checkpoint; 0 where there is none or the disk cannot tell.
@@ -260,6 +272,7 @@ class RunStart {
   const ResumeChoice& choice_;
   RunDirectory directory_;
   RunFacts facts_;
+  std::string unproven_tokens_;  // a token file that goes where the start fails
   RunData data_;
   std::optional<Config> config_;
   std::optional<Session> session_;

@@ -9,14 +9,26 @@ namespace ferula {
 namespace {
 
 [[noreturn]] void refuse(const std::string& path, const std::string& expected, const std::string& found) {
-  throw DataError(fmt::format("{}: expected {}, found {}; make it anew with: ferula tokenize", path, expected, found));
+  throw DataError(fmt::format("{}: expected {}, found {}", path, expected, found));
 }
 
-Hdf5File open_existing(FileSystem& files, const std::string& path) {
+/// Adds to a DataError of `work` what to do about the file.
+template <class Work>
+auto advised(TokenFileOwner owner, Work work) {
+  try {
+    return work();
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("{}; {}", error.what(),
+                                owner == TokenFileOwner::run ? "delete it: the run makes it anew from data.text"
+                                                             : "delete it and make it anew with: ferula tokenize"));
+  }
+}
+
+Hdf5File open_existing(FileSystem& files, const std::string& path, TokenFileOwner owner) {
   if (!files.exists(path)) {
     throw DataError(fmt::format("{}: no such token file; make one with: ferula tokenize", path));
   }
-  return Hdf5File::open(path);
+  return advised(owner, [&] { return Hdf5File::open(path); });
 }
 
 std::vector<std::string> lines_of(const Hdf5Dataset& dataset) {
@@ -45,10 +57,26 @@ void widen(std::span<std::int32_t> out) {
 
 }  // namespace
 
-TokenFile::TokenFile(FileSystem& files, const std::string& path) : path_(path), file_(open_existing(files, path)) {
-  read_header();
-  tokens_ = file_.dataset("/tokens");
-  check_structure();
+Digest digest_of_elements(const Hdf5Dataset& dataset) {
+  std::vector<std::byte> block(kHashBlockBytes);
+  const std::int64_t most = kHashBlockBytes / bytes_of(dataset.dtype());
+  std::string digests;
+  for (std::int64_t begin = 0; begin < dataset.count(); begin += most) {
+    const TensorView part(block.data(), dataset.dtype(), {std::min(most, dataset.count() - begin)});
+    dataset.read(begin, part);
+    const Digest digest = digest_of(std::span(block).first(static_cast<std::size_t>(part.bytes())));
+    digests.append(digest.bytes.begin(), digest.bytes.end());
+  }
+  return digest_of(digests);
+}
+
+TokenFile::TokenFile(FileSystem& files, const std::string& path, TokenFileOwner owner)
+    : path_(path), owner_(owner), file_(open_existing(files, path, owner)) {
+  advised(owner_, [&] {
+    read_header();
+    tokens_ = file_.dataset("/tokens");
+    check_structure();
+  });
   byte_position_ = tokens_->byte_position();
   if (byte_position_) raw_ = files.open(path, OpenMode::read);
 }
@@ -65,6 +93,9 @@ void TokenFile::read_header() {
   vocabulary_ = file_.integer_attribute("/", "vocabulary");
   content_key_ = file_.text_attribute("/", "content_key");
   created_by_ = file_.text_attribute("/", "created_by");
+  const std::optional<Digest> digest = digest_from_hex(file_.text_attribute("/", "tokens_digest"));
+  if (!digest) refuse(path_, "a digest of the tokens of 32 hexadecimal digits", "another text");
+  digest_ = *digest;
 }
 
 void TokenFile::check_structure() {
@@ -78,7 +109,18 @@ void TokenFile::check_structure() {
   documents_ = static_cast<std::int64_t>(offsets.size()) - 1;
 }
 
+void TokenFile::verify() const {
+  advised(owner_, [&] {
+    if (digest_of_elements(*tokens_) != digest_)
+      refuse(path_, "the tokens that were written", "others (their hash differs): the file is damaged");
+  });
+}
+
 std::vector<TextSource> TokenFile::sources() const {
+  return advised(owner_, [&] { return read_sources(); });
+}
+
+std::vector<TextSource> TokenFile::read_sources() const {
   const auto paths = lines_of(file_.dataset("/sources/path"));
   const auto digests = lines_of(file_.dataset("/sources/digest"));
   const auto bytes = integers_of(file_.dataset("/sources/bytes"));
@@ -114,8 +156,10 @@ void TokenFile::read(std::int64_t begin, std::span<std::int32_t> out) const {
   const auto wrong =
       std::find_if(out.begin(), out.end(), [this](std::int32_t token) { return token < 0 || token >= vocabulary_; });
   if (wrong != out.end()) {
-    refuse(path_, fmt::format("token ids below {}", vocabulary_),
-           fmt::format("{} at token {}", *wrong, begin + (wrong - out.begin())));
+    advised(owner_, [&] {
+      refuse(path_, fmt::format("token ids below {}", vocabulary_),
+             fmt::format("{} at token {}", *wrong, begin + (wrong - out.begin())));
+    });
   }
 }
 

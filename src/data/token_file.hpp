@@ -6,7 +6,8 @@
 //   /sources/digest    u8: XXH3-128 in hexadecimal, a line each
 //   /sources/bytes     [documents] i64
 //
-// Attributes of the file: format "ferula-tokens", format_version, tokenizer, vocabulary, content_key, created_by.
+// Attributes of the file: format "ferula-tokens", format_version, tokenizer, vocabulary, content_key, tokens_digest,
+// created_by.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +25,23 @@
 
 namespace ferula {
 
-inline constexpr std::int64_t kTokenFileVersion = 1;
+inline constexpr std::int64_t kTokenFileVersion = 2;
+
+/// Whose file it is decides what an error advises: a run makes its own anew when it is gone.
+enum class TokenFileOwner : std::uint8_t { user, run };
+
+/// XXH3-128 of the digests of the blocks of 256 KiB of a dataset. Cost: reads it once.
+Digest digest_of_elements(const Hdf5Dataset& dataset);
 
 /// An open token file. Reads from several threads are safe.
 class TokenFile {
  public:
   /// DataError where the file is missing, is no token file, or does not hold together.
-  TokenFile(FileSystem& files, const std::string& path);
+  TokenFile(FileSystem& files, const std::string& path, TokenFileOwner owner = TokenFileOwner::user);
 
   const std::string& path() const { return path_; }
+  /// The open file has got another name, for messages.
+  void renamed_to(std::string path) { path_ = std::move(path); }
   std::int64_t tokens() const { return tokens_->count(); }
   std::int64_t documents() const { return documents_; }
   std::int64_t vocabulary() const { return vocabulary_; }
@@ -40,6 +49,10 @@ class TokenFile {
   /// Of the text and the tokenizer that the tokens come from: equal keys, equal tokens.
   const std::string& content_key() const { return content_key_; }
   const std::string& created_by() const { return created_by_; }
+  /// Of the tokens as they were written: equal digests, equal tokens.
+  const Digest& digest() const { return digest_; }
+  /// DataError where the tokens are not the ones that were written. Cost: reads and hashes them once.
+  void verify() const;
   /// Reads the provenance: paths, sizes, digests and numbers of tokens.
   std::vector<TextSource> sources() const;
 
@@ -52,9 +65,11 @@ class TokenFile {
  private:
   void read_header();
   void check_structure();
+  std::vector<TextSource> read_sources() const;
   void read_bytes(std::int64_t begin, TensorView target) const;
 
   std::string path_;
+  TokenFileOwner owner_;
   Hdf5File file_;
   std::optional<Hdf5Dataset> tokens_;
   std::unique_ptr<File> raw_;                  // the same bytes, beside the library and its lock
@@ -64,6 +79,7 @@ class TokenFile {
   std::string tokenizer_;
   std::string content_key_;
   std::string created_by_;
+  Digest digest_;
 };
 
 }  // namespace ferula

@@ -45,6 +45,7 @@ class TokenAppender {
     written_ += static_cast<std::int64_t>(tokens.size());
   }
   std::int64_t written() const { return written_; }
+  const Hdf5Dataset& dataset() const { return dataset_; }
 
  private:
   DType dtype_;
@@ -84,12 +85,13 @@ void write_tokens(FileSystem& files, Hdf5File& file, const TextCorpus& corpus, c
       throw DataError(fmt::format("{}: changed while it was being tokenised; start again", source.path));
     }
   }
+  file.write_attribute("/", "tokens_digest", to_hex(digest_of_elements(appender.dataset())));
 }
 
 /// Nothing where a file that may be rewritten cannot be read.
 std::optional<std::string> key_of_file(FileSystem& files, const std::string& path, OnChangedText on_changed) {
   try {
-    return TokenFile(files, path).content_key();
+    return TokenFile(files, path, TokenFileOwner::run).content_key();
   } catch (const DataError&) {
     if (on_changed == OnChangedText::refuse) throw;
   }
@@ -136,7 +138,7 @@ TextCorpus ensure_token_file(FileSystem& files, const std::string& path, std::sp
     if (on_changed == OnChangedText::refuse) {
       throw DataError(fmt::format(
           "{}: the text of data.text has changed since this run began; restore it, train on the old tokens with "
-          "data.tokens = \"{}\", or start a run with another name",
+          "data.tokens = \"{}\" in the place of data.text, or choose another run.name",
           path, path));
     }
   }

@@ -147,7 +147,7 @@ TrainingState TrainingRun::state() const {
                      .pipeline = facts_.mesh.pipeline,
                      .tensor = facts_.mesh.tensor},
           .counters = {},
-          .notes = {}};
+          .notes = plan_.notes};
 }
 
 void TrainingRun::save() {

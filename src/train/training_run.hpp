@@ -1,7 +1,10 @@
 // A run from its first step to its last: steps, validation, checkpoints, signals and everything that is written down.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "base/stop_request.hpp"
@@ -20,6 +23,7 @@ struct RunPlan {
   std::int64_t seed = 0;
   std::string config_text;  // the resolved configuration, TOML: goes into every checkpoint
   std::vector<TiedTensor> tied;
+  std::map<std::string, std::string> notes = {};  // go into every checkpoint: which tokens these are
 };
 
 /// Called by all ranks alike; rank 0 writes the files of the run. References outlive it.

@@ -247,13 +247,69 @@ TEST(TrainSystem, ARunThatFailsBeforeItsFirstStepSaysWhyInItsSummary) {
     std::vector<std::string> words{"train", "tiny.toml", "--resume", "never"};
     words.insert(words.end(), layout.begin(), layout.end());
 
-    EXPECT_EQ(workplace.ferula(words).code, 1);
+    const Outcome refused = workplace.ferula(words);
 
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_EQ(refused.err.find("sequence_length +"), refused.err.rfind("sequence_length +")) << "told once";
+    EXPECT_THAT(workplace.read("runs/tiny/log.txt"), AllOf(HasSubstr("  error: "), HasSubstr("sequence_length")));
     EXPECT_THAT(workplace.read("runs/tiny/summary.json"),
                 AllOf(HasSubstr("\"exit_reason\":\"failed: "), HasSubstr("sequence_length"),
                       HasSubstr("\"command\":\"ferula train tiny.toml --resume never"), HasSubstr("\"steps\":0"),
                       HasSubstr("\"final_loss\":null"), HasSubstr("\"tokens_per_second\":null")));
   }
+}
+
+TEST(TrainSystem, OtherTokensThanThoseOfTheCheckpointAreRefused) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::string text = workplace.read("text.txt");
+  workplace.write("text.txt", text + "more");
+  std::filesystem::remove(workplace.path() / "runs/tiny/tokens.h5");
+  const std::vector<std::string> longer{"train", "tiny.toml", "--set", "training.steps=10", "--ranks", "2"};
+
+  const Outcome refused = workplace.ferula(longer);
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(
+      refused.err,
+      AllOf(HasSubstr("was trained on other tokens: was " + std::to_string(text.size()) + " tokens"),
+            HasSubstr(", is " + std::to_string(text.size() + 4) + " tokens"), HasSubstr("choose another run.name")));
+  EXPECT_EQ(refused.err.find("trained on other"), refused.err.rfind("trained on other")) << "told once";
+  EXPECT_FALSE(workplace.has("runs/tiny/tokens.h5"));
+  const Outcome elsewhere = workplace.ferula({"train", "tiny.toml", "--set", "training.steps=6", "--set",
+                                              "run.name=other", "--resume", "runs/tiny/checkpoints/step-00000005"});
+  EXPECT_EQ(elsewhere.code, 0) << elsewhere.err;
+  EXPECT_THAT(elsewhere.err, HasSubstr("warning: runs/tiny/checkpoints/step-00000005 was trained on other tokens"));
+  workplace.write("text.txt", text);
+  EXPECT_EQ(workplace.ferula(longer).code, 0);
+}
+
+TEST(TrainSystem, DamagedTokensOfARunAreToBeDeletedAndMadeAnew) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::filesystem::path tokens = workplace.path() / "runs/tiny/tokens.h5";
+  const std::vector<std::string> longer{"train", "tiny.toml", "--set", "training.steps=10"};
+  std::filesystem::resize_file(tokens, std::filesystem::file_size(tokens) - 100);
+
+  const Outcome refused = workplace.ferula(longer);
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("tokens.h5"), HasSubstr("delete it: the run makes it anew")));
+  std::filesystem::remove(tokens);
+  EXPECT_EQ(workplace.ferula(longer).code, 0);
+}
+
+TEST(TrainSystem, AMissingFolderForTemporaryFilesIsNamed) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome refused =
+      workplace.run({"env", "TMPDIR=/nonexistent/folder", FERULA_PROGRAM, "train", "tiny.toml", "--ranks", "2"});
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("TMPDIR: expected a folder"), HasSubstr("unset it")));
 }
 
 TEST(TrainSystem, TwoJobsNeverTrainOneRun) {

@@ -16,6 +16,7 @@
 namespace ferula {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -158,6 +159,50 @@ TEST_F(Tokens, RefuseAnotherTokenizer) {
   EXPECT_THROW(file.require(ScaledTokenizer(1)), DataError);
 }
 
+TEST_F(Tokens, KnowThemselvesByADigestOfAllOfThem) {
+  folder_.write("a.txt", std::string(static_cast<std::size_t>(kHashBlockBytes) + 5, 'a'));
+  folder_.write("b.txt", std::string(static_cast<std::size_t>(kHashBlockBytes) + 4, 'a') + "b");
+
+  const TokenFile a(*files_, write("a.h5", {"a.txt"}, *bytes_));
+  const TokenFile b(*files_, write("b.h5", {"b.txt"}, *bytes_));
+
+  a.verify();
+  b.verify();
+  EXPECT_EQ(a.digest(), TokenFile(*files_, write("again.h5", {"a.txt"}, *bytes_)).digest());
+  EXPECT_NE(a.digest(), b.digest());
+}
+
+TEST_F(Tokens, AByteThatChangedIsFoundAndTheOwnerIsToldWhatToDo) {
+  folder_.write("a.txt", "the text of this file");
+  const std::string path = write("t.h5", {"a.txt"}, *bytes_);
+  const std::size_t place = bytes_of_file(path).find("the text of this file");
+  ASSERT_NE(place, std::string::npos);
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(static_cast<std::streamoff>(place))
+      .put('T');
+  const auto problem = [&](TokenFileOwner owner) -> std::string {
+    try {
+      TokenFile(*files_, path, owner).verify();
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "nothing was refused";
+  };
+
+  EXPECT_THAT(problem(TokenFileOwner::user),
+              AllOf(HasSubstr("expected the tokens that were written"), HasSubstr("anew with: ferula tokenize")));
+  EXPECT_THAT(problem(TokenFileOwner::run), HasSubstr("delete it: the run makes it anew"));
+}
+
+TEST_F(Tokens, ThatWereCutSayWhatToDo) {
+  folder_.write("a.txt", std::string(5000, 'a'));
+  const std::string path = write("t.h5", {"a.txt"}, *bytes_);
+  for (const std::uintmax_t bytes : {std::uintmax_t{4000}, std::uintmax_t{100}, std::uintmax_t{0}}) {
+    std::filesystem::resize_file(path, bytes);
+    EXPECT_THAT(refusal(path), AllOf(HasSubstr(path), HasSubstr("delete it and make it anew with: ferula tokenize")));
+  }
+}
+
 TEST_F(Tokens, RefuseMissingAndForeignFiles) {
   const std::string foreign = folder_.path("foreign.h5");
   Hdf5File::create(foreign).close();
@@ -175,6 +220,7 @@ TEST_F(Tokens, RefuseIdsOutsideTheVocabulary) {
   for (const char* name : {"tokenizer", "content_key", "created_by"}) wrong.write_attribute("/", name, "x");
   wrong.write_attribute("/", "format", "ferula-tokens");
   wrong.write_attribute("/", "format_version", kTokenFileVersion);
+  wrong.write_attribute("/", "tokens_digest", to_hex(Digest{}));
   wrong.write_attribute("/", "vocabulary", std::int64_t{7});
   wrong.create_dataset("/tokens", DType::i32, std::array<std::int64_t, 1>{3})
       .write(0, {reinterpret_cast<std::byte*>(ids.data()), DType::i32, {3}});
