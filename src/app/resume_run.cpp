@@ -78,17 +78,6 @@ bool has_checkpoints(FileSystem& files, const RunDirectory& directory) {
   return !steps_in(files, directory.checkpoints().string()).empty();
 }
 
-std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log) {
-  const std::string root = directory.root.string();
-  for (int number = 1;; ++number) {
-    const std::string aside = fmt::format("{}.old-{}", root, number);
-    if (files.exists(aside)) continue;
-    files.rename(root, aside, Replace::never);
-    log.info(fmt::format("moved the earlier run to {}", aside));
-    return aside;
-  }
-}
-
 void check_tokens(RankContext& context, const RunDirectory& directory, const LoadedCheckpoint& loaded,
                   const TokenFile& tokens) {
   const std::map<std::string, std::string> notes = token_notes(tokens);

@@ -26,9 +26,6 @@ ResumeChoice resume_choice(FileSystem& files, const std::string& option);
 /// Whether the run's directory holds a checkpoint, good or not.
 bool has_checkpoints(FileSystem& files, const RunDirectory& directory);
 
-/// Renames RUN to the first free RUN.old-1, RUN.old-2, …; says so and returns its new name. Rank 0 only.
-std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log);
-
 /// Collective. A run that goes on from `loaded` leaves the checkpoints after it behind: those that `--resume PATH`
 /// turned away from become abandoned-…, those that a resume skipped damaged-…; says so.
 void leave_newer_behind(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,

@@ -30,22 +30,44 @@ LockAttempt lock_run(FileSystem& files, const RunDirectory& directory) {
   return attempt;
 }
 
+void make_run(FileSystem& files, const std::string& root) {
+  try {
+    files.make_directory(root);
+  } catch (const CapacityError&) {
+    throw;
+  } catch (const Error& error) {
+    throw DeviceError(fmt::format("{}; set [run] output_dir to a folder that you may write to", error.what()));
+  }
+}
+
+std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log) {
+  const std::string root = directory.root.string();
+  for (int number = 1;; ++number) {
+    const std::string aside = fmt::format("{}.old-{}", root, number);
+    if (files.exists(aside)) continue;
+    files.rename(root, aside, Replace::never);
+    log.info(fmt::format("moved the earlier run to {}", aside));
+    return aside;
+  }
+}
+
 }  // namespace
 
-std::unique_ptr<FileLock> enter_run(FileSystem& files, const RunDirectory& directory, const ResumeChoice& choice,
-                                    Log& log) {
+std::unique_ptr<FileLock> enter_run(FileSystem& files, const RunDirectory& directory, Log& log) {
   const std::string root = directory.root.string();
-  if (choice.kind == ResumeChoice::Kind::never && files.is_directory(root)) {
-    const LockAttempt earlier = lock_run(files, directory);
-    const std::string aside = move_run_aside(files, directory, log);
-    files.remove(join_path(aside, directory.lock().filename().string()));
-  }
-  files.make_directory(root);
+  make_run(files, root);
   LockAttempt attempt = lock_run(files, directory);
   if (attempt.state == LockAttempt::State::unsupported)
     log.warning(fmt::format("{}: the file system has no locks ({}): make sure that no other job trains this run", root,
                             attempt.note));
   return std::move(attempt.lock);
+}
+
+void replace_run(FileSystem& files, const RunDirectory& directory, std::unique_ptr<FileLock>& lock, Log& log) {
+  const std::string aside = move_run_aside(files, directory, log);
+  files.remove(join_path(aside, directory.lock().filename().string()));
+  make_run(files, directory.root.string());
+  lock = std::move(lock_run(files, directory).lock);
 }
 
 }  // namespace ferula

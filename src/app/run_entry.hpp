@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "app/resume_run.hpp"
 #include "base/log.hpp"
 #include "storage/file_system.hpp"
 #include "train/run_directory.hpp"
@@ -11,9 +10,12 @@
 namespace ferula {
 
 /// Rank 0 only. Makes RUN and locks it for the lifetime of the result, so that two jobs never write into each other's
-/// metrics and checkpoints; with `--resume never` an earlier RUN is moved aside first. Throws DeviceError, before
-/// anything is changed, where another job holds it. A file system without locks is a warning.
-std::unique_ptr<FileLock> enter_run(FileSystem& files, const RunDirectory& directory, const ResumeChoice& choice,
-                                    Log& log);
+/// metrics and checkpoints. Throws DeviceError, before anything is changed, where another job holds it. A file system
+/// without locks is a warning.
+std::unique_ptr<FileLock> enter_run(FileSystem& files, const RunDirectory& directory, Log& log);
+
+/// Rank 0 only. Renames RUN, which `lock` holds, to the first free RUN.old-1, RUN.old-2, … and says so; makes a new RUN
+/// and locks that one instead.
+void replace_run(FileSystem& files, const RunDirectory& directory, std::unique_ptr<FileLock>& lock, Log& log);
 
 }  // namespace ferula

@@ -198,15 +198,17 @@ class RunStart {
         facts_(planned_facts(context, request, planned_config(request), directory_)) {}
 
   /// Everything before the first step. False where there is nothing left to train. After an error summary.json tells
-  /// it.
+  /// it, or an earlier run that was to be replaced is as it was.
   bool prepare() {
+    enter();
     try {
       open_data();
       session_.emplace(context_, *config_, data_);
       facts_ = facts_of(context_, request_, *config_, session_->spec(), directory_);
-      facts_.data = data_in_words(data_);
       if (!go_on()) return false;
       facts_.peak_flops = probed_peak(context_, compute_dtype(*config_));
+      if (replaces_) replace_earlier_run();
+      facts_.data = data_in_words(data_);
       on_first_rank(context_, [&] {
         write_file_atomically(context_.files, directory_.config().string(), to_toml(*config_), Replace::existing);
       });
@@ -223,13 +225,22 @@ class RunStart {
   }
 
  private:
+  /// Locks the directory. An earlier run that `--resume never` replaces keeps it until the new one is fit to start.
+  void enter() {
+    on_first_rank(context_, [&] {
+      replaces_ = choice_.kind == ResumeChoice::Kind::never && context_.files.is_directory(directory_.root.string());
+      lock_ = enter_run(context_.files, directory_, context_.log);
+    });
+    replaces_ = agree_max(context_.mesh.world(), context_.execution.communication, replaces_ ? 1.0 : 0.0) > 0.0;
+    if (!replaces_) on_first_rank(context_, [&] { context_.log.open_file(directory_.log()); });
+  }
+
   void open_data() {
-    on_first_rank(context_, [&] { context_.log.open_file(directory_.log()); });
     const DataConfig& data = request_.loaded.config.data;
     const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(data.tokenizer);
-    const bool continues = has_checkpoints(context_.files, directory_);
-    const std::string own = directory_.tokens().string();
-    if (continues && !context_.files.exists(own)) unproven_tokens_ = own;
+    const bool continues = !replaces_ && has_checkpoints(context_.files, directory_);
+    const std::string own = replaces_ ? directory_.root.string() + ".starting.h5" : directory_.tokens().string();
+    if (replaces_ || (continues && !context_.files.exists(own))) unproven_tokens_ = own;
     data_ = open_run_data(context_, data, own, *tokenizer, continues ? OnChangedText::refuse : OnChangedText::rewrite);
     config_ = resolved(context_, request_, data_);
   }
@@ -252,10 +263,24 @@ class RunStart {
     return true;
   }
 
-  /// While an error is caught: removes tokens that were made for nothing and writes summary.json.
+  /// The last thing before the first step: nothing that is still to come depends on what the user gave.
+  void replace_earlier_run() {
+    const bool tokens_are_own = data_.file->path() == unproven_tokens_;
+    on_first_rank(context_, [&] {
+      replace_run(context_.files, directory_, lock_, context_.log);
+      if (tokens_are_own) context_.files.rename(unproven_tokens_, directory_.tokens().string(), Replace::never);
+      context_.log.open_file(directory_.log());
+    });
+    if (tokens_are_own) data_.file->renamed_to(directory_.tokens().string());
+    replaces_ = false;
+  }
+
+  /// While an error is caught: removes tokens that were made for nothing and writes summary.json into this run's own
+  /// directory.
   void clean_up() {
     if (!unproven_tokens_.empty() && context_.mesh.rank() == 0)
       outcome_of([&] { context_.files.remove(unproven_tokens_); });
+    if (replaces_) return;
     write_failed_summary(context_.files, directory_, facts_, {.exit_reason = {}, .steps = steps_on_disk()},
                          context_.mesh, context_.execution, {}, context_.log);
   }
@@ -272,7 +297,9 @@ class RunStart {
   const ResumeChoice& choice_;
   RunDirectory directory_;
   RunFacts facts_;
-  std::string unproven_tokens_;  // a token file that goes where the start fails
+  std::unique_ptr<FileLock> lock_;  // of rank 0, for all
+  bool replaces_ = false;           // an earlier run is still in the place of this one
+  std::string unproven_tokens_;     // a token file that goes where the start fails
   RunData data_;
   std::optional<Config> config_;
   std::optional<Session> session_;
@@ -283,8 +310,6 @@ class RunStart {
 ExitCode train(RankContext& context, const SessionRequest& request) {
   const RunDirectory directory = run_directory(request.loaded.config.run);
   const ResumeChoice choice = resume_choice(context.files, request.resume);
-  std::unique_ptr<FileLock> lock;  // of rank 0, for all
-  on_first_rank(context, [&] { lock = enter_run(context.files, directory, choice, context.log); });
   RunStart start(context, request, choice, directory);
   return start.prepare() ? start.train() : ExitCode::done;
 }

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <regex>
 #include <set>
 
@@ -257,6 +258,35 @@ TEST(TrainSystem, ARunThatFailsBeforeItsFirstStepSaysWhyInItsSummary) {
                       HasSubstr("\"command\":\"ferula train tiny.toml --resume never"), HasSubstr("\"steps\":0"),
                       HasSubstr("\"final_loss\":null"), HasSubstr("\"tokens_per_second\":null")));
   }
+}
+
+/// Names and times of everything below `runs`.
+std::map<std::string, std::filesystem::file_time_type> runs_of(const Workplace& workplace) {
+  std::map<std::string, std::filesystem::file_time_type> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(workplace.path() / "runs"))
+    if (entry.is_regular_file()) found[entry.path()] = entry.last_write_time();
+  return found;
+}
+
+TEST(TrainSystem, AMistakeLeavesTheRunThatWasToBeReplacedAsItWas) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  workplace.write("short.txt", "short");
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const auto before = runs_of(workplace);
+
+  for (const char* set : {"data.text=[\"nofile.txt\"]", "data.text=[\"short.txt\"]"})
+    for (const char* ranks : {"1", "3"}) {
+      const Outcome refused =
+          workplace.ferula({"train", "tiny.toml", "--resume", "never", "--set", set, "--ranks-simulated", ranks});
+      EXPECT_EQ(refused.code, 1);
+      EXPECT_THAT(refused.err, testing::AnyOf(HasSubstr("nofile.txt"), HasSubstr("sequence_length")));
+      EXPECT_EQ(runs_of(workplace), before);
+    }
+  EXPECT_EQ(workplace.ferula({"train", "tiny.toml", "--resume", "never", "--ranks", "2"}).code, 0);
+  EXPECT_TRUE(workplace.has("runs/tiny.old-1/tokens.h5"));
+  EXPECT_TRUE(workplace.has("runs/tiny/tokens.h5"));
+  EXPECT_FALSE(workplace.has("runs/tiny.starting.h5"));
 }
 
 TEST(TrainSystem, OtherTokensThanThoseOfTheCheckpointAreRefused) {

@@ -38,9 +38,7 @@ class NoLocks final : public FileSystem {
 
 class RunEntry : public testing::Test {
  protected:
-  std::unique_ptr<FileLock> enter(ResumeChoice::Kind kind = ResumeChoice::Kind::newest) {
-    return enter_run(*files_, directory_, {.kind = kind, .path = {}}, log_);
-  }
+  std::unique_ptr<FileLock> enter() { return enter_run(*files_, directory_, log_); }
   ScratchDirectory scratch_;
   RunDirectory directory_{scratch_.path("run")};
   std::unique_ptr<FileSystem> files_ = make_posix_file_system();
@@ -62,31 +60,34 @@ TEST_F(RunEntry, TheRunIsFreeWhenTheFirstJobEnds) {
   EXPECT_THAT(files_->list(directory_.root.string()), testing::IsEmpty());
 }
 
-TEST_F(RunEntry, ARunInUseIsNotMovedAside) {
-  const std::unique_ptr<FileLock> first = enter();
-
-  EXPECT_THROW(enter(ResumeChoice::Kind::never), DeviceError);
-
-  EXPECT_FALSE(files_->exists(scratch_.path("run.old-1")));
-}
-
-TEST_F(RunEntry, ANewStartMovesTheEarlierRunAside) {
-  enter();
+TEST_F(RunEntry, AnEarlierRunIsMovedAsideAndTheNewOneIsLockedInstead) {
+  std::unique_ptr<FileLock> lock = enter();
   write_file_atomically(*files_, directory_.metrics().string(), "old\n", Replace::never);
 
-  const std::unique_ptr<FileLock> lock = enter(ResumeChoice::Kind::never);
+  replace_run(*files_, directory_, lock, log_);
 
   EXPECT_THAT(files_->list(scratch_.path("run.old-1")), testing::ElementsAre("metrics.jsonl"));
   EXPECT_THAT(files_->list(directory_.root.string()), testing::ElementsAre("lock"));
   EXPECT_THROW(enter(), DeviceError);
+  lock.reset();
+  EXPECT_TRUE(enter());
+}
+
+TEST_F(RunEntry, APlaceThatCannotBeMadeNamesTheSetting) {
+  scratch_.write("file", "no folder");
+  directory_ = {scratch_.path("file/run")};
+
+  EXPECT_THAT([&] { enter(); }, ThrowsMessage<DeviceError>(AllOf(HasSubstr("file/run: cannot make the directory"),
+                                                                 HasSubstr("set [run] output_dir"))));
 }
 
 TEST_F(RunEntry, AFileSystemWithoutLocksIsAWarning) {
   files_ = std::make_unique<NoLocks>();
-  enter();
   testing::internal::CaptureStderr();
 
-  EXPECT_FALSE(enter(ResumeChoice::Kind::never));
+  std::unique_ptr<FileLock> lock = enter();
+  EXPECT_FALSE(lock);
+  replace_run(*files_, directory_, lock, log_);
 
   const std::string told = testing::internal::GetCapturedStderr();
   EXPECT_THAT(told, HasSubstr("has no locks (Function not implemented)"));
