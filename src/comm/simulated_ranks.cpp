@@ -43,8 +43,19 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-/// Throws `error` again in its kind, with `prefix` before its message.
+bool is_shared(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& thrown) {
+    return thrown.is_shared();
+  } catch (...) {
+    return false;
+  }
+}
+
+/// Throws `error` again in its kind, with `prefix` before its message; as it is where all ranks have it.
 [[noreturn]] void rethrow_with(const std::exception_ptr& error, const std::string& prefix) {
+  if (is_shared(error)) std::rethrow_exception(error);
   const std::string message = prefix + message_of(error);
   try {
     std::rethrow_exception(error);

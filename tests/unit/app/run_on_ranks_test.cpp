@@ -8,6 +8,7 @@
 
 #include "app/rank_context.hpp"
 #include "app/stop_signals.hpp"
+#include "checkpoint/agreement.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
@@ -76,6 +77,17 @@ TEST_F(RunOnRanks, AnErrorOfOneRankEndsTheOthersInTheirCollectives) {
       EXPECT_EQ(error.code(), ExitCode::does_not_fit);
     }
   }
+}
+
+TEST_F(RunOnRanks, AnErrorThatAllAgreedOnIsOfNoRank) {
+  const auto fail = [](RankContext& context) {
+    const Outcome mine = outcome_of([] { throw DataError("too short"); });
+    require(agree(context.mesh.world(), context.execution.communication, mine));
+    return ExitCode::done;
+  };
+
+  EXPECT_THAT([&] { run_on_ranks(invocation(3), settings(3, Overlap::off), fail); },
+              testing::ThrowsMessage<DataError>("too short"));
 }
 
 TEST_F(RunOnRanks, TheLogOfTheFirstRankEndsWithTheErrorWhoeverHadIt) {
