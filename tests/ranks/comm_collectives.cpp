@@ -206,7 +206,7 @@ TEST_P(Transports, AreChosenByWhereTheRanksAre) {
 }
 
 TEST_P(Transports, SayWhatMemoryTheirGroupsTake) {
-  const int ranks = environment->size();
+  const int ranks = test::job().size();
   const MeshShape hybrid = ranks % 2 == 0 ? MeshShape{.replica = 2, .shard = ranks / 2} : MeshShape{.shard = ranks};
   for (const MeshShape shape : {MeshShape{.shard = ranks}, MeshShape{.replica = ranks}, hybrid}) {
     const World world(GetParam().options, shape);
