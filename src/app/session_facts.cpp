@@ -1,0 +1,105 @@
+#include "app/session_facts.hpp"
+
+#include "app/bench_probes.hpp"
+#include "app/model_setup.hpp"
+#include "app/version.hpp"
+#include "base/human.hpp"
+#include "model/flops.hpp"
+#include "train/memory_forecast.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr int kProbeRepetitions = 3;
+
+std::string yes_if(bool yes, std::string_view text) { return yes ? std::string(text) : std::string(); }
+
+std::string batch_in_words(const Config& config, int ranks) {
+  return fmt::format("{} sequences of {} = {} a rank x {} accumulated x {} rank{}",
+                     config.training.train_batch_size.get(), config.data.sequence_length,
+                     config.training.train_micro_batch_size_per_gpu.get(),
+                     config.training.gradient_accumulation_steps.get(), ranks, yes_if(ranks != 1, "s"));
+}
+
+/// The setting that doubles the run, in the unit that the user chose.
+std::string twice_as_long(const TrainingConfig& written, std::int64_t steps) {
+  if (written.epochs.is_auto()) return fmt::format("training.steps={}", 2 * steps);
+  return fmt::format("training.epochs={:g}", 2 * written.epochs.get());
+}
+
+MemoryByKind expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
+  const ModelSpec model = model_table(config, spec);
+  return forecast_memory({.model = model,
+                          .store = store_settings(config, StoreUse::training),
+                          .spec = spec,
+                          .transformer = transformer_settings(config),
+                          .batch = batch_shape(config, context.mesh),
+                          .sequence_length = config.data.sequence_length},
+                         context.mesh, context.execution.ops);
+}
+
+}  // namespace
+
+TransformerSettings transformer_settings(const Config& config) {
+  return {.compute = compute_dtype(config),
+          .rows = config.training.train_micro_batch_size_per_gpu.get() * config.data.sequence_length,
+          .slots = 1,
+          .seed = static_cast<std::uint64_t>(config.run.seed)};
+}
+
+BatchShape batch_shape(const Config& config, Mesh& mesh) {
+  return {.micro_batch = config.training.train_micro_batch_size_per_gpu.get(),
+          .accumulation = config.training.gradient_accumulation_steps.get(),
+          .data_rank = mesh.data().rank(),
+          .data_ranks = mesh.data().size()};
+}
+
+std::string data_in_words(const RunData& data) {
+  return fmt::format("{} tokens from {}: {} training and {} validation samples",
+                     human_count(static_cast<double>(data.file->tokens())), data.file->path(),
+                     data.dataset->samples(Split::training), data.dataset->samples(Split::validation));
+}
+
+double probed_peak(RankContext& run, DType compute) {
+  MemoryLedger ledger;
+  const std::unique_ptr<Device> device = make_cpu_device(ledger);
+  const std::unique_ptr<Ops> ops = make_cpu_ops(*device);
+  PhaseTimes phases;
+  Execution execution{*device, *ops, run.execution.compute, run.execution.communication, phases};
+  RankContext context{run.mesh, execution, run.files, run.log, run.stop, run.threads};
+  for (const ProbeResult& probe : probe_compute(context, {.bytes = 1 << 20, .repetitions = kProbeRepetitions}))
+    if (probe.name.find(name_of(compute)) != std::string::npos) return 1e9 * probe.rates.back();
+  return 0.0;
+}
+
+RunFacts facts_of(RankContext& context, const SessionRequest& request, const Config& config,
+                  const TransformerSpec& spec, const RunDirectory& directory) {
+  const DType compute = compute_dtype(config);
+  return {.version = std::string(version()),
+          .revision = std::string(revision()),
+          .longer = twice_as_long(request.loaded.config.training, config.training.steps.value.value_or(0)),
+          .command = request.command,
+          .continuing = request.continuing,
+          .name = config.run.name,
+          .directory = directory.root.string(),
+          .model = model_in_words(spec),
+          .compute = compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
+          .optimizer =
+              fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr, config.scheduler.type),
+          .data = {},
+          .batch = batch_in_words(config, context.mesh.shape().data()),
+          .communication = fmt::format(
+              "{}{}", context.mesh.world().kind(),
+              yes_if(&context.execution.communication != &context.execution.compute, ", beside the computation")),
+          .mesh = context.mesh.shape(),
+          .stage = config.zero_optimization.stage,
+          .stage_name = std::string(stage_name(static_cast<int>(config.zero_optimization.stage))),
+          .threads = context.threads,
+          .parameters = parameter_count(model_table(config, spec)),
+          .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
+          .resumed_from = {},
+          .memory = expected_memory(context, config, spec),
+          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
+}
+
+}  // namespace ferula

@@ -1,0 +1,212 @@
+// How a run starts: what it refuses, whom it waits for, and which checkpoint it goes on from.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <map>
+
+#include "program.hpp"
+
+namespace ferula::system_tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+TEST(StartSystem, ATextThatIsTooShortIsRefused) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  workplace.write("text.txt", "short");
+
+  const Outcome outcome = workplace.ferula({"train", "tiny.toml"});
+
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("sequence_length"));
+}
+
+TEST(StartSystem, ARunThatFailsBeforeItsFirstStepSaysWhyInItsSummary) {
+  for (const std::vector<std::string>& layout :
+       {std::vector<std::string>{}, {"--ranks", "2"}, {"--ranks-simulated", "2"}}) {
+    const Workplace workplace;
+    write_tiny_run(workplace, 5);
+    workplace.write("text.txt", "short");
+    std::vector<std::string> words{"train", "tiny.toml", "--resume", "never"};
+    words.insert(words.end(), layout.begin(), layout.end());
+
+    const Outcome refused = workplace.ferula(words);
+
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_EQ(refused.err.find("sequence_length +"), refused.err.rfind("sequence_length +")) << "told once";
+    EXPECT_THAT(workplace.read("runs/tiny/log.txt"), AllOf(HasSubstr("  error: "), HasSubstr("sequence_length")));
+    EXPECT_THAT(workplace.read("runs/tiny/summary.json"),
+                AllOf(HasSubstr("\"exit_reason\":\"failed: "), HasSubstr("sequence_length"),
+                      HasSubstr("\"command\":\"ferula train tiny.toml --resume never"), HasSubstr("\"steps\":0"),
+                      HasSubstr("\"final_loss\":null"), HasSubstr("\"tokens_per_second\":null")));
+  }
+}
+
+/// Names and times of everything below `runs`.
+std::map<std::string, std::filesystem::file_time_type> runs_of(const Workplace& workplace) {
+  std::map<std::string, std::filesystem::file_time_type> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(workplace.path() / "runs"))
+    if (entry.is_regular_file()) found[entry.path()] = entry.last_write_time();
+  return found;
+}
+
+TEST(StartSystem, AMistakeLeavesTheRunThatWasToBeReplacedAsItWas) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  workplace.write("short.txt", "short");
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const auto before = runs_of(workplace);
+
+  for (const char* set : {"data.text=[\"nofile.txt\"]", "data.text=[\"short.txt\"]"})
+    for (const char* ranks : {"1", "3"}) {
+      const Outcome refused =
+          workplace.ferula({"train", "tiny.toml", "--resume", "never", "--set", set, "--ranks-simulated", ranks});
+      EXPECT_EQ(refused.code, 1);
+      EXPECT_THAT(refused.err, testing::AnyOf(HasSubstr("nofile.txt"), HasSubstr("sequence_length")));
+      EXPECT_EQ(runs_of(workplace), before);
+    }
+  EXPECT_EQ(workplace.ferula({"train", "tiny.toml", "--resume", "never", "--ranks", "2"}).code, 0);
+  EXPECT_TRUE(workplace.has("runs/tiny.old-1/tokens.h5"));
+  EXPECT_TRUE(workplace.has("runs/tiny/tokens.h5"));
+  EXPECT_FALSE(workplace.has("runs/tiny.starting.h5"));
+}
+
+TEST(StartSystem, OtherTokensThanThoseOfTheCheckpointAreRefused) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::string text = workplace.read("text.txt");
+  workplace.write("text.txt", text + "more");
+  std::filesystem::remove(workplace.path() / "runs/tiny/tokens.h5");
+  const std::vector<std::string> longer{"train", "tiny.toml", "--set", "training.steps=10", "--ranks", "2"};
+
+  const Outcome refused = workplace.ferula(longer);
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(
+      refused.err,
+      AllOf(HasSubstr("was trained on other tokens: was " + std::to_string(text.size()) + " tokens"),
+            HasSubstr(", is " + std::to_string(text.size() + 4) + " tokens"), HasSubstr("choose another run.name")));
+  EXPECT_EQ(refused.err.find("trained on other"), refused.err.rfind("trained on other")) << "told once";
+  EXPECT_FALSE(workplace.has("runs/tiny/tokens.h5"));
+  const Outcome elsewhere = workplace.ferula({"train", "tiny.toml", "--set", "training.steps=6", "--set",
+                                              "run.name=other", "--resume", "runs/tiny/checkpoints/step-00000005"});
+  EXPECT_EQ(elsewhere.code, 0) << elsewhere.err;
+  EXPECT_THAT(elsewhere.err, HasSubstr("warning: runs/tiny/checkpoints/step-00000005 was trained on other tokens"));
+  workplace.write("text.txt", text);
+  EXPECT_EQ(workplace.ferula(longer).code, 0);
+}
+
+TEST(StartSystem, DamagedTokensOfARunAreToBeDeletedAndMadeAnew) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::filesystem::path tokens = workplace.path() / "runs/tiny/tokens.h5";
+  const std::vector<std::string> longer{"train", "tiny.toml", "--set", "training.steps=10"};
+  std::filesystem::resize_file(tokens, std::filesystem::file_size(tokens) - 100);
+
+  const Outcome refused = workplace.ferula(longer);
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("tokens.h5"), HasSubstr("delete it: the run makes it anew")));
+  std::filesystem::remove(tokens);
+  EXPECT_EQ(workplace.ferula(longer).code, 0);
+}
+
+TEST(StartSystem, AMissingFolderForTemporaryFilesIsNamed) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome refused =
+      workplace.run({"env", "TMPDIR=/nonexistent/folder", FERULA_PROGRAM, "train", "tiny.toml", "--ranks", "2"});
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("TMPDIR: expected a folder"), HasSubstr("unset it")));
+}
+
+TEST(StartSystem, TwoJobsNeverTrainOneRun) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 100000);
+  std::vector<Outcome> refused;
+  const auto others_have_tried = [&] {
+    if (workplace.lines_of("runs/tiny/metrics.jsonl") < 8) return false;
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"train", "tiny.toml"},
+                                                  {"train", "tiny.toml", "--resume", "never"},
+                                                  {"train", "tiny.toml", "--ranks", "2"}})
+      refused.push_back(workplace.ferula(words));
+    return true;
+  };
+
+  const Outcome killed = workplace.ferula_with_signals({"train", "tiny.toml"}, {SIGKILL}, others_have_tried);
+
+  EXPECT_EQ(killed.code, 128 + SIGKILL);
+  ASSERT_THAT(refused, SizeIs(3));
+  for (const Outcome& each : refused) {
+    EXPECT_EQ(each.code, 1);
+    EXPECT_THAT(each.err, AllOf(HasSubstr("in use by process"), HasSubstr("nothing was changed")));
+  }
+  EXPECT_FALSE(workplace.has("runs/tiny.old-1"));
+  const Outcome next = workplace.ferula({"train", "tiny.toml", "--set", "training.steps=5"});
+  EXPECT_EQ(next.code, 0) << next.err;  // a killed job leaves no lock that holds
+}
+
+TEST(StartSystem, GoingBackLeavesTheNewerBranchBehind) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+
+  const Outcome back = workplace.ferula({"train", "tiny.toml", "--resume", "runs/tiny/checkpoints/step-00000005",
+                                         "--set", "training.steps=8", "--set", "checkpoint.keep_last=1"});
+
+  EXPECT_EQ(back.code, 0) << back.err;
+  EXPECT_THAT(back.out, AllOf(HasSubstr("/abandoned-step-00000010-"), HasSubstr("goes on from step 5")));
+  EXPECT_EQ(workplace.read("runs/tiny/checkpoints/latest"), "step-00000008\n");
+  EXPECT_THAT(
+      workplace.ferula({"checkpoint", "list", "runs/tiny"}).out,
+      AllOf(HasSubstr("step-00000008"), HasSubstr("set aside, taken only by its name: abandoned-step-00000010-")));
+  const Outcome on = workplace.ferula({"train", "tiny.toml"});
+  EXPECT_EQ(on.code, 0) << on.err;
+  EXPECT_THAT(on.out, HasSubstr("step-00000008 after step 8"));
+  EXPECT_THAT(metric(workplace, "tiny", "loss"), SizeIs(10));
+}
+
+TEST(StartSystem, ADamagedNewestCheckpointStepsAsideForTheOnesToCome) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  flip_a_bit(workplace.path() / "runs/tiny/checkpoints/step-00000010/config.toml");
+
+  const Outcome resumed = workplace.ferula(
+      {"train", "tiny.toml", "--set", "training.steps=8", "--set", "checkpoint.keep_last=1", "--ranks-simulated", "2"});
+
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("step-00000010/config.toml"));
+  EXPECT_THAT(resumed.out, HasSubstr("/damaged-step-00000010-"));
+  EXPECT_TRUE(workplace.has("runs/tiny/checkpoints/step-00000008/MANIFEST.json"));
+  EXPECT_EQ(workplace.ferula({"checkpoint", "list", "runs/tiny"}).code, 0);
+}
+
+TEST(StartSystem, AResumeByPathComparesTheConfigurationToo) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::vector<std::string> words{"train", "tiny.toml", "--resume", "runs/tiny/checkpoints/step-00000005",
+                                       "--set"};
+  const auto with = [&](const std::string& set) {
+    std::vector<std::string> all = words;
+    all.push_back(set);
+    return workplace.ferula(all);
+  };
+
+  EXPECT_THAT(with("training.train_batch_size=24").err, HasSubstr("training.train_batch_size: was 12, is 24"));
+  const Outcome other = with("model.width=64");
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("model.width: was 32, is 64"));
+}
+
+}  // namespace
+}  // namespace ferula::system_tests
