@@ -20,9 +20,9 @@ StageCuts cuts_of(int stage, GradientReduction reduction) {
   return {stage >= 1, stage >= 2 && reduction == GradientReduction::each_micro_batch, stage >= 3};
 }
 
-constexpr std::array<std::string_view, 4> kStageNames{"no ZeRO, as DDP", "optimizer state partitioning",
-                                                      "optimizer + gradient partitioning",
-                                                      "full parameter partitioning"};
+constexpr std::array<std::string_view, 4> kStageNames{"No ZeRO (DDP-like)", "Optimizer state partitioning",
+                                                      "Optimizer + gradient partitioning",
+                                                      "Full parameter partitioning"};
 
 ZeroPlan plan_of(StageCuts cuts, Mesh& mesh) {
   const Placement cut{&mesh.shard(), &mesh.replica()};

@@ -38,7 +38,7 @@ enum class GradientReduction : std::uint8_t {
 ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh);
 /// The same for a range that every rank keeps whole between steps.
 ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh);
-/// What a stage cuts, in the words of the field: "optimizer + gradient partitioning".
+/// What a stage cuts, in the words of the field: "Optimizer + gradient partitioning".
 std::string_view stage_name(int stage);
 /// Into how many pieces the plan cuts a range at its finest.
 int finest_parts(const ZeroPlan& plan);
