@@ -57,12 +57,15 @@ class Products {
     std::int64_t rows = 0;   // of the left factor
     std::int64_t width = 0;  // columns of the right factor; its rows where it is deep
     std::int64_t pack_bytes = 0;
+    std::int64_t widened = 0;  // elements of the right factor that are widened before they are packed
     std::int64_t bytes = 0;
   };
   Blocks wide_blocks(std::int64_t rows, std::int64_t k, std::int64_t n, const PackedFactor* packed);
   Blocks deep_blocks(std::int64_t rows, std::int64_t n);
   Blocks outer_blocks(std::int64_t rows, std::int64_t in, std::int64_t out);
   static bool is_deep(std::int64_t k);
+  /// Packs a bf16 factor as f32, by way of `wide` where that has elements.
+  void pack_widened(TensorView from, const PackedMatrix& to, TensorView wide);
 
   std::int64_t outer_pack_bytes(std::int64_t rows, std::int64_t in);
   ScratchBytes multiply_scratch(std::int64_t rows, TensorView b, std::optional<DType> bias, DType result);

@@ -25,6 +25,10 @@ void round_into(TensorView from, TensorView to, Accumulate accumulate) {
   copy(from, to);
 }
 
+/// Elements of memory by way of which `count` bf16 ones are packed as f32. Without AVX-512 the library converts in
+/// plain loops while it packs, which takes longer than the product.
+std::int64_t widened_count(std::int64_t count) { return supports_bf16_factors() ? 0 : count; }
+
 }  // namespace
 
 std::int64_t wide_block_columns(std::int64_t k, std::int64_t n) {
@@ -37,16 +41,20 @@ Products::Blocks Products::wide_blocks(std::int64_t rows, std::int64_t k, std::i
   Blocks blocks{.rows = wide_block_rows(rows, k)};
   blocks.width = packed != nullptr ? packed->block_columns : wide_block_columns(k, n);
   blocks.pack_bytes = packed != nullptr ? 0 : matmul_.packed_bytes(k, blocks.width, DType::f32);
+  blocks.widened = packed != nullptr ? 0 : widened_count(k * blocks.width);
   blocks.bytes = scratch_bytes(DType::f32, blocks.rows * k) + scratch_bytes(DType::f32, blocks.rows * blocks.width) +
-                 scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, blocks.pack_bytes);
+                 scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, blocks.pack_bytes) +
+                 scratch_bytes(DType::f32, blocks.widened);
   return blocks;
 }
 
 Products::Blocks Products::deep_blocks(std::int64_t rows, std::int64_t n) {
   Blocks blocks{.rows = std::min(rows, kMostRows), .width = wide_block_columns(n, kMostDepth)};
   blocks.pack_bytes = matmul_.packed_bytes(blocks.width, n, DType::f32);
+  blocks.widened = widened_count(blocks.width * n);
   blocks.bytes = scratch_bytes(DType::f32, blocks.rows * blocks.width) + scratch_bytes(DType::f32, blocks.rows * n) +
-                 scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, blocks.pack_bytes);
+                 scratch_bytes(DType::f32, n) + scratch_bytes(DType::u8, blocks.pack_bytes) +
+                 scratch_bytes(DType::f32, blocks.widened);
   return blocks;
 }
 
@@ -54,8 +62,19 @@ Products::Blocks Products::outer_blocks(std::int64_t rows, std::int64_t in, std:
   Blocks blocks{.rows = wide_block_rows(rows, in)};
   blocks.width = wide_block_columns(blocks.rows, out);
   blocks.pack_bytes = matmul_.packed_bytes(blocks.rows, in, DType::f32);
-  blocks.bytes = scratch_bytes(DType::u8, blocks.pack_bytes) + scratch_bytes(DType::f32, blocks.rows * blocks.width);
+  blocks.widened = widened_count(blocks.rows * in);
+  blocks.bytes = scratch_bytes(DType::u8, blocks.pack_bytes) + scratch_bytes(DType::f32, blocks.rows * blocks.width) +
+                 scratch_bytes(DType::f32, blocks.widened);
   return blocks;
+}
+
+void Products::pack_widened(TensorView from, const PackedMatrix& to, TensorView wide) {
+  if (wide.count() == 0) return matmul_.pack(from, to);
+  const bool columns_lie_together = from.stride(0) == 1 && from.stride(1) != 1;
+  const TensorView lines = columns_lie_together ? transposed(from) : from;
+  const TensorView widened = wide.range(0, lines.count()).reshaped({lines.dim(0), lines.dim(1)});
+  copy(lines, widened);
+  matmul_.pack(columns_lie_together ? transposed(widened) : widened, to);
 }
 
 void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c,
@@ -63,12 +82,13 @@ void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bi
   const std::int64_t k = b.values.dim(0), n = b.values.dim(1);
   if (b.packed == nullptr && is_deep(k)) return multiply_deep_through_f32(a, b.values, bias, c, accumulate);
   if (b.packed != nullptr) refresh(*b.packed, matmul_, b.values, b.version);
-  const auto [step, width, pack_bytes, bytes] = wide_blocks(a.dim(0), k, n, b.packed);
+  const auto [step, width, pack_bytes, widened, bytes] = wide_blocks(a.dim(0), k, n, b.packed);
   Workspace::Lease scratch = workspace_->lease(bytes);
   const TensorView wide_a = scratch.take(DType::f32, {step, k});
   const TensorView wide_c = scratch.take(DType::f32, {step * width});
   const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
   const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
+  const TensorView wide_b = scratch.take(DType::f32, {widened});
   if (!bias.empty()) copy(bias, wide_bias);
   for (std::int64_t row = 0; row < a.dim(0); row += step) {
     const std::int64_t rows = std::min(step, a.dim(0) - row);
@@ -80,7 +100,7 @@ void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bi
       if (b.packed != nullptr)
         right = b.packed->blocks[static_cast<std::size_t>(column / width)];
       else
-        matmul_.pack(b.values.columns(column, columns), right);
+        pack_widened(b.values.columns(column, columns), right, wide_b);
       const TensorView bias_part = bias.empty() ? bias : wide_bias.columns(column, columns);
       const TensorView target = c.rows(row, rows).columns(column, columns);
       const bool direct = takes_sums(target);
@@ -94,12 +114,13 @@ void Products::multiply_through_f32(TensorView a, const Factor& b, TensorView bi
 void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView bias, TensorView c,
                                          Accumulate accumulate) {
   const std::int64_t k = b.dim(0), n = b.dim(1);
-  const auto [step, depth, pack_bytes, bytes] = deep_blocks(a.dim(0), n);
+  const auto [step, depth, pack_bytes, widened, bytes] = deep_blocks(a.dim(0), n);
   Workspace::Lease scratch = workspace_->lease(bytes);
   const TensorView wide_a = scratch.take(DType::f32, {step * depth});
   const TensorView wide_c = scratch.take(DType::f32, {step, n});
   const TensorView wide_bias = bias.empty() ? bias : scratch.take(DType::f32, {n});
   const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
+  const TensorView wide_b = scratch.take(DType::f32, {widened});
   if (!bias.empty()) copy(bias, wide_bias);
   for (std::int64_t row = 0; row < a.dim(0); row += step) {
     const std::int64_t rows = std::min(step, a.dim(0) - row);
@@ -109,7 +130,7 @@ void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView 
       const TensorView left = wide_a.range(0, rows * length).reshaped({rows, length});
       copy(a.rows(row, rows).columns(begin, length), left);
       const PackedMatrix right{.k = length, .n = n, .dtype = DType::f32, .memory = pack_memory};
-      matmul_.pack(b.rows(begin, length), right);
+      pack_widened(b.rows(begin, length), right, wide_b);
       const bool first = begin == 0;
       matmul_.multiply(left, right, first ? wide_bias : TensorView{}, wide_c.rows(0, rows),
                        first ? Accumulate::overwrite : Accumulate::add);
@@ -120,14 +141,15 @@ void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView 
 
 void Products::add_outer_through_f32(TensorView x, TensorView dy, TensorView dw) {
   const std::int64_t in = x.dim(1), out = dy.dim(1);
-  const auto [step, width, pack_bytes, bytes] = outer_blocks(x.dim(0), in, out);
+  const auto [step, width, pack_bytes, widened, bytes] = outer_blocks(x.dim(0), in, out);
   Workspace::Lease scratch = workspace_->lease(bytes);
   const TensorView pack_memory = scratch.take(DType::u8, {pack_bytes});
+  const TensorView wide_b = scratch.take(DType::f32, {widened});
   const TensorView wide_dy = scratch.take(DType::f32, {step * width});
   for (std::int64_t row = 0; row < x.dim(0); row += step) {
     const std::int64_t rows = std::min(step, x.dim(0) - row);
     const PackedMatrix right{.k = rows, .n = in, .dtype = DType::f32, .memory = pack_memory};
-    matmul_.pack(x.rows(row, rows), right);
+    pack_widened(x.rows(row, rows), right, wide_b);
     for (std::int64_t column = 0; column < out; column += width) {
       const std::int64_t columns = std::min(width, out - column);
       const TensorView upstream = wide_dy.range(0, rows * columns).reshaped({rows, columns});
