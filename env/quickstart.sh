@@ -23,6 +23,7 @@ say "Training: 2 ranks, ZeRO stage 2, bf16"
 build/ferula train configs/quickstart.toml --ranks 2 --resume never
 
 say "Going on from step 100: 3 ranks, ZeRO stage 3"
+rm -rf runs/quickstart-resumed  # of an earlier start of this script, which had other text
 build/ferula train configs/quickstart.toml --ranks 3 --resume runs/quickstart/checkpoints/step-00000100 \
   --set run.name=quickstart-resumed --set zero_optimization.stage=3 --set training.steps=$((100 + resumed_steps))
 
