@@ -10,13 +10,15 @@
 namespace ferula::cpu {
 namespace {
 
-constexpr std::int64_t kBlockElements = 1 << 20;  // of a widened block: 4 MiB, about an L2 cache of two cores
-constexpr std::int64_t kMostRows = 1024;          // of a widened block: packing is then below 2 % of a product
-constexpr std::int64_t kMostDepth = 4096;         // of a product in one piece: rows of a deeper one leave the cache
+constexpr std::int64_t kMostRows = 1024;   // of a widened block: packing is then below 2 % of a product
+constexpr std::int64_t kMostDepth = 4096;  // of a product in one piece: rows of a deeper one leave the cache
+
+/// Elements of a widened block: with what it is packed by way of 4 MiB, about an L2 cache of two cores.
+std::int64_t block_elements() { return supports_bf16_factors() ? 1 << 20 : 1 << 19; }
 
 /// Rows of one widened block whose rows have `width` elements.
 std::int64_t wide_block_rows(std::int64_t rows, std::int64_t width) {
-  return std::min(rows, std::clamp<std::int64_t>(4 * kBlockElements / width, 128, kMostRows));
+  return std::min(rows, std::clamp<std::int64_t>(4 * block_elements() / width, 128, kMostRows));
 }
 
 /// `to` = `from` rounded (+ `to` when adding, before the rounding). `from` is used up.
@@ -32,7 +34,7 @@ std::int64_t widened_count(std::int64_t count) { return supports_bf16_factors() 
 }  // namespace
 
 std::int64_t wide_block_columns(std::int64_t k, std::int64_t n) {
-  return std::min(n, std::clamp<std::int64_t>(round_up(kBlockElements / k, 64), 64, 4096));
+  return std::min(n, std::clamp<std::int64_t>(round_up(block_elements() / k, 64), 64, 4096));
 }
 
 bool Products::is_deep(std::int64_t k) { return k > kMostDepth; }

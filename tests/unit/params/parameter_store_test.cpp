@@ -325,13 +325,6 @@ TEST_P(StoreOfStorage, PeakIsTheShareAndTheTwoLargestUnits) {
   });
 }
 
-TEST(ZeroPlan, NamesItsStages) {
-  EXPECT_EQ(stage_name(0), "No ZeRO (DDP-like)");
-  EXPECT_EQ(stage_name(1), "Optimizer state partitioning");
-  EXPECT_EQ(stage_name(2), "Optimizer + gradient partitioning");
-  EXPECT_EQ(stage_name(3), "Full parameter partitioning");
-}
-
 TEST(ParameterStore, FrozenTensorsCostNeitherGradientNorState) {
   on_ranks({}, [](RankParts& rank) {
     ModelSpec model = large_model(DType::bf16);
