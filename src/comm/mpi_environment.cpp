@@ -35,11 +35,12 @@ MpiEnvironment::MpiEnvironment() : exceptions_at_start_(std::uncaught_exceptions
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
-  take_names_off_mpi_segments();
+  segments_ = take_names_off_mpi_segments();
 }
 
 MpiEnvironment::~MpiEnvironment() {
   if (std::uncaught_exceptions() > exceptions_at_start_) return;
+  give_names_back(segments_);
   MPI_Finalize();
 }
 

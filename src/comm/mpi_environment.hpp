@@ -1,6 +1,9 @@
 // The life of MPI in this process.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace ferula {
 
 /// Initialises MPI with full thread support and lets errors return; finalises at its end. One a process. A process that
@@ -24,6 +27,7 @@ class MpiEnvironment {
   int rank_ = 0;
   int size_ = 1;
   int exceptions_at_start_ = 0;
+  std::vector<std::string> segments_;  // of MPI's shared memory, without names while it runs
 };
 
 }  // namespace ferula
