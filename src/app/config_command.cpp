@@ -29,7 +29,8 @@ std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
 ResolveFacts facts_for(const DataConfig& data, std::int64_t ranks) {
   return {.data_parallel_ranks = ranks,
           .tokenizer_vocabulary = make_tokenizer(data.tokenizer)->vocabulary(),
-          .device_has_native_bf16 = cpu_computes_bf16()};
+          .device_has_native_bf16 = cpu_computes_bf16(),
+          .tensor_names = tensor_names};
 }
 
 LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
@@ -42,8 +43,6 @@ LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
 
 ExitCode check(const CommandLine& line, std::int64_t ranks) {
   const Config config = resolved(line, ranks).config;
-  // The table is built for its mistakes: globs that match no tensor.
-  model_table(config, transformer_spec(config.model, make_tokenizer(config.data.tokenizer)->vocabulary()));
   fmt::print("{}: no mistakes; on {} rank(s) a step of {} samples is {} micro batches of {} a rank\n",
              line.positionals()[1], ranks, config.training.train_batch_size.get(),
              config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());

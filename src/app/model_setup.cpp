@@ -68,6 +68,13 @@ ModelSpec model_table(const Config& config, const TransformerSpec& spec) {
   return model;
 }
 
+std::vector<std::string> tensor_names(const ModelConfig& model) {
+  std::vector<std::string> names;
+  for (const UnitSpec& unit : parameter_table(transformer_spec(model, model.vocabulary.get()), DType::f32))
+    for (const ParamSpec& param : unit.params) names.push_back(param.name);
+  return names;
+}
+
 std::string model_in_words(const TransformerSpec& spec) {
   return fmt::format("{}: {} layers, width {}, {} heads ({} kv), context {}, vocabulary {}", spec.family.name,
                      spec.layers, spec.width, spec.heads, spec.kv_heads, spec.context, spec.vocabulary);

@@ -26,6 +26,9 @@ StoreSettings store_settings(const Config& config, StoreUse use);
 /// The parameter table with weight decay and freezing as configured.
 ModelSpec model_table(const Config& config, const TransformerSpec& spec);
 
+/// The names of the model's tensors, for the rules of globs.
+std::vector<std::string> tensor_names(const ModelConfig& model);
+
 /// "gpt2: 6 layers, width 256, 8 heads (8 kv), context 256".
 std::string model_in_words(const TransformerSpec& spec);
 

@@ -43,7 +43,7 @@ void make_run(FileSystem& files, const std::string& root) {
 std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log& log) {
   const std::string root = directory.root.string();
   for (int number = 1;; ++number) {
-    const std::string aside = fmt::format("{}.old-{}", root, number);
+    std::string aside = fmt::format("{}.old-{}", root, number);
     if (files.exists(aside)) continue;
     files.rename(root, aside, Replace::never);
     log.info(fmt::format("moved the earlier run to {}", aside));

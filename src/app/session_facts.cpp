@@ -21,12 +21,6 @@ std::string batch_in_words(const Config& config, int ranks) {
                      config.training.gradient_accumulation_steps.get(), ranks, yes_if(ranks != 1, "s"));
 }
 
-/// The setting that doubles the run, in the unit that the user chose.
-std::string twice_as_long(const TrainingConfig& written, std::int64_t steps) {
-  if (written.epochs.is_auto()) return fmt::format("training.steps={}", 2 * steps);
-  return fmt::format("training.epochs={:g}", 2 * written.epochs.get());
-}
-
 MemoryByKind expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
   const ModelSpec model = model_table(config, spec);
   return forecast_memory({.model = model,
@@ -39,6 +33,18 @@ MemoryByKind expected_memory(RankContext& context, const Config& config, const T
 }
 
 }  // namespace
+
+std::string longer_settings(const Config& written, const Config& resolved, std::int64_t done) {
+  const std::int64_t steps = resolved.training.steps.value.value_or(0);
+  const std::int64_t goal = 2 * std::max(steps, done);
+  std::string settings = fmt::format("training.steps={}", goal);
+  if (!written.training.epochs.is_auto())
+    settings = fmt::format("training.epochs={:g}", written.training.epochs.get() * static_cast<double>(goal) /
+                                                       static_cast<double>(std::max<std::int64_t>(1, steps)));
+  if (!written.scheduler.params.total_num_steps.is_auto())
+    settings += fmt::format(" --set scheduler.params.total_num_steps={}", goal);
+  return settings;
+}
 
 TransformerSettings transformer_settings(const Config& config) {
   return {.compute = compute_dtype(config),
@@ -77,7 +83,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
   const DType compute = compute_dtype(config);
   return {.version = std::string(version()),
           .revision = std::string(revision()),
-          .longer = twice_as_long(request.loaded.config.training, config.training.steps.value.value_or(0)),
+          .longer = longer_settings(request.loaded.config, config, 0),
           .command = request.command,
           .continuing = request.continuing,
           .name = config.run.name,

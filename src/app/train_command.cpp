@@ -38,7 +38,8 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
   const ResolveFacts facts{.data_parallel_ranks = invocation.ranks,
                            .tokenizer_vocabulary = tokenizer->vocabulary(),
-                           .device_has_native_bf16 = cpu_computes_bf16()};
+                           .device_has_native_bf16 = cpu_computes_bf16(),
+                           .tensor_names = tensor_names};
   const Config known = resolve_config(draft, facts).config;
   const bool overlaps = known.zero_optimization.overlap_comm.get();
   const RankSettings ranks{.shape = mesh_shape(known.zero_optimization, invocation.ranks),

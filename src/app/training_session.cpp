@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "app/model_setup.hpp"
+#include "app/plan_text.hpp"
 #include "app/resume_run.hpp"
 #include "app/run_data.hpp"
 #include "app/run_entry.hpp"
@@ -158,6 +159,7 @@ class RunStart {
     check_tokens(context_, directory_, *loaded, *data_.file);
     session_->trainer().restore(progress_of(loaded->state));
     facts_.first_step = loaded->state.step;
+    facts_.longer = longer_settings(request_.loaded.config, *config_, loaded->state.step);
     facts_.resumed_from = loaded->checkpoint;
     if (loaded->state.step >= facts_.steps) {
       context_.log.info(fmt::format(
@@ -224,7 +226,9 @@ ExitCode plan_training(RankContext& context, const SessionRequest& request) {
   const Config config = planned_config(request);
   RunFacts facts = planned_facts(context, request, config, run_directory(config.run));
   facts.data = "not opened in a dry run";
-  context.log.info(run_header(facts) + "\nnothing was trained (--dry-run)");
+  const TransformerSpec spec = transformer_spec(config.model, request.facts.tokenizer_vocabulary);
+  context.log.info(run_header(facts) + "\n\n" + plan_text(config, spec, context.mesh) +
+                   "\nnothing was trained (--dry-run)");
   return ExitCode::done;
 }
 

@@ -55,7 +55,7 @@ void ConfigReader::apply_entry(const std::string& path, const TomlEntry& entry, 
   if (const RefusedKey* refused = find_refused_key(path)) return report_refused(path, *refused, entry.key);
   if (Setting* setting = find(path)) return apply_value(*setting, entry.node, kind);
   if (!tables_.contains(path)) {
-    if (!report_foreign(path, entry.key)) report_unknown(path, entry.key);
+    if (!report_foreign(path, entry.key)) report_unknown(path, entry);
     return;
   }
   if (const auto* table = std::get_if<TomlNode::Table>(&entry.node.value)) return apply_table(*table, path, kind);
@@ -87,7 +87,7 @@ void ConfigReader::report_refused(const std::string& path, const RefusedKey& ref
 bool ConfigReader::report_foreign(const std::string& path, const SourceLocation& where) {
   const std::string name = last_part(path);
   if (const ForeignName* foreign = find_foreign_name(name)) {
-    for (const std::string& ours : foreign->ours) doubt(ours);
+    for (const std::string& ours : foreign->ours) mistakes_.suspect(ours);
     report_refused(path, foreign->refused, where);
     return true;
   }
@@ -96,24 +96,25 @@ bool ConfigReader::report_foreign(const std::string& path, const SourceLocation&
   return misplaced != nullptr;
 }
 
-void ConfigReader::report_unknown(const std::string& path, const SourceLocation& where) {
+void ConfigReader::report_unknown(const std::string& path, const TomlEntry& entry) {
   const std::string prefix = parent_of(path);
   std::vector<std::string> names = names_under(prefix);
-  ConfigMistake mistake{.key = path, .message = fmt::format("unknown key '{}'", path), .fix = "", .where = where};
-  doubt(path);
+  ConfigMistake mistake{.key = path, .message = fmt::format("unknown key '{}'", path), .fix = "", .where = entry.key};
   for (const Setting& setting : settings_) {
     if (setting.name() != last_part(path)) continue;
-    doubt(setting.key);
+    mistakes_.suspect(setting.key);
     mistake.fix = fmt::format("'{}' stands under [{}]", setting.name(), parent_of(setting.key));
   }
   const auto nearest = nearest_name(last_part(path), names);
   if (mistake.fix.empty() && nearest) {
-    doubt(under(prefix, *nearest));
+    suspect(under(prefix, *nearest), entry.node);
     mistake.fix = fmt::format("did you mean '{}'?", under(prefix, *nearest));
   }
   if (mistake.fix.empty()) {
+    if (names.empty()) names = names_under("");  // the section itself is unknown
     mistake.fix = fmt::format("{} has the keys {}; see `ferula config keys`",
-                              prefix.empty() ? "the file" : "[" + prefix + "]", fmt::join(names, ", "));
+                              prefix.empty() || !tables_.contains(prefix) ? "the file" : "[" + prefix + "]",
+                              fmt::join(names, ", "));
   }
   mistakes_.add(std::move(mistake));
 }
@@ -123,6 +124,13 @@ void ConfigReader::doubt(const std::string& path) {
   mistakes_.doubt(path);
   for (const Setting& setting : settings_)
     if (setting.key.starts_with(path + ".")) mistakes_.doubt(setting.key);
+}
+
+/// An unknown name may have meant this key or, where it is a section, the keys in it.
+void ConfigReader::suspect(const std::string& path, const TomlNode& node) {
+  mistakes_.suspect(path);
+  if (const auto* table = std::get_if<TomlNode::Table>(&node.value))
+    for (const auto& [name, entry] : *table) suspect(under(path, name), entry.node);
 }
 
 Setting* ConfigReader::find(const std::string& path) {

@@ -39,8 +39,9 @@ class ConfigReader {
   void apply_value(Setting& setting, const TomlNode& node, SourceKind kind);
   void report_refused(const std::string& path, const RefusedKey& refused, const SourceLocation& where);
   bool report_foreign(const std::string& path, const SourceLocation& where);
-  void report_unknown(const std::string& path, const SourceLocation& where);
+  void report_unknown(const std::string& path, const TomlEntry& entry);
   void doubt(const std::string& path);
+  void suspect(const std::string& path, const TomlNode& node);
   Setting* find(const std::string& path);
   std::vector<std::string> names_under(const std::string& prefix) const;
 

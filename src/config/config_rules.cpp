@@ -170,7 +170,11 @@ void check_warmup(const LoadedConfig& loaded, MistakeCollector& mistakes) {
 
 void report_rule(const LoadedConfig& loaded, MistakeCollector& mistakes, const std::vector<std::string>& keys,
                  std::string message, std::string fix) {
-  if (std::any_of(keys.begin(), keys.end(), [&](const std::string& key) { return mistakes.doubtful(key); })) return;
+  const auto unsure = [&](const std::string& key) {
+    const bool is_given = loaded.sources.at(key).kind != SourceKind::default_value;
+    return mistakes.doubtful(key) || (mistakes.suspected(key) && !is_given);
+  };
+  if (std::any_of(keys.begin(), keys.end(), unsure)) return;
   ConfigMistake mistake{.key = keys.front(), .message = std::move(message), .fix = std::move(fix), .where = {}};
   for (const std::string& key : keys) {
     const ValueSource& source = loaded.sources.at(key);

@@ -71,8 +71,10 @@ std::vector<ConfigRow> config_rows(const LoadedConfig& loaded) {
   for (const Setting& setting : settings_of(copy)) {
     if (!is_read(setting, copy)) continue;
     const auto source = loaded.sources.find(setting.key);
-    rows.push_back(
-        {setting.key, value_text(setting), source == loaded.sources.end() ? "default" : source->second.in_words()});
+    std::string words = source == loaded.sources.end() ? "default" : source->second.in_words();
+    const std::string value = value_text(setting);
+    if (value == "\"auto\"") words += ", known when the run starts";
+    rows.push_back({setting.key, value, std::move(words)});
   }
   return rows;
 }

@@ -3,13 +3,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
 
+#include "base/glob.hpp"
 #include "base/narrow.hpp"
 #include "config/batch_triangle.hpp"
 #include "config/config_rules.hpp"
+#include "config/nearest_name.hpp"
 
 namespace ferula {
 namespace {
@@ -41,6 +44,14 @@ class Resolver {
            fmt::format("model.vocabulary: expected at least the tokenizer's {} tokens, found {}",
                        facts_.tokenizer_vocabulary, model.vocabulary.get()),
            "write \"auto\", or a larger number, which pads the embedding");
+  }
+
+  /// Globs that the user gave and that match no tensor. Of a model that is itself a mistake nothing is known.
+  void globs() {
+    if (!facts_.tensor_names || mistakes_.any_under("model")) return;
+    const std::vector<std::string> names = facts_.tensor_names(config_.model);
+    check_globs("training.frozen", config_.training.frozen, names);
+    check_globs("optimizer.no_decay", config_.optimizer.no_decay, names);
   }
 
   void precision() {
@@ -136,6 +147,23 @@ class Resolver {
     automatic(key, std::move(reason));
   }
 
+  void check_globs(const std::string& key, const std::vector<std::string>& globs,
+                   const std::vector<std::string>& names) {
+    if (loaded_.sources.at(key).kind == SourceKind::default_value) return;
+    for (const std::string& glob : globs) {
+      const auto matches = [&](const std::string& name) { return glob_matches(glob, name); };
+      if (std::any_of(names.begin(), names.end(), matches)) continue;
+      const auto nearest = nearest_name(glob, names);
+      report(
+          {key},
+          fmt::format("{}: expected globs of tensor names, found \"{}\", which matches none of this model", key, glob),
+          nearest ? fmt::format("did you mean \"{}\"?", *nearest)
+                  : fmt::format("this model has \"{}\" and others; `ferula train --dry-run` lists its units, "
+                                "`ferula checkpoint show` all tensors of a checkpoint",
+                                names.back()));
+    }
+  }
+
   void settle_unused_length() {
     settle("training.steps", config_.training.steps, std::int64_t{1}, "unused");
     settle("training.epochs", config_.training.epochs, 1.0, "unused");
@@ -178,6 +206,7 @@ LoadedConfig resolve_config(ConfigDraft draft, const ResolveFacts& facts) {
   FERULA_CHECK(facts.training_samples.value_or(1) >= 1, "{} training samples", *facts.training_samples);
   Resolver resolver(draft, facts);
   resolver.model();
+  resolver.globs();
   resolver.precision();
   resolver.zero();
   resolver.batch();
@@ -193,13 +222,22 @@ LoadedConfig resolve_config(LoadedConfig loaded, const ResolveFacts& facts) {
 
 std::vector<std::string> config_warnings(const LoadedConfig& resolved) {
   const SchedulerConfig& scheduler = resolved.config.scheduler;
+  std::vector<std::string> warnings;
   const bool is_automatic = resolved.sources.at("scheduler.params.warmup_max_lr").kind == SourceKind::automatic;
-  if (scheduler.type != "WarmupDecayLR" || !is_automatic) return {};
-  return {
-      fmt::format("scheduler.params.warmup_max_lr is not given: WarmupDecayLR rises to optimizer.params.lr = {:g} "
-                  "here, in DeepSpeed "
-                  "to 0.001; write the one you mean",
-                  scheduler.params.warmup_max_lr.get())};
+  if (scheduler.type == "WarmupDecayLR" && is_automatic)
+    warnings.push_back(
+        fmt::format("scheduler.params.warmup_max_lr is not given: WarmupDecayLR rises to optimizer.params.lr = {:g} "
+                    "here, in DeepSpeed to 0.001; write the one you mean",
+                    scheduler.params.warmup_max_lr.get()));
+  const Auto<std::int64_t>& total = scheduler.params.total_num_steps;
+  const Auto<std::int64_t>& steps = resolved.config.training.steps;
+  const bool decays = scheduler.type != "constant" && scheduler.type != "WarmupLR";
+  if (decays && !total.is_auto() && !steps.is_auto() && total.get() < steps.get())
+    warnings.push_back(
+        fmt::format("scheduler.params.total_num_steps = {} ends the schedule before training.steps = {}: the steps "
+                    "behind it learn at its last rate; write \"auto\" for the length of the run",
+                    total.get(), steps.get()));
+  return warnings;
 }
 
 }  // namespace ferula

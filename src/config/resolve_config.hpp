@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct ResolveFacts {
   /// Samples of sequence_length tokens in one epoch; absent while the data has not been opened.
   std::optional<std::int64_t> training_samples{};
   ConfigUse use = ConfigUse::training;
+  /// The names of a model's tensors, for globs that match none; such globs pass where it is absent.
+  std::function<std::vector<std::string>(const ModelConfig&)> tensor_names{};
 };
 
 /// The configuration without any "auto", each resolved value with the rule and its numbers as its source; checks the

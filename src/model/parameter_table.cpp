@@ -1,9 +1,9 @@
 #include "model/parameter_table.hpp"
 
-#include <fnmatch.h>
-
 #include <cmath>
 #include <initializer_list>
+
+#include "base/glob.hpp"
 
 namespace ferula {
 namespace {
@@ -111,7 +111,7 @@ Matched edit_matching(ModelSpec& model, const std::string& glob, Edit edit) {
   Matched matched = Matched::nothing;
   for (UnitSpec& unit : model)
     for (ParamSpec& param : unit.params)
-      if (fnmatch(glob.c_str(), param.name.c_str(), 0) == 0) {
+      if (glob_matches(glob, param.name)) {
         edit(param);
         matched = Matched::something;
       }

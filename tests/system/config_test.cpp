@@ -50,10 +50,12 @@ TEST(ConfigSystem, FindsAGlobThatMatchesNoTensor) {
   write_tiny_run(workplace, 10);
 
   EXPECT_EQ(workplace.ferula({"config", "check", "tiny.toml", "--set", "training.frozen=[\"blocks.0.*\"]"}).code, 0);
-  const Outcome outcome = workplace.ferula({"config", "check", "tiny.toml", "--set", "training.frozen=[\"layers.*\"]"});
+  const Outcome outcome = workplace.ferula({"config", "check", "tiny.toml", "--set", "training.frozen=[\"layers.*\"]",
+                                            "--set", "optimizer.no_decay=[\"*nrom*\"]", "--set", "run.nmae=\"x\""});
 
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("frozen"), HasSubstr("\"layers.*\""), HasSubstr("matches none")));
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("\"layers.*\", which matches none"), HasSubstr("\"*nrom*\""),
+                                 HasSubstr("run.nmae"), HasSubstr("3 mistakes")));
 }
 
 TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {

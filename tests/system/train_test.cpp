@@ -12,6 +12,7 @@ namespace ferula::system_tests {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::Not;
@@ -220,10 +221,13 @@ TEST(TrainSystem, ADryRunTrainsNothing) {
   const Workplace workplace;
   write_tiny_run(workplace, 5);
 
-  const Outcome plan = workplace.ferula({"train", "tiny.toml", "--dry-run", "--ranks-simulated", "3"});
+  const Outcome plan = workplace.ferula(
+      {"train", "tiny.toml", "--dry-run", "--ranks-simulated", "3", "--set", "zero_optimization.stage=2"});
 
   EXPECT_EQ(plan.code, 0) << plan.err;
-  EXPECT_THAT(plan.out, AllOf(HasSubstr("3 ranks"), HasSubstr("parameters")));
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("3 ranks"), HasSubstr("embedding"), HasSubstr("blocks.0 to blocks.1"),
+                              ContainsRegex("optimizer +3 +1"), ContainsRegex("parameter +1 +3"),
+                              HasSubstr("forward 1 (last)\nbackward 1 (last)\nreduce\nupdate")));
   EXPECT_FALSE(workplace.has("runs"));
 }
 

@@ -151,6 +151,16 @@ TEST(ConfigRules, ARuleKeepsSilentWhereItsKeyIsInDoubt) {
   EXPECT_EQ(mistakes[2].key, "training.train_batch_sise");
 }
 
+TEST(ConfigRules, AKeyThatIsGivenByItsNameIsNotInDoubt) {
+  const auto mistakes = mistakes_of(
+      "[data]\ntext = \"a.txt\"\n[training]\nsteps = 10\ntrain_batch_size = 8\n"
+      "[modle]\nlayers = 1\n[model]\nwidth = 33\nheads = 4\n");
+
+  ASSERT_EQ(mistakes.size(), 2u) << shown(mistakes);
+  EXPECT_EQ(mistakes[0].key, "modle");
+  EXPECT_EQ(mistakes[1].key, "model.heads");
+}
+
 TEST(RefusedKeys, EachIsRefusedWithItsReasonAndNothingElse) {
   for (const RefusedKey& refused : refused_keys()) {
     const auto as_value = mistakes_of(kSmallest, {refused.key + "=1"});

@@ -119,6 +119,17 @@ TEST(ResolveConfig, GivesTheSchedulerItsLengthAndPeak) {
   EXPECT_EQ(params.warmup_max_lr.get(), 0.5);
 }
 
+TEST(ResolveConfig, WarnsOfAScheduleThatEndsBeforeTheRun) {
+  const auto warnings_with = [](const std::string& total) {
+    return config_warnings(resolved({"scheduler.type=WarmupCosineLR", "scheduler.params.warmup_num_steps=3",
+                                     "scheduler.params.total_num_steps=" + total}));
+  };
+
+  EXPECT_THAT(warnings_with("9"), testing::ElementsAre(HasSubstr("total_num_steps = 9 ends the schedule before")));
+  EXPECT_THAT(warnings_with("10"), testing::IsEmpty());
+  EXPECT_THAT(warnings_with("\"auto\""), testing::IsEmpty());
+}
+
 TEST(ResolveConfig, WarnsOfAPeakThatDeepSpeedWouldChooseOtherwise) {
   const std::vector<std::string> decays = {"scheduler.type=WarmupDecayLR", "scheduler.params.warmup_num_steps=3"};
   std::vector<std::string> with_peak = decays;
