@@ -100,7 +100,7 @@ TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dat
       store(table_of(spec, run), settings_of(run), parts.mesh, execution),
       transformer(spec, store, execution,
                   {.compute = run.compute, .rows = batch_shape_of(run, parts.mesh).micro_batch * kLength, .seed = 5}),
-      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device),
+      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device, *parts.compute),
       learning_rate(learning_rate_of()),
       trainer({parts.mesh, execution, store, transformer, loader, learning_rate}, 1.0),
       rank(parts) {
