@@ -38,6 +38,11 @@ class CpuDevice final : public Device {
     return {static_cast<std::byte*>(memory), bytes, kind, ledger_,
             [](std::byte* data, std::int64_t) { std::free(data); }};
   }
+  Buffer allocate_shared(std::int64_t bytes, MemoryKind kind) override { return allocate(bytes, kind); }
+  void copy(Stream& stream, const std::byte* from, std::byte* to, std::int64_t bytes) override {
+    FERULA_CHECK(bytes >= 0, "a copy of {} bytes", bytes);
+    if (bytes > 0) stream.run([from, to, bytes] { std::memcpy(to, from, narrow<std::size_t>(bytes)); });
+  }
 
  private:
   std::string refusal(std::int64_t bytes, MemoryKind kind) const {

@@ -1,0 +1,54 @@
+# The CUDA backend: libferula_cuda.so, beside the program, which opens it when a GPU is wanted. It holds every source of
+# src/device/cuda, src/ops/cuda, src/comm/nccl* and src/app/cuda_backend.cpp: a new file there needs no change here.
+set(FERULA_CUDA AUTO CACHE STRING "The CUDA backend: ON, OFF, or AUTO (built where nvcc is found)")
+set_property(CACHE FERULA_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(FERULA_CUDA_ARCHITECTURES "80;86;89;90" CACHE STRING "Compute capabilities with code of their own in the backend")
+
+find_program(FERULA_NVCC nvcc HINTS ${CUDAToolkit_ROOT} $ENV{CUDAToolkit_ROOT} $ENV{CUDA_HOME} /usr/local/cuda
+             PATH_SUFFIXES bin)
+if(FERULA_CUDA STREQUAL "ON" AND NOT FERULA_NVCC)
+  message(FATAL_ERROR "FERULA_CUDA=ON needs nvcc: set CUDAToolkit_ROOT to the CUDA toolkit, or FERULA_CUDA=OFF")
+endif()
+if(NOT FERULA_CUDA OR NOT FERULA_NVCC)
+  message(STATUS "CUDA backend: not built (FERULA_CUDA=${FERULA_CUDA}, nvcc: ${FERULA_NVCC})")
+  return()
+endif()
+
+# The newest architecture also keeps PTX, which later GPUs compile when they load it.
+set(CMAKE_CUDA_ARCHITECTURES ${FERULA_CUDA_ARCHITECTURES})
+list(POP_BACK CMAKE_CUDA_ARCHITECTURES newest)
+list(TRANSFORM CMAKE_CUDA_ARCHITECTURES APPEND -real)
+list(APPEND CMAKE_CUDA_ARCHITECTURES ${newest})
+
+set(CMAKE_CUDA_COMPILER ${FERULA_NVCC})
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+if(CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+find_package(CUDAToolkit 12.0 REQUIRED)
+message(STATUS "CUDA backend: ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+
+# Position-independent, hidden copies of what the backend uses of the lower floors: the library exports one function.
+file(GLOB lower CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/*.cpp ${CMAKE_SOURCE_DIR}/src/device/*.cpp)
+list(FILTER lower EXCLUDE REGEX "/src/base/log\\.cpp$")
+file(GLOB parts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/device/cuda/*.cu
+     ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cu ${CMAKE_SOURCE_DIR}/src/comm/nccl*.cpp)
+
+# All of the backend but its entry: what test programs link, too.
+add_library(ferula_cuda_parts STATIC ${parts} ${lower})
+target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
+target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
+                      ${CMAKE_DL_LIBS})
+
+# fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile.
+foreach(target ferula_cuda_parts)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
+                        CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:${FERULA_WARNINGS}>
+      $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>)
+endforeach()
