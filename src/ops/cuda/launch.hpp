@@ -16,7 +16,7 @@
 namespace ferula::cuda {
 
 /// Throws a DeviceError with the name of the kernel when its launch failed.
-inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), kernel); }
+inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), "launch of {}", kernel); }
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
