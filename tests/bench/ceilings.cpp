@@ -7,6 +7,8 @@
 #include <omp.h>
 #include <sched.h>
 
+#include <algorithm>
+
 #include "ceilings.hpp"
 #include "hwy/highway.h"
 
@@ -34,13 +36,17 @@ double multiply_and_add(std::int64_t rounds, float* sink) {
   return 2.0 * static_cast<double>(kChains * rounds) * static_cast<double>(hn::Lanes(kFloat));
 }
 
-/// x = 2 − x for `count` elements of each of four streams that lie `gap` elements apart.
-void reflect_streams(float* first, std::int64_t gap, std::int64_t count) {
+/// For `count` elements of each of `streams` streams that begin `gap` elements apart: x = 2 − x. With `reading`,
+/// another stream behind them is read only: x = that − x.
+void reflect_streams(float* first, std::int64_t streams, bool reading, std::int64_t gap, std::int64_t count) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(kFloat));
-  const auto two = hn::Set(kFloat, 2.0f);
-  for (std::int64_t at = 0; at + lanes <= count; at += lanes)
-    for (float* stream = first; stream < first + 4 * gap; stream += gap)
-      hn::StoreU(hn::Sub(two, hn::LoadU(kFloat, stream + at)), kFloat, stream + at);
+  const float* const behind = first + streams * gap;
+  auto mirror = hn::Set(kFloat, 2.0f);
+  for (std::int64_t at = 0; at + lanes <= count; at += lanes) {
+    if (reading) mirror = hn::LoadU(kFloat, behind + at);
+    for (float* stream = first; stream < behind; stream += gap)
+      hn::StoreU(hn::Sub(mirror, hn::LoadU(kFloat, stream + at)), kFloat, stream + at);
+  }
 }
 
 }  // namespace ferula::bench::HWY_NAMESPACE
@@ -86,8 +92,31 @@ Arithmetic probe_arithmetic(std::int64_t rounds) {
   return result;
 }
 
+namespace {
+
+/// Streams that begin a multiple of a page apart wait for each other: a processor takes a load for the store of another
+/// stream when the last twelve bits of their addresses agree. So they lie another 17 cache lines apart.
+constexpr std::int64_t kStagger = 17 * 64 / sizeof(float);
+
+}  // namespace
+
 StreamingCeiling::StreamingCeiling(Device& device, std::int64_t bytes)
-    : memory_(device.allocate(bytes, MemoryKind::buffers)) {}
+    : memory_(device.allocate(bytes, MemoryKind::buffers)) {
+  double fastest = 0;
+  Shape best;
+  for (const Shape shape : {Shape{1, false}, Shape{2, false}, Shape{4, false}, Shape{8, false}, Shape{3, true}}) {
+    shape_ = shape;
+    sweep();  // the first touches the memory
+    const double rate = sweep_bytes() / sweep().seconds;
+    if (rate > fastest) best = shape;
+    fastest = std::max(fastest, rate);
+  }
+  shape_ = best;
+}
+
+std::int64_t StreamingCeiling::stream_elements(std::int64_t threads) const {
+  return memory_.bytes() / static_cast<std::int64_t>(sizeof(float)) / threads / shape_.streams() - kStagger;
+}
 
 Cost StreamingCeiling::sweep() {
   const std::span<float> values = memory_.flat(DType::f32).span<float>();
@@ -95,11 +124,18 @@ Cost StreamingCeiling::sweep() {
 #pragma omp parallel
     {
       const auto threads = static_cast<std::int64_t>(omp_get_num_threads());
-      const auto part = static_cast<std::int64_t>(values.size()) / threads;
-      const std::int64_t gap = part / kStreams;
-      HWY_DYNAMIC_DISPATCH(reflect_streams)(values.data() + omp_get_thread_num() * part, gap, gap);
+      const std::int64_t count = stream_elements(threads);
+      const std::int64_t begin = omp_get_thread_num() * (static_cast<std::int64_t>(values.size()) / threads);
+      HWY_DYNAMIC_DISPATCH(reflect_streams)
+      (values.data() + begin, shape_.written, shape_.reading, count + kStagger, count);
     }
   });
+}
+
+double StreamingCeiling::sweep_bytes() const {
+  const std::int64_t threads = omp_get_max_threads();
+  const std::int64_t passes = shape_.written + shape_.streams();
+  return static_cast<double>(threads * stream_elements(threads) * passes) * sizeof(float);
 }
 
 }  // namespace ferula::bench

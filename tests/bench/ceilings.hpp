@@ -22,16 +22,25 @@ Arithmetic probe_arithmetic(std::int64_t rounds);
 /// Streams through memory on huge pages that no cache can hold.
 class StreamingCeiling {
  public:
-  /// Takes `bytes`, which are touched at once.
+  /// Takes `bytes`, touches them, and finds the shape of a sweep that this machine does fastest. A power of two is a bad
+  /// choice: the streams of a sweep then meet in the same banks of memory.
   StreamingCeiling(Device& device, std::int64_t bytes);
 
-  /// One sweep in place, x = 2 − x, each thread on kStreams streams at once. Counts what is read and written.
+  /// One sweep in place. Counts what is read and written.
   Cost sweep();
-  double sweep_bytes() const { return 2.0 * static_cast<double>(memory_.bytes()); }
+  double sweep_bytes() const;
 
  private:
-  static constexpr std::int64_t kStreams = 4;
+  /// What each thread sweeps at once: streams in place and, perhaps, one more that is read only.
+  struct Shape {
+    std::int64_t written = 1;
+    bool reading = false;
+    std::int64_t streams() const { return written + (reading ? 1 : 0); }
+  };
+  std::int64_t stream_elements(std::int64_t threads) const;
+
   Buffer memory_;
+  Shape shape_;
 };
 
 }  // namespace ferula::bench

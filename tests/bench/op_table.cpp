@@ -24,7 +24,7 @@ class Table {
         device_(make_cpu_device(ledger_)),
         stream_(device_->make_stream()),
         ops_(make_cpu_ops(*device_)),
-        memory_(*device_, arguments.number("ceiling_bytes", 256 << 20)) {}
+        memory_(*device_, arguments.number("ceiling_bytes", 250'000'000)) {}
 
   void measure(const test::OpCase& each) {
     const test::TensorSet tensors(*device_, each.tensors, test::Precision::declared);

@@ -42,7 +42,7 @@ void run(const Arguments& arguments) {
   const auto ops = make_cpu_ops(*device);
   const std::int64_t elements = arguments.number("elements", 124'475'904);
   Range range(*device, *ops, *stream, elements);
-  StreamingCeiling ceiling(*device, arguments.number("ceiling_bytes", 1 << 30));
+  StreamingCeiling ceiling(*device, arguments.number("ceiling_bytes", 1'000'000'000));
   std::array<float, kStepScalars> scalars{1e-4f, 1.0f, 0.1f, 0.05f, 0.0f};
   const TensorView scalar_view(reinterpret_cast<std::byte*>(scalars.data()), DType::f32, {kStepScalars});
   for (std::int64_t round = -2; round < arguments.number("rounds", 15); ++round) {

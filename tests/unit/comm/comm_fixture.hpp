@@ -4,8 +4,10 @@
 #include <functional>
 #include <vector>
 
+#include "comm/device_transport.hpp"
 #include "comm/mesh.hpp"
 #include "comm/simulated_transport.hpp"
+#include "support/far_device.hpp"
 
 namespace ferula::test {
 
@@ -31,6 +33,42 @@ inline void on_simulated_ranks(const MeshShape& shape, const MeshOptions& option
 /// As many ranks as asked for, all on the shard axis.
 inline void on_simulated_ranks(int ranks, const std::function<void(Rank)>& body) {
   on_simulated_ranks(MeshShape{.shard = ranks}, {.timeout = std::chrono::seconds(60)}, body);
+}
+
+/// What the ranks of a parameterised test are: threads over their own memory, or over that of a device out of the
+/// host's reach, staged in pieces of so many bytes.
+struct RankKind {
+  int ranks = 1;
+  std::int64_t staged_bytes = 0;  // 0: not staged
+};
+
+inline void PrintTo(const RankKind& kind, std::ostream* out) {
+  *out << kind.ranks << (kind.staged_bytes == 0 ? "" : "_staged_" + std::to_string(kind.staged_bytes));
+}
+
+inline std::vector<RankKind> rank_kinds() {
+  std::vector<RankKind> kinds;
+  for (const std::int64_t staged_bytes : {0, 96, 1 << 20})
+    for (const int ranks : {1, 2, 3, 4}) kinds.push_back({ranks, staged_bytes});
+  return kinds;
+}
+
+inline void on_simulated_ranks(const RankKind& kind, const MeshOptions& options,
+                               const std::function<void(Rank)>& body) {
+  const MeshShape shape{.shard = kind.ranks};
+  if (kind.staged_bytes == 0) return on_simulated_ranks(shape, options, body);
+  run_simulated_ranks(kind.ranks, [&](std::unique_ptr<Mesh::Transport> transport) {
+    MemoryLedger ledger;
+    FarDevice device(ledger);
+    const StagedOptions staged{.chunk_bytes = kind.staged_bytes, .message_chunk_bytes = kind.staged_bytes};
+    Mesh mesh(make_device_transport(std::move(transport), {.staged = staged}), shape, device, options);
+    const std::unique_ptr<Stream> stream = device.make_stream();
+    body({mesh, device, *stream});
+  });
+}
+
+inline void on_simulated_ranks(const RankKind& kind, const std::function<void(Rank)>& body) {
+  on_simulated_ranks(kind, {.timeout = std::chrono::seconds(60)}, body);
 }
 
 template <class T>
