@@ -33,8 +33,10 @@ class Bench {
       : only_(only), timer_(gpu_.device()), copy_rate_(copy_bandwidth(gpu_.device(), timer_)) {}
 
   void run() {
-    for (const auto& [name, in, out] : {Layer{"qkv", kWidth, 3 * kWidth}, {"attention_out", kWidth, kWidth},
-                                        {"ffn_in", kWidth, 4 * kWidth}, {"ffn_out", 4 * kWidth, kWidth}})
+    for (const auto& [name, in, out] : {Layer{"qkv", kWidth, 3 * kWidth},
+                                        {"attention_out", kWidth, kWidth},
+                                        {"ffn_in", kWidth, 4 * kWidth},
+                                        {"ffn_out", 4 * kWidth, kWidth}})
       products(name, kRows, in, out, DType::bf16, true);
     products("head", kRows / 4, kWidth, kColumns, DType::f32, false);
     norms();
@@ -102,8 +104,8 @@ class Bench {
 
 void Bench::product(const std::string& name, const cuda::Product& product) {
   if (!wanted(name)) return;
-  const double flops = 2.0 * static_cast<double>(product.m()) * static_cast<double>(product.n()) *
-                       static_cast<double>(product.k());
+  const double flops =
+      2.0 * static_cast<double>(product.m()) * static_cast<double>(product.n()) * static_cast<double>(product.k());
   const double seconds = timer_.seconds([&] { matmul_.run(native_stream(stream()), product); });
   double best = seconds;
   for (const auto& algorithm : matmul_.algorithms(product, 16))
@@ -120,7 +122,8 @@ void Bench::products(const std::string& name, std::int64_t rows, std::int64_t in
   const TensorView shift = bias ? tensor(DType::bf16, {out}) : TensorView();
   product("linear_" + name, {.a = x, .b = w, .b_transpose = cuda::Transpose::yes, .c = y, .bias = shift});
   product("linear_backward_input_" + name, {.a = dy, .b = w, .c = dx});
-  product("linear_backward_weight_" + name, {.a = dy, .b = x, .a_transpose = cuda::Transpose::yes, .c = dw, .adds = true});
+  product("linear_backward_weight_" + name,
+          {.a = dy, .b = x, .a_transpose = cuda::Transpose::yes, .c = dw, .adds = true});
   if (!bias) return;
   const TensorView dbias = tensor(DType::f32, {out});
   moves("bias_gradient_" + name, static_cast<double>(dy.bytes()),
@@ -139,9 +142,8 @@ void Bench::norms() {
   moves("residual_norm", 4 * bytes,
         [&] { ops().residual_norm(stream(), spec, x, delta, weight, bias, y, statistics); });
   moves("norm", 2 * bytes, [&] { ops().residual_norm(stream(), spec, x, {}, weight, bias, y, statistics); });
-  moves("norm_backward_add", 4 * bytes, [&] {
-    ops().norm_backward(stream(), spec, delta, x, weight, statistics, y, Accumulate::add, dweight, dbias);
-  });
+  moves("norm_backward_add", 4 * bytes,
+        [&] { ops().norm_backward(stream(), spec, delta, x, weight, statistics, y, Accumulate::add, dweight, dbias); });
 }
 
 void Bench::pointwise() {
@@ -162,8 +164,7 @@ void Bench::pointwise() {
   const DropoutSpec spec{0.1f, 99, numbers(std::vector<std::int64_t>{3}), numbers(samples), positions};
   moves("dropout", 2 * bytes, [&] { ops().dropout(stream(), spec, x); });
   const TensorView heads = x.reshaped({kRows, 4 * kWidth / 64, 64});
-  moves("rotary", 2 * bytes,
-        [&] { ops().rotary(stream(), heads, positions, 10000.0f, RotaryDirection::forward); });
+  moves("rotary", 2 * bytes, [&] { ops().rotary(stream(), heads, positions, 10000.0f, RotaryDirection::forward); });
 }
 
 void Bench::loss() {
@@ -174,9 +175,8 @@ void Bench::loss() {
   std::vector<std::int32_t> targets(static_cast<std::size_t>(kLossRows));
   for (std::size_t row = 0; row < targets.size(); ++row) targets[row] = static_cast<std::int32_t>(row * 11);
   const TensorView target = numbers(targets);
-  moves("cross_entropy", static_cast<double>(logits.bytes() + dlogits.bytes()), [&] {
-    ops().cross_entropy(stream(), logits, target, kVocabulary, 1e-4f, losses, dlogits);
-  });
+  moves("cross_entropy", static_cast<double>(logits.bytes() + dlogits.bytes()),
+        [&] { ops().cross_entropy(stream(), logits, target, kVocabulary, 1e-4f, losses, dlogits); });
 }
 
 void Bench::ranges() {
@@ -204,7 +204,8 @@ void Bench::embeddings() {
   const TensorView y = tensor(DType::bf16, {kRows, kWidth}), dtable = tensor(DType::f32, {kColumns, kWidth});
   const TensorView dplaces = tensor(DType::f32, {1024, kWidth});
   std::vector<std::int32_t> tokens, positions;
-  for (std::int64_t row = 0; row < kRows; ++row) {  // squares of a uniform number: small tokens are frequent, as in text
+  for (std::int64_t row = 0; row < kRows;
+       ++row) {  // squares of a uniform number: small tokens are frequent, as in text
     const double uniform = std::fmod(static_cast<double>(row) * 0.6180339887, 1.0);
     tokens.push_back(static_cast<std::int32_t>(std::pow(uniform, 4.0) * kVocabulary));
     positions.push_back(static_cast<std::int32_t>(row % 1024));

@@ -10,7 +10,8 @@ namespace ferula::gpu_test {
 std::string why_no_gpu() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess) return fmt::format("no GPU: {} ({})", cudaGetErrorString(status), cudaGetErrorName(status));
+  if (status != cudaSuccess)
+    return fmt::format("no GPU: {} ({})", cudaGetErrorString(status), cudaGetErrorName(status));
   return count > 0 ? "" : "no GPU: none is visible";
 }
 

@@ -23,8 +23,7 @@ std::vector<OpCase> gpu_cases() {
   std::vector<OpCase> cases = op_cases();
   for (OpCase& each : cases) {
     const bool on_tensor_cores = each.operation == "attention" || each.operation == "attention_backward";
-    if (on_tensor_cores && each.name.find("bf16") != std::string::npos)
-      each.rounding = std::max(each.rounding, 0x1p-9);
+    if (on_tensor_cores && each.name.find("bf16") != std::string::npos) each.rounding = std::max(each.rounding, 0x1p-9);
   }
   return cases;
 }

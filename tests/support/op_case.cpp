@@ -60,8 +60,7 @@ TensorSet::TensorSet(Device& device, Stream& stream, const TensorSet& host) : sp
     tensor.memory = device.allocate(from.memory.bytes(), MemoryKind::buffers);
     tensor.view = from.view;
     tensor.view.data = tensor.memory.data();
-    if (from.memory.bytes() > 0)
-      device.copy(stream, from.memory.data(), tensor.memory.data(), from.memory.bytes());
+    if (from.memory.bytes() > 0) device.copy(stream, from.memory.data(), tensor.memory.data(), from.memory.bytes());
   }
   stream.synchronize();
 }

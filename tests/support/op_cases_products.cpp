@@ -165,7 +165,8 @@ std::vector<OpCase> product_cases() {
       cases.push_back(backward_weight(shape));
     }
     cases.push_back(prepared({19, 64, 48, dtype, dtype}));
-    for (const Embedding& shape : {Embedding{13, 11, 7, 24, dtype}, {1, 5, 3, 9, dtype}, {40, 6, 0, 17, dtype}, {1100, 50, 64, 72, dtype}}) {
+    for (const Embedding& shape :
+         {Embedding{13, 11, 7, 24, dtype}, {1, 5, 3, 9, dtype}, {40, 6, 0, 17, dtype}, {1100, 50, 64, 72, dtype}}) {
       cases.push_back(embed(shape));
       cases.push_back(embed_backward(shape));
     }

@@ -111,8 +111,8 @@ void swiglu_backward(cudaStream_t stream, TensorView gate_up, TensorView dy, Ten
     using T = decltype(type);
     constexpr int kWide = kPackElements<T>;
     const std::int64_t rows = dy.dim(0), width = dy.dim(1);
-    const bool wide = width % kWide == 0 && rows_aligned(gate_up, 16) && rows_aligned(dy, 16) &&
-                      rows_aligned(dgate_up, 16);
+    const bool wide =
+        width % kWide == 0 && rows_aligned(gate_up, 16) && rows_aligned(dy, 16) && rows_aligned(dgate_up, 16);
     const auto launch = [&](auto elements_per_thread) {
       constexpr int kV = decltype(elements_per_thread)::value;
       const unsigned blocks = blocks_for(rows * ceil_div(width, kV), kPointwiseThreads);

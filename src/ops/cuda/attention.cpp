@@ -32,10 +32,9 @@ AttentionShape shape_of(cudaStream_t stream, const AttentionSpec& spec, const Te
 void check_call(const AttentionSpec& spec, const TensorView& q, const TensorView& k, const TensorView& v,
                 const TensorView& starts) {
   check_compute_type(q);
-  FERULA_CHECK(spec.kv_heads >= 1 && spec.heads % spec.kv_heads == 0 && spec.head_dim >= 1 &&
-                   spec.head_dim <= kMostHeadDim,
-               "{} heads over {} key heads of {} elements; at most {}", spec.heads, spec.kv_heads, spec.head_dim,
-               kMostHeadDim);
+  FERULA_CHECK(
+      spec.kv_heads >= 1 && spec.heads % spec.kv_heads == 0 && spec.head_dim >= 1 && spec.head_dim <= kMostHeadDim,
+      "{} heads over {} key heads of {} elements; at most {}", spec.heads, spec.kv_heads, spec.head_dim, kMostHeadDim);
   FERULA_CHECK(q.dim(0) < 0x7fffffff - 4096 && spec.heads <= 65535, "{} rows of {} heads", q.dim(0), spec.heads);
   FERULA_CHECK(starts.contiguous(), "the sequences' starts do not lie together");
   check_heads(q, q.dtype, q.dim(0), spec.heads, spec.head_dim, "q");

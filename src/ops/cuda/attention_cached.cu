@@ -1,5 +1,6 @@
 // Attention over a key-value cache, for generation. A warp takes every 8th key of a block's part; its lanes share the
-// elements of a head. The softmax is online in each warp; the warps of a block, and blocks that share a row, are joined.
+// elements of a head. The softmax is online in each warp; the warps of a block, and blocks that share a row, are
+// joined.
 #include "ops/cuda/attention.hpp"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/reduce.cuh"
@@ -10,7 +11,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kKeysTogether = 4;            // of a warp: independent loads hide their latency
+constexpr int kKeysTogether = 4;              // of a warp: independent loads hide their latency
 constexpr std::int64_t kLeastPartKeys = 128;  // of a block, before a row is split
 constexpr float kLog2e = 1.4426950408889634f;
 
@@ -153,7 +154,8 @@ __global__ void __launch_bounds__(kThreads) attention_cached_kernel(const __grid
     all.join(maxima[other], totals[other], their_sums);
   }
   if (call.partial == nullptr)
-    return store_lane<E>(all.sums, 1.0f / all.total, call.head_dim, call.out + row * call.out_row + head * call.out_head);
+    return store_lane<E>(all.sums, 1.0f / all.total, call.head_dim,
+                         call.out + row * call.out_row + head * call.out_head);
   float* place = call.partial + ((row * call.heads + head) * call.parts + part) * (call.head_dim + 2);
   store_lane<E>(all.sums, 1.0f, call.head_dim, place);
   if (lane == 0) {

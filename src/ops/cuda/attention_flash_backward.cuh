@@ -1,5 +1,6 @@
-// Attention backward on tensor cores in two passes, each of which sums in a fixed order: one owns queries and walks over
-// keys (dq), one owns keys and walks over the queries of all heads of its group (dk, dv). Scores are computed in both.
+// Attention backward on tensor cores in two passes, each of which sums in a fixed order: one owns queries and walks
+// over keys (dq), one owns keys and walks over the queries of all heads of its group (dk, dv). Scores are computed in
+// both.
 #pragma once
 
 #include "ops/cuda/attention_flash.hpp"
@@ -18,8 +19,8 @@ struct BackwardShape {
   static constexpr int warps = rows / 16;
   static constexpr int threads = warps * kWarp;
   static constexpr int blocks = D <= 128 ? 2 : 1;
-  static constexpr bool holds_left = D <= 64;            // the owned operands in registers, else in shared memory
-  static constexpr int out = D <= 128 ? D : 128;         // columns of dk and dv that a block sums
+  static constexpr bool holds_left = D <= 64;     // the owned operands in registers, else in shared memory
+  static constexpr int out = D <= 128 ? D : 128;  // columns of dk and dv that a block sums
   static constexpr std::size_t own_bytes = tile_bytes<D>(rows);
   static constexpr std::size_t column_bytes = tile_bytes<D>(columns);
   static constexpr std::size_t stage_bytes = 2 * column_bytes + 2 * columns * sizeof(float);

@@ -113,8 +113,7 @@ __device__ __forceinline__ void forward_step(std::uint32_t keys, int row, int ke
     weigh<D, false>(scores, row, key, scale, me, state);
   Fragment weights[Shape::m_tiles][Shape::keys / 16];
   as_left<Shape::keys, Shape::m_tiles>(scores, weights);
-  multiply_by_columns<D, Shape::keys, D, Shape::m_tiles>(keys + tile_bytes<D>(Shape::keys), 0, me, weights,
-                                                         state.sums);
+  multiply_by_columns<D, Shape::keys, D, Shape::m_tiles>(keys + tile_bytes<D>(Shape::keys), 0, me, weights, state.sums);
 }
 
 template <int D>

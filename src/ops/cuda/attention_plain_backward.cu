@@ -7,8 +7,7 @@ namespace {
 /// Tiles of two operands by rows and two by columns, and two tiles of scores.
 template <class Shape>
 constexpr std::size_t backward_shared_bytes() {
-  return sizeof(float) *
-         (2 * (Shape::rows + Shape::columns) * Shape::stride + 2 * Shape::rows * Shape::score_stride);
+  return sizeof(float) * (2 * (Shape::rows + Shape::columns) * Shape::stride + 2 * Shape::rows * Shape::score_stride);
 }
 
 template <class Shape>

@@ -6,8 +6,7 @@ namespace {
 
 template <class Shape>
 constexpr std::size_t forward_shared_bytes() {
-  return sizeof(float) *
-         ((Shape::rows + Shape::columns) * Shape::stride + Shape::rows * Shape::score_stride);
+  return sizeof(float) * ((Shape::rows + Shape::columns) * Shape::stride + Shape::rows * Shape::score_stride);
 }
 
 /// The online softmax of the thread's rows; logarithms to base 2. All 16 threads of a row hold the same.

@@ -14,12 +14,13 @@ inline constexpr int kSide = 16;
 inline constexpr float kLog2e = 1.4426950408889634f;
 inline constexpr float kLn2 = 0.6931471805599453f;
 
-/// D is head_dim rounded up, with zeros behind it; four floats apart, so that float4 reads of 16 rows meet no bank twice.
+/// D is head_dim rounded up, with zeros behind it; four floats apart, so that float4 reads of 16 rows meet no bank
+/// twice.
 template <int kD, int kR, int kC>
 struct TileShape {
   static constexpr int D = kD, R = kR, C = kC;
   static constexpr int rows = kSide * kR, columns = kSide * kC;
-  static constexpr int stride = kD + 4;          // of a tile of operands
+  static constexpr int stride = kD + 4;  // of a tile of operands
   static constexpr int score_stride = columns + 1;
   static constexpr int groups = kD / (4 * kSide);  // float4 columns of sums a thread
 };
@@ -81,8 +82,7 @@ __device__ __forceinline__ void add_weighted(const float* weights, const float* 
     for (int i = 0; i < Shape::R; ++i) weight[i] = weights[(me.y + kSide * i) * Shape::score_stride + key];
 #pragma unroll
     for (int g = 0; g < Shape::groups; ++g) {
-      const float4 value =
-          *reinterpret_cast<const float4*>(values + key * Shape::stride + 4 * (me.x + kSide * g));
+      const float4 value = *reinterpret_cast<const float4*>(values + key * Shape::stride + 4 * (me.x + kSide * g));
 #pragma unroll
       for (int i = 0; i < Shape::R; ++i) {
         sums[i][g][0] = fmaf(weight[i], value.x, sums[i][g][0]);
@@ -101,8 +101,7 @@ __device__ __forceinline__ void put_scores(const float (&scores)[Shape::R][Shape
 #pragma unroll
   for (int i = 0; i < Shape::R; ++i)
 #pragma unroll
-    for (int j = 0; j < Shape::C; ++j)
-      tile[(me.y + kSide * i) * Shape::score_stride + me.x + kSide * j] = scores[i][j];
+    for (int j = 0; j < Shape::C; ++j) tile[(me.y + kSide * i) * Shape::score_stride + me.x + kSide * j] = scores[i][j];
 }
 
 /// Row `i` of the sums, times `factor`, to memory.

@@ -35,18 +35,17 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 AppendRows<T> append_rows(const TensorView& from, const TensorView& cache) {
-  return {elements<const T>(from), from.stride(0),  from.stride(1),  elements<T>(cache),
+  return {elements<const T>(from), from.stride(0),  from.stride(1), elements<T>(cache),
           cache.stride(0),         cache.stride(1), cache.stride(2)};
 }
 
-void check_append(const TensorView& from, const TensorView& cache, const TensorView& slot,
-                  const TensorView& position) {
+void check_append(const TensorView& from, const TensorView& cache, const TensorView& slot, const TensorView& position) {
   FERULA_CHECK(from.rank == 3 && cache.rank == 4 && from.dtype == cache.dtype && from.dim(1) == cache.dim(2) &&
                    from.dim(2) == cache.dim(3) && from.stride(2) == 1 && cache.stride(3) == 1,
                "{} rows of {} heads of width {} and a cache of {} with {} heads of width {}", name_of(from.dtype),
                from.dim(1), from.dim(2), name_of(cache.dtype), cache.dim(2), cache.dim(3));
-  FERULA_CHECK(slot.count() == from.dim(0) && position.count() == from.dim(0),
-               "{} slots and {} positions for {} rows", slot.count(), position.count(), from.dim(0));
+  FERULA_CHECK(slot.count() == from.dim(0) && position.count() == from.dim(0), "{} slots and {} positions for {} rows",
+               slot.count(), position.count(), from.dim(0));
 }
 
 }  // namespace

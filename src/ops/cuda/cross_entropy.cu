@@ -58,8 +58,8 @@ __device__ __forceinline__ Softmax softmax_of(const float* row, std::int64_t voc
 
 /// gradient = scale · (softmax − onehot), 0 in padding columns; from the end, which the cache saw last.
 template <class T>
-__device__ __forceinline__ void write_gradient(const LossRows<T>& views, const float* row, T* gradient,
-                                               Softmax softmax, std::int64_t target) {
+__device__ __forceinline__ void write_gradient(const LossRows<T>& views, const float* row, T* gradient, Softmax softmax,
+                                               std::int64_t target) {
   const float factor = views.scale / softmax.sum;
   const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kLogits;
   const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kLogits;
@@ -120,8 +120,8 @@ void cross_entropy(cudaStream_t stream, std::int64_t multiprocessor_shared_bytes
   FERULA_CHECK(logits.rank == 2 && vocabulary >= 1 && vocabulary <= columns, "a vocabulary of {} in {} columns",
                vocabulary, columns);
   FERULA_CHECK(logits.stride(1) == 1 && (dlogits.empty() || dlogits.stride(1) == 1), "columns do not lie together");
-  FERULA_CHECK(target.count() == rows && losses.count() == rows, "{} targets and {} losses for {} rows",
-               target.count(), losses.count(), rows);
+  FERULA_CHECK(target.count() == rows && losses.count() == rows, "{} targets and {} losses for {} rows", target.count(),
+               losses.count(), rows);
   with_type(dlogits.empty() ? DType::f32 : dlogits.dtype, [&](auto type) {
     using T = decltype(type);
     const bool has_gradient = !dlogits.empty();

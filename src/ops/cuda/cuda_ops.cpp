@@ -135,8 +135,8 @@ class CudaOps final : public Ops {
     return {.own = cuda::norm_backward_scratch(multiprocessors_, rows, width)};
   }
   ScratchBytes attention_scratch(const AttentionSpec& spec, std::int64_t length) override {
-    return {.own = std::max(cuda::attention_scratch(spec, length),
-                            cuda::attention_cached_scratch(multiprocessors_, spec))};
+    return {
+        .own = std::max(cuda::attention_scratch(spec, length), cuda::attention_cached_scratch(multiprocessors_, spec))};
   }
 
  private:

@@ -144,11 +144,11 @@ void add_rows_of(Workspace& workspace, cudaStream_t stream, const TensorView& in
       return dim3(blocks_for(rows, 1), blocks_for(width, static_cast<std::int64_t>(kWarp) * v));
     };
     if (rows_aligned(dy, 16) && width % kWide == 0)
-      add_runs_kernel<kWide, T><<<grid(kWide), kThreads, 0, stream>>>(copy, sorted, rows, gradient, width, target,
-                                                                      table.dim(0));
+      add_runs_kernel<kWide, T>
+          <<<grid(kWide), kThreads, 0, stream>>>(copy, sorted, rows, gradient, width, target, table.dim(0));
     else
-      add_runs_kernel<1, T><<<grid(1), kThreads, 0, stream>>>(copy, sorted, rows, gradient, width, target,
-                                                              table.dim(0));
+      add_runs_kernel<1, T>
+          <<<grid(1), kThreads, 0, stream>>>(copy, sorted, rows, gradient, width, target, table.dim(0));
   });
   check_launch("embed_backward");
 }

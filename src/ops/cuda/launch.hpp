@@ -50,8 +50,7 @@ inline std::int64_t pack_bytes(const TensorView& view, std::int64_t elements) {
 template <std::size_t N>
 std::array<TensorView, N> as_matrices(std::array<TensorView, N> views) {
   const std::int64_t count = views[0].count();
-  const bool flat =
-      std::all_of(views.begin(), views.end(), [](const TensorView& view) { return view.contiguous(); });
+  const bool flat = std::all_of(views.begin(), views.end(), [](const TensorView& view) { return view.contiguous(); });
   for (TensorView& view : views) {
     FERULA_CHECK(view.count() == count, "{} elements beside {}", view.count(), count);
     view = flat ? view.reshaped({1, count}) : as_matrix(view);

@@ -126,7 +126,8 @@ std::vector<cublasLtMatmulHeuristicResult_t> Matmul::suggestions(const Plan& pla
   cublasLtMatmulPreference_t preference = nullptr;
   check_blas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
   const auto destroy = [](cublasLtMatmulPreference_t owned) { cublasLtMatmulPreferenceDestroy(owned); };
-  const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>, decltype(destroy)> owner(preference, destroy);
+  const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>, decltype(destroy)> owner(preference,
+                                                                                                    destroy);
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(kWorkspaceBytes));
   // Sums of split products in place depend on timing; those through the workspace do not.
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
@@ -153,10 +154,11 @@ void Matmul::execute(cudaStream_t stream, const Plan& plan, const Product& produ
   Workspace::Lease scratch = workspace_.lease(stream, kWorkspaceBytes);
   if (!product.bias.empty())
     set(plan.description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(product.bias.data));
-  check_blas(cublasLtMatmul(handle_, plan.description, &one, product.b.data, plan.b, product.a.data, plan.a, &beta,
-                            product.c.data, plan.c, product.c.data, plan.c, &algorithm,
-                            scratch.take<std::byte>(kWorkspaceBytes), static_cast<std::size_t>(kWorkspaceBytes), stream),
-             "cublasLtMatmul");
+  check_blas(
+      cublasLtMatmul(handle_, plan.description, &one, product.b.data, plan.b, product.a.data, plan.a, &beta,
+                     product.c.data, plan.c, product.c.data, plan.c, &algorithm,
+                     scratch.take<std::byte>(kWorkspaceBytes), static_cast<std::size_t>(kWorkspaceBytes), stream),
+      "cublasLtMatmul");
 }
 
 void Matmul::run(cudaStream_t stream, const Product& product) {

@@ -15,8 +15,8 @@ namespace ferula::cuda {
 
 enum class Transpose : std::uint8_t { no, yes };
 
-/// c [m, n] = op(a) · op(b) (+ bias over the columns) (+ c when adding); all row-major, columns together, accumulated in
-/// f32, TF32 off. a and b share a type T; c is T or f32; bias [n] is of c's type, or empty.
+/// c [m, n] = op(a) · op(b) (+ bias over the columns) (+ c when adding); all row-major, columns together, accumulated
+/// in f32, TF32 off. a and b share a type T; c is T or f32; bias [n] is of c's type, or empty.
 struct Product {
   TensorView a;  // [m, k], or [k, m] transposed
   TensorView b;  // [k, n], or [n, k] transposed

@@ -108,8 +108,7 @@ void residual_norm(cudaStream_t stream, const NormSpec& spec, TensorView residua
                                .eps = spec.eps,
                                .centred = spec.kind == NormKind::layer};
     with_norm_shape<T>(wide, residual.dim(1), 1024, [&](auto v, auto k, unsigned threads) {
-      residual_norm_kernel<v.value, k.value, T>
-          <<<blocks_for(residual.dim(0), 1), threads, 0, stream>>>(views);
+      residual_norm_kernel<v.value, k.value, T><<<blocks_for(residual.dim(0), 1), threads, 0, stream>>>(views);
     });
   });
   check_launch("residual_norm");

@@ -1,8 +1,8 @@
 // Layer norm and RMS norm, forward and backward. Contracts: ops/ops.hpp.
 #pragma once
 
-#include "ops/ops.hpp"
 #include "ops/cuda/workspace.hpp"
+#include "ops/ops.hpp"
 
 namespace ferula::cuda {
 

@@ -9,9 +9,9 @@
 namespace ferula::cuda {
 namespace {
 
-constexpr int kMostThreads = 512;    // leaves each 128 registers
-constexpr int kRowsTogether = 4;     // of one block, where rows are short
-constexpr int kSharedColumns = 1024; // of such a block
+constexpr int kMostThreads = 512;     // leaves each 128 registers
+constexpr int kRowsTogether = 4;      // of one block, where rows are short
+constexpr int kSharedColumns = 1024;  // of such a block
 
 template <class T>
 struct BackwardRows {

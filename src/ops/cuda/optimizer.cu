@@ -9,9 +9,9 @@ namespace ferula::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kElements = 4;        // of a thread at once
-constexpr int kMostPieces = 64;     // of one launch
-constexpr int kBlocksEach = 8;      // of a multiprocessor: the scalars may lie in host memory, so few blocks read them
+constexpr int kElements = 4;     // of a thread at once
+constexpr int kMostPieces = 64;  // of one launch
+constexpr int kBlocksEach = 8;   // of a multiprocessor: the scalars may lie in host memory, so few blocks read them
 
 /// Pieces of the range that share a weight decay: piece p ends at end[p]; the first begins with the sweep.
 struct DecayPieces {

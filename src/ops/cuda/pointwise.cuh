@@ -54,18 +54,20 @@ struct Typed {
   Rows<T> rows() const { return {elements<T>(view), view.stride(0)}; }
 };
 
-/// out = f(in…); all are matrices of one shape. A thread reads all of its inputs before it writes: out may be one of them.
+/// out = f(in…); all are matrices of one shape. A thread reads all of its inputs before it writes: out may be one of
+/// them.
 template <class F, class Out, class... In>
 void pointwise(cudaStream_t stream, const char* name, F f, Typed<Out> out, Typed<const In>... in) {
   constexpr int kWide = kPackElements<Out, In...>;
   const std::int64_t rows = out.view.dim(0), width = out.view.dim(1);
   if (rows == 0 || width == 0) return;
-  const bool wide = rows_aligned(out.view, pack_bytes(out.view, kWide)) &&
-                    (rows_aligned(in.view, pack_bytes(in.view, kWide)) && ...);
+  const bool wide =
+      rows_aligned(out.view, pack_bytes(out.view, kWide)) && (rows_aligned(in.view, pack_bytes(in.view, kWide)) && ...);
   const auto launch = [&](auto elements_per_thread) {
     constexpr int kV = decltype(elements_per_thread)::value;
     const unsigned blocks = blocks_for(rows * ceil_div(width, kV), kPointwiseThreads);
-    pointwise_kernel<kV, F, Out, In...><<<blocks, kPointwiseThreads, 0, stream>>>(f, rows, width, out.rows(), in.rows()...);
+    pointwise_kernel<kV, F, Out, In...>
+        <<<blocks, kPointwiseThreads, 0, stream>>>(f, rows, width, out.rows(), in.rows()...);
   };
   wide ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
   check_launch(name);

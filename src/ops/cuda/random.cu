@@ -39,9 +39,9 @@ __device__ __forceinline__ void drop(const DropoutRows& rule, std::uint64_t key,
                                      std::int32_t position, std::int64_t column, float (&x)[V]) {
   const auto wide_sample = static_cast<std::uint64_t>(sample);
   const auto bits_at = [&](std::int64_t at) {
-    return philox_words(key, make_uint4(static_cast<std::uint32_t>(at / 4), static_cast<std::uint32_t>(position),
-                                        static_cast<std::uint32_t>(wide_sample),
-                                        static_cast<std::uint32_t>(wide_sample >> 32)));
+    return philox_words(
+        key, make_uint4(static_cast<std::uint32_t>(at / 4), static_cast<std::uint32_t>(position),
+                        static_cast<std::uint32_t>(wide_sample), static_cast<std::uint32_t>(wide_sample >> 32)));
   };
   const auto kept = [&](std::uint32_t bits, float value) {
     return (bits >> 8) < rule.threshold ? 0.0f : value * rule.scale;
@@ -128,8 +128,7 @@ void dropout(cudaStream_t stream, const DropoutSpec& spec, TensorView x) {
       dropout_kernel<v.value, T><<<blocks_for(matrix.dim(0), kRowsOfBlock), kThreads, 0, stream>>>(
           rule, {elements<T>(matrix), matrix.stride(0)}, matrix.dim(0), matrix.dim(1));
     };
-    rows_aligned(matrix, 16) ? launch(std::integral_constant<int, kWide>{})
-                             : launch(std::integral_constant<int, 1>{});
+    rows_aligned(matrix, 16) ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
   });
   check_launch("dropout");
 }
@@ -140,8 +139,8 @@ void fill_normal(cudaStream_t stream, TensorView x, std::uint64_t key, std::int6
   if (x.count() == 0) return;
   with_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    fill_normal_kernel<T><<<blocks_for(x.count(), kThreads), kThreads, 0, stream>>>(
-        elements<T>(x), x.count(), key, first, static_cast<double>(std));
+    fill_normal_kernel<T><<<blocks_for(x.count(), kThreads), kThreads, 0, stream>>>(elements<T>(x), x.count(), key,
+                                                                                    first, static_cast<double>(std));
   });
   check_launch("fill_normal");
 }

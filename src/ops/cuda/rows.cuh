@@ -42,7 +42,7 @@ constexpr int pack_alignment(int bytes) { return bytes < 16 ? bytes : 16; }
 
 /// V elements that are moved by as few instructions as 16-byte accesses allow; V · sizeof(T) is a power of two.
 template <class T, int V>
-struct alignas(pack_alignment(V * static_cast<int>(sizeof(T)))) Pack {
+struct alignas(pack_alignment(V* static_cast<int>(sizeof(T)))) Pack {
   T values[V];
 };
 

@@ -92,7 +92,8 @@ __device__ __forceinline__ void load_left(std::uint32_t tile, int row, int step,
   load_matrices(tile + static_cast<std::uint32_t>(offset) * 2, to);
 }
 
-/// sums [16 M, N] += left · tileᵀ, where the tile holds N rows of D. `left(m, step)` gives the left operand's fragments.
+/// sums [16 M, N] += left · tileᵀ, where the tile holds N rows of D. `left(m, step)` gives the left operand's
+/// fragments.
 template <int D, int N, int M, class Left>
 __device__ __forceinline__ void multiply_by_rows(std::uint32_t tile, const Lane& me, Left left,
                                                  float (&sums)[M][N / 8][4]) {

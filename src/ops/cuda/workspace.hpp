@@ -51,8 +51,8 @@ class Workspace {
   Device* device_;
   std::mutex mutex_;
   Buffer buffer_;
-  cudaEvent_t used_until_ = nullptr;      // recorded behind the last lease
-  cudaStream_t last_stream_ = nullptr;    // of the last lease
+  cudaEvent_t used_until_ = nullptr;    // recorded behind the last lease
+  cudaStream_t last_stream_ = nullptr;  // of the last lease
   bool was_used_ = false;
 };
 
