@@ -41,8 +41,9 @@ target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
                       ${CMAKE_DL_LIBS})
 
-# CMake before 3.26 does not know nvcc's C++20, so the flag is given. fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile. Code of the GPU
-# is not compressed: a test reads it, and env/bundle.sh packs it better.
+# CMake before 3.26 does not know nvcc's C++20, so the flag is given. fmt 9 takes nvcc for a compiler without constexpr,
+# and its checked format strings then do not compile. Code of the GPU is not compressed: a test reads it, and
+# env/bundle.sh packs it better.
 foreach(target ferula_cuda_parts)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
                         CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
