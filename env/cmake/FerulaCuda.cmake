@@ -26,6 +26,13 @@ if(CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
 endif()
 enable_language(CUDA)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 12 has C++20
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+endif()
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
 find_package(CUDAToolkit 12.0 REQUIRED)
 message(STATUS "CUDA backend: ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 
@@ -41,13 +48,12 @@ target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
                       ${CMAKE_DL_LIBS})
 
-# CMake before 3.26 does not know nvcc's C++20, so the flag is given. fmt 9 takes nvcc for a compiler without constexpr,
-# and its checked format strings then do not compile. Code of the GPU is not compressed: a test reads it, and
-# env/bundle.sh packs it better.
+# fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile. Code of the GPU
+# is not compressed: a test reads it, and env/bundle.sh packs it better.
 foreach(target ferula_cuda_parts)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
                         CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE
       $<$<COMPILE_LANGUAGE:CXX>:${FERULA_WARNINGS}>
-      $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -lineinfo --no-compress -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>)
+      $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo --no-compress -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>)
 endforeach()
