@@ -4,6 +4,7 @@
 
 #include "app/gpu_library.hpp"
 #include "comm/device_transport.hpp"
+#include "comm/group_identity.hpp"
 #include "comm/launch_environment.hpp"
 #include "ops/capabilities.hpp"
 
