@@ -7,7 +7,7 @@
 #include "comm/device_transport.hpp"
 #include "comm/mesh.hpp"
 #include "comm/simulated_transport.hpp"
-#include "support/far_device.hpp"
+#include "support/fake_nccl.hpp"
 
 namespace ferula::test {
 
@@ -56,7 +56,10 @@ inline std::vector<RankKind> rank_kinds() {
 inline void on_simulated_ranks(const RankKind& kind, const MeshOptions& options,
                                const std::function<void(Rank)>& body) {
   const MeshShape shape{.shard = kind.ranks};
-  if (kind.staged_bytes == 0) return on_simulated_ranks(shape, options, body);
+  if (kind.groups == RankKind::Groups::simulated) return on_simulated_ranks(shape, options, body);
+  if (kind.groups == RankKind::Groups::nccl)
+    return on_nccl_ranks(
+        kind.ranks, options, [](int) { return NcclBehaviour{}; }, [&](const NcclRank& rank) { body(rank.rank); });
   run_simulated_ranks(kind.ranks, [&](std::unique_ptr<Mesh::Transport> transport) {
     MemoryLedger ledger;
     FarDevice device(ledger);
