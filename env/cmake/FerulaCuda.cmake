@@ -56,11 +56,12 @@ target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
                       ${CMAKE_DL_LIBS})
 
-# fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile.
+# fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile. Code of the GPU
+# is not compressed: a test reads it, and env/bundle.sh packs it better.
 foreach(target ferula_cuda_parts)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
                         CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE
       $<$<COMPILE_LANGUAGE:CXX>:${FERULA_WARNINGS}>
-      $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>)
+      $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo --no-compress -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>)
 endforeach()

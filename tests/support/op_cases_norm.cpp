@@ -82,6 +82,9 @@ std::vector<OpCase> norm_cases() {
       for (const Norm& shape : {Norm{6, 37, dtype, kind},
                                 {1, 64, dtype, kind, Accumulate::add},
                                 {23, 48, dtype, kind, Accumulate::add, 16},
+                                {3, 768, dtype, kind, Accumulate::add},
+                                {2, 1600, dtype, kind},
+                                {2, 5120, dtype, kind},
                                 {0, 16, dtype, kind}}) {
         cases.push_back(residual_norm(shape));
         cases.push_back(norm_backward(shape));

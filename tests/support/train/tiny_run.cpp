@@ -102,7 +102,7 @@ TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dat
       store(table_of(spec, run), settings_of(run), parts.mesh, execution),
       transformer(spec, store, execution,
                   {.compute = run.compute, .rows = batch_shape_of(run, parts.mesh).micro_batch * kLength, .seed = 5}),
-      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device),
+      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device, *parts.compute),
       learning_rate(learning_rate_of()),
       trainer({parts.mesh, execution, store, transformer, loader, learning_rate}, 1.0),
       rank(parts) {
@@ -113,7 +113,7 @@ void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::f
   run_simulated_ranks(run.shape.ranks(), [&](std::unique_ptr<Mesh::Transport> transport) {
     const StagedOptions staged{.chunk_bytes = run.staged_bytes, .message_chunk_bytes = run.staged_bytes};
     if (run.staged_bytes > 0) transport = make_device_transport(std::move(transport), {.staged = staged});
-    RankParts parts(std::move(transport), run.shape, run.make_ops);
+    RankParts parts(std::move(transport), run.shape, run.make_ops, run.make_device);
     set_compute_threads(1);
     TinyRank rank(parts, run, dataset);
     body(rank);
