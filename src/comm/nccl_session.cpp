@@ -33,8 +33,8 @@ NcclSession::Start NcclSession::start(const NcclId& id, std::chrono::millisecond
   std::unique_lock lock(mutex_);
   state_.begin(Clock::now(), timeout);
   NcclResult result = api_->begin(comm_, id, identity_.rank, identity_.size());
+  if (result.status == Status::success) result = api_->poll(comm_);  // it may only have been accepted
   for (;;) {
-    if (result.status == Status::success && comm_ != nullptr) result = api_->poll(comm_);
     state_.observe(result, Clock::now());
     if (state_.phase() != NcclState::Phase::initialising) break;
     lock.unlock();
