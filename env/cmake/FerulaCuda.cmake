@@ -26,6 +26,10 @@ if(CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
 endif()
 enable_language(CUDA)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 12 has C++20
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+endif()
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
@@ -56,9 +60,14 @@ target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
                       ${CMAKE_DL_LIBS})
 
+add_library(ferula_cuda SHARED ${CMAKE_SOURCE_DIR}/src/app/cuda_backend.cpp)
+target_link_libraries(ferula_cuda PRIVATE ferula_cuda_parts)
+target_link_options(ferula_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+set_target_properties(ferula_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
 # fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile. Code of the GPU
 # is not compressed: a test reads it, and env/bundle.sh packs it better.
-foreach(target ferula_cuda_parts)
+foreach(target ferula_cuda_parts ferula_cuda)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
                         CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE

@@ -31,13 +31,15 @@ std::vector<OpCase> gpu_cases() {
   return cases;
 }
 
+/// One GPU for all cases: its context takes longer than they do.
 class GpuOpTable : public testing::TestWithParam<OpCase> {
  protected:
-  /// One GPU for all cases: its context takes longer than they do.
-  static GpuBench& gpu() {
-    static GpuBench bench;
-    return bench;
-  }
+  static void SetUpTestSuite() { bench_ = std::make_unique<GpuBench>(); }
+  static void TearDownTestSuite() { bench_.reset(); }
+  static GpuBench& gpu() { return *bench_; }
+
+ private:
+  static inline std::unique_ptr<GpuBench> bench_;
 };
 
 TEST_P(GpuOpTable, AgreesWithTheReference) {
