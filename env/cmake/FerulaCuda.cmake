@@ -1,5 +1,5 @@
 # The CUDA backend: libferula_cuda.so, beside the program, which opens it when a GPU is wanted. It holds every source of
-# src/device/cuda, src/ops/cuda, src/comm/nccl* and src/app/cuda_backend.cpp: a new file there needs no change here.
+# src/device/cuda, src/ops/cuda, src/comm/nccl_library* and src/app/cuda_backend.cpp: a new file there needs no change here.
 set(FERULA_CUDA AUTO CACHE STRING "The CUDA backend: ON, OFF, or AUTO (built where nvcc is found)")
 set_property(CACHE FERULA_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(FERULA_CUDA_ARCHITECTURES "80;86;89;90" CACHE STRING "Compute capabilities with code of their own in the backend")
@@ -40,7 +40,19 @@ message(STATUS "CUDA backend: ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA
 file(GLOB lower CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/*.cpp ${CMAKE_SOURCE_DIR}/src/device/*.cpp)
 list(FILTER lower EXCLUDE REGEX "/src/base/log\\.cpp$")
 file(GLOB parts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/device/cuda/*.cu
-     ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cu ${CMAKE_SOURCE_DIR}/src/comm/nccl*.cpp)
+     ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cu ${CMAKE_SOURCE_DIR}/src/comm/nccl_library*.cpp)
+
+# NCCL's library is opened when the program runs; its header says how it is called.
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${NCCL_ROOT} PATH_SUFFIXES include)
+set(without_nccl ${CMAKE_SOURCE_DIR}/src/comm/nccl_library_none.cpp)
+set(with_nccl ${CMAKE_SOURCE_DIR}/src/comm/nccl_library.cpp)
+if(NCCL_INCLUDE_DIR)
+  list(REMOVE_ITEM parts ${without_nccl})
+  set_property(SOURCE ${with_nccl} APPEND PROPERTY INCLUDE_DIRECTORIES ${NCCL_INCLUDE_DIR})
+else()
+  message(STATUS "CUDA backend: without NCCL (no nccl.h: set NCCL_ROOT to where its include/ is)")
+  list(REMOVE_ITEM parts ${with_nccl})
+endif()
 
 # All of the backend but its entry: what test programs link, too.
 add_library(ferula_cuda_parts STATIC ${parts} ${lower})

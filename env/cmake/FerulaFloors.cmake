@@ -3,7 +3,7 @@
 set(FERULA_WARNINGS -Wall -Wextra -Wpedantic -Wno-missing-field-initializers -Wno-restrict)
 
 # What belongs to libferula_cuda.so (FerulaCuda.cmake) and not to a floor's library.
-set(FERULA_CUDA_SOURCES "/src/(device|ops)/cuda/|/src/comm/nccl[^/]*$|/src/app/cuda_backend\\.cpp$")
+set(FERULA_CUDA_SOURCES "/src/(device|ops)/cuda/|/src/comm/nccl_library[^/]*$|/src/app/cuda_backend\\.cpp$")
 
 # ferula_floor(NAME LINK library…): the static library ferula_NAME of every source under src/NAME.
 function(ferula_floor name)

@@ -21,6 +21,8 @@ class FarDevice final : public Device {
   std::unique_ptr<Stream> make_stream() override { return host_->make_side_stream("compute"); }
   std::unique_ptr<Stream> make_side_stream(std::string_view name) override { return host_->make_side_stream(name); }
 
+  static bool is_far(const std::byte* address) { return reinterpret_cast<std::intptr_t>(address) >= kFar; }
+
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override {
     Buffer near = host_->allocate(bytes, kind);
     if (near.data() == nullptr) return {};
@@ -41,9 +43,7 @@ class FarDevice final : public Device {
 
  private:
   static constexpr std::intptr_t kFar = std::intptr_t{1} << 48;  // above all addresses of a process
-  static const std::byte* near_of(const std::byte* address) {
-    return reinterpret_cast<std::intptr_t>(address) < kFar ? address : address - kFar;
-  }
+  static const std::byte* near_of(const std::byte* address) { return is_far(address) ? address - kFar : address; }
 
   std::unique_ptr<Device> host_;
 };

@@ -13,8 +13,8 @@ using test::OnDevice;
 using test::Rank;
 using test::RankKind;
 
-constexpr RankKind kTwo{.ranks = 2, .staged_bytes = 128};
-constexpr RankKind kThree{.ranks = 3, .staged_bytes = 128};
+constexpr RankKind kTwo{.ranks = 2, .groups = RankKind::Groups::staged, .staged_bytes = 128};
+constexpr RankKind kThree{.ranks = 3, .groups = RankKind::Groups::staged, .staged_bytes = 128};
 constexpr MeshOptions kPatient{.timeout = std::chrono::seconds(60)};
 constexpr MeshOptions kHasty{.timeout = std::chrono::milliseconds(100)};
 
