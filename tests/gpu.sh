@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks a machine's GPU against the CPU, one rank and PyTorch, and measures it. Needs the GPU, its driver, the libraries
 # of the CUDA toolkit, and the built programs: an unpacked bundle (env/bundle.sh --program …/gpu_ops --program
-# …/bench_gpu_ops), or a build folder. Writes OUT/gpu.json, OUT/gpu.txt (the table) and a log of each check.
+# …/gpu_device --program …/bench_gpu_ops), or a build folder. Writes OUT/gpu.json, OUT/gpu.txt (the table) and a log of each check.
 set -u
 
 usage() {
@@ -13,7 +13,7 @@ usage: tests/gpu.sh [options] [CHECK…]
   --steps N     steps of each short run (default: 12)
   --full        the benchmark of 1558M parameters, too
 
-checks: operations compute layouts resume generate train peer bench; without a name all of them, in this order. Exits 0
+checks: operations device compute layouts resume generate train peer bench; without a name all of them, in this order. Exits 0
 where all passed or were skipped, 1 where one failed.
 TEXT
 }
@@ -32,13 +32,14 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$chosen" ] || chosen="operations compute layouts resume generate train peer bench"
+[ -n "$chosen" ] || chosen="operations device compute layouts resume generate train peer bench"
 if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
 if [ -n "$bundle" ]; then
   bundle=$(CDPATH='' cd "$bundle" && pwd) ferula=$bundle/bin/ferula
-  gpu_ops=$bundle/bin/gpu_ops bench_gpu_ops=$bundle/bin/bench_gpu_ops
+  gpu_ops=$bundle/bin/gpu_ops gpu_device=$bundle/bin/gpu_device bench_gpu_ops=$bundle/bin/bench_gpu_ops
 else
   ferula=$here/build/ferula gpu_ops=$here/build/tests/gpu_ops/gpu_ops
+  gpu_device=$here/build/tests/gpu_device/gpu_device
   bench_gpu_ops=$here/build/tests/gpu_ops/bench_gpu_ops
 fi
 [ -x "$ferula" ] || { echo "expected the program $ferula; unpack a bundle, or name it with --bundle" >&2; exit 2; }
@@ -92,18 +93,20 @@ compare() {
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
-check_operations() {
-  [ -x "$gpu_ops" ] || { row operations "every operation" skipped "" "" "$gpu_ops is not there"; return; }
-  timeout 400 "$gpu_ops" --gtest_brief=1 >"$out/operations.log" 2>&1
+# gtests CHECK NAME PROGRAM: all tests of a program that returns 77 where it finds no GPU.
+gtests() {
+  [ -x "$3" ] || { row "$1" "$2" skipped "" "" "$3 is not there"; return; }
+  timeout 300 "$3" --gtest_brief=1 >"$out/$1.log" 2>&1
   code=$?
-  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$out/operations.log")
+  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$out/$1.log")
   case $code in
-    0) row operations "every operation against the reference" passed "${passed:-0}" tests "" ;;
-    77) row operations "every operation against the reference" skipped "" "" "$(last_words "$out/operations.log")" ;;
-    *) row operations "every operation against the reference" failed "${passed:-0}" passed \
-         "exit $code: $(grep -m 3 'FAILED' "$out/operations.log" | tr '\n' ' ')" ;;
+    0) row "$1" "$2" passed "${passed:-0}" tests "" ;;
+    77) row "$1" "$2" skipped "" "" "$(last_words "$out/$1.log")" ;;
+    *) row "$1" "$2" failed "${passed:-0}" passed "exit $code: $(grep -m 3 'FAILED' "$out/$1.log" | tr '\n' ' ')" ;;
   esac
 }
+check_operations() { gtests operations "every operation against the reference" "$gpu_ops"; }
+check_device() { gtests device "streams, memory and tiny runs" "$gpu_device"; }
 
 # f32 sums in another order: 1e-4 after a few steps of AdamW. bf16 rounds at other places: 2 %.
 check_compute() {
@@ -223,7 +226,7 @@ check_bench() {
 
 for check in $chosen; do
   case $check in
-    operations | compute | layouts | resume | generate | train | peer | bench) ;;
+    operations | device | compute | layouts | resume | generate | train | peer | bench) ;;
     *) echo "expected one of the checks in --help, found '$check'" >&2; exit 2 ;;
   esac
   before=$(date +%s)

@@ -46,7 +46,8 @@ class GpusOfProcess final : public ComputeBackend {
   }
   std::unique_ptr<Ops> make_ops(Device& device) const override { return backend_->make_ops(device); }
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
-    return make_device_transport(std::move(transport));
+    if (transport->size() == 1) return make_device_transport(std::move(transport));
+    return make_device_transport(std::move(transport), backend_->make_nccl().api);
   }
   const std::string& note() const override { return note_; }
 

@@ -14,6 +14,7 @@ class CudaBackend final : public GpuBackend {
     return make_cuda_device(index, ledger);
   }
   std::unique_ptr<Ops> make_ops(Device& device) const override { return make_cuda_ops(device); }
+  NcclOpening make_nccl() const override { return open_nccl(); }
 };
 
 std::unique_ptr<GpuBackend> make_backend() { return std::make_unique<CudaBackend>(); }
