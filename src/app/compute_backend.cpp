@@ -64,6 +64,11 @@ std::unique_ptr<ComputeBackend> gpus_of_process() {
         fmt::format("expected the CUDA backend at {}, found no file there; build with FERULA_CUDA=ON, or "
                     "set [run] device = \"cpu\"",
                     fmt::join(gpu_library_paths(), " or ")));
+  if (!has_gpu_driver())
+    throw DeviceError(
+        fmt::format("expected NVIDIA's driver on {}, found no libcuda.so.1; start on a host with a GPU, or set "
+                    "[run] device = \"cpu\"",
+                    host_name()));
   std::unique_ptr<GpuBackend> backend = open_gpu_backend(*library);
   std::vector<GpuInfo> gpus = backend->gpus();
   if (gpus.empty())

@@ -33,6 +33,12 @@ std::optional<std::string> gpu_library() {
   return std::nullopt;
 }
 
+bool has_gpu_driver() {
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (driver != nullptr) dlclose(driver);
+  return driver != nullptr;
+}
+
 std::unique_ptr<GpuBackend> open_gpu_backend(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
