@@ -46,7 +46,9 @@ class GpusOfProcess final : public ComputeBackend {
   }
   std::unique_ptr<Ops> make_ops(Device& device) const override { return backend_->make_ops(device); }
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
-    return make_device_transport(std::move(transport));
+    NcclOpening nccl;
+    if (transport->size() > 1) nccl = backend_->open_nccl();
+    return make_device_transport(std::move(transport), std::move(nccl.api));
   }
   const std::string& note() const override { return note_; }
 
