@@ -4,8 +4,8 @@
 
 #include "app/gpu_library.hpp"
 #include "comm/device_transport.hpp"
-#include "comm/group_identity.hpp"
 #include "comm/launch_environment.hpp"
+#include "comm/simulated_transport.hpp"
 #include "ops/capabilities.hpp"
 
 namespace ferula {

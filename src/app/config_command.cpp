@@ -78,7 +78,8 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "where to write, e.g. `ferula config new my.toml`");
   line.expect_at_most(2);
   const std::string preset = line.text(kPreset.name).value_or(config_presets().front().name);
-  const std::string text = new_config_toml(preset, line.all(kSet.name), facts_for({}, ranks));
+  const Config defaults;
+  const std::string text = new_config_toml(preset, line.all(kSet.name), facts_for(defaults, ranks));
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   if (files->exists(path))
     throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));

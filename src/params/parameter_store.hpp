@@ -140,7 +140,8 @@ class ParameterStore {
   std::uint64_t version_ = 0;                                                                // of the values
   Communicator* norm_group_;  // ranks whose optimizer pieces together are the whole model
   Buffer step_scalars_;       // f32[kStepScalars]: a stable address
-  Event scalars_read_{};      // by the last update
+  Buffer host_scalars_;       // the same, where the host writes them
+  Event scalars_fetched_{};   // from there
   Buffer norm_total_;         // f64[1]
 };
 

@@ -35,8 +35,8 @@ std::int64_t batch_loader_bytes(const BatchShape& shape, std::int64_t sequence_l
 /// The global batch of a step is the stream's samples [samples_seen, samples_seen + samples_per_step), in that order:
 /// micro batch m gives rank r those from samples_seen + m · samples_per_micro_step + r · micro_batch on. So the batch
 /// depends on its size and on samples_seen alone, and a run resumes on any layout from samples_seen.
-/// Memory is taken once at construction; a batch that was returned is valid until the next call. It is read by work
-/// that `reader` has been given by then: a device beside the host may still be at it while the next one is filled.
+/// Memory is taken once at construction; a batch that was returned is valid until the next call, for work that `reader`
+/// has been given by then: it comes to the device in the order of that stream, always to the same addresses.
 class BatchLoader {
  public:
   /// `dataset` and `reader` outlive the loader. `seed` is the run's.
@@ -60,24 +60,28 @@ class BatchLoader {
   const TokenBatch& evaluation(Split split, std::int64_t index);
 
  private:
-  /// Memory of one batch.
+  /// Where the host fills one batch while the device may still be fetching the other.
   struct Place {
-    Buffer token, position, target, sample, starts, step;
+    Buffer memory;
     TokenBatch batch;
-    Event read{};  // by the work on its last batch
+    Event fetched{};
   };
 
-  void make(Place& place, Device& device) const;
+  TokenBatch views(const Buffer& memory) const;
   TokenBatch& begin_batch();
+  const TokenBatch& send_batch();
   void fill(std::int64_t row, Split split, std::int64_t sample, std::int64_t place);
   void fill_padding(std::int64_t row);
 
   const TokenDataset* dataset_;
   SampleOrder order_;
   BatchShape shape_;
+  Device* device_;
   Stream* reader_;
   std::array<Place, 2> places_;  // in turns
   std::size_t current_ = 0;
+  Buffer memory_;     // of the device
+  TokenBatch batch_;  // in it
 };
 
 }  // namespace ferula

@@ -115,6 +115,7 @@ void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::f
     if (run.staged_bytes > 0) transport = make_device_transport(std::move(transport), {.staged = staged});
     RankParts parts(std::move(transport), run.shape, run.make_ops, run.make_device);
     set_compute_threads(1);
+    parts.compute->run([] { set_compute_threads(1); });  // where the stream has a thread of its own
     TinyRank rank(parts, run, dataset);
     body(rank);
   });
