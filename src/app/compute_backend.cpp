@@ -46,9 +46,7 @@ class GpusOfProcess final : public ComputeBackend {
   }
   std::unique_ptr<Ops> make_ops(Device& device) const override { return backend_->make_ops(device); }
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
-    NcclOpening nccl;
-    if (transport->size() > 1) nccl = backend_->open_nccl();
-    return make_device_transport(std::move(transport), std::move(nccl.api));
+    return make_device_transport(std::move(transport));
   }
   const std::string& note() const override { return note_; }
 

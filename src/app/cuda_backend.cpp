@@ -1,6 +1,5 @@
 // What libferula_cuda.so exports: the backend for CUDA, by one function.
 #include "app/gpu_backend.hpp"
-#include "comm/nccl_library.hpp"
 #include "device/cuda/cuda_device.hpp"
 #include "device/cuda/visible_gpus.hpp"
 #include "ops/cuda/cuda_ops.hpp"
@@ -15,7 +14,6 @@ class CudaBackend final : public GpuBackend {
     return make_cuda_device(index, ledger);
   }
   std::unique_ptr<Ops> make_ops(Device& device) const override { return make_cuda_ops(device); }
-  NcclOpening open_nccl() const override { return ferula::open_nccl(); }
 };
 
 std::unique_ptr<GpuBackend> make_backend() { return std::make_unique<CudaBackend>(); }

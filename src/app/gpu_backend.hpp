@@ -5,7 +5,6 @@
 #include <memory>
 #include <vector>
 
-#include "comm/nccl_api.hpp"
 #include "device/device.hpp"
 #include "device/gpu_info.hpp"
 #include "ops/ops.hpp"
@@ -22,12 +21,10 @@ class GpuBackend {
   virtual std::unique_ptr<Device> make_device(int index, MemoryLedger& ledger) const = 0;
   /// `device` is one of `make_device` and outlives the result.
   virtual std::unique_ptr<Ops> make_ops(Device& device) const = 0;
-  /// NCCL for the GPU of the calling thread: see comm/nccl_library.hpp.
-  virtual NcclOpening open_nccl() const = 0;
 };
 
 /// Changes with this file and with every class whose objects pass between program and library.
-inline constexpr int kGpuAbi = 2;
+inline constexpr int kGpuAbi = 1;
 
 /// What the library's only exported function returns.
 struct GpuEntry {
