@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -64,6 +65,12 @@ class NcclApi {
   virtual bool is_reached(NcclMark mark) = 0;
   /// `mark` is not asked for again.
   virtual void forget(NcclMark mark) = 0;
+};
+
+/// What came of opening NCCL on a machine that may have none.
+struct NcclOpening {
+  std::unique_ptr<NcclApi> api;  // null where there is no NCCL
+  std::string reason = {};       // then why, in words
 };
 
 /// "2.28.9".
