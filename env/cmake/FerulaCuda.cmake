@@ -48,9 +48,14 @@ target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
                       ${CMAKE_DL_LIBS})
 
+add_library(ferula_cuda SHARED ${CMAKE_SOURCE_DIR}/src/app/cuda_backend.cpp)
+target_link_libraries(ferula_cuda PRIVATE ferula_cuda_parts)
+target_link_options(ferula_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+set_target_properties(ferula_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
 # fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile. Code of the GPU
 # is not compressed: a test reads it, and env/bundle.sh packs it better.
-foreach(target ferula_cuda_parts)
+foreach(target ferula_cuda_parts ferula_cuda)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
                         CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE

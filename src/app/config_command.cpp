@@ -2,6 +2,7 @@
 #include "app/action.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/compute_backend.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
 #include "config/config_reference.hpp"
@@ -9,7 +10,6 @@
 #include "config/config_text.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
-#include "ops/capabilities.hpp"
 #include "storage/file_system.hpp"
 
 namespace ferula {
@@ -25,17 +25,20 @@ std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
   return line.integer(kForRanks.name, 1).value_or(invocation.ranks);
 }
 
-ResolveFacts facts_for(const DataConfig& data, std::int64_t ranks) {
+/// Of a machine without GPUs, too: a configuration is often checked where it does not run.
+bool computes_bf16(const RunConfig& run) { return run.device == "cuda" || choose_compute(run)->computes_bf16(); }
+
+ResolveFacts facts_for(const Config& config, std::int64_t ranks) {
   return {.data_parallel_ranks = ranks,
-          .tokenizer_vocabulary = make_tokenizer(data.tokenizer)->vocabulary(),
-          .device_has_native_bf16 = cpu_computes_bf16()};
+          .tokenizer_vocabulary = make_tokenizer(config.data.tokenizer)->vocabulary(),
+          .device_has_native_bf16 = computes_bf16(config.run)};
 }
 
 LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "a configuration, e.g. `ferula config check my.toml`");
   line.expect_at_most(2);
   ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
-  const ResolveFacts facts = facts_for(draft.loaded.config.data, ranks);
+  const ResolveFacts facts = facts_for(draft.loaded.config, ranks);
   return resolve_config(std::move(draft), facts);
 }
 

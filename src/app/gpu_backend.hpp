@@ -3,25 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "device/device.hpp"
+#include "device/gpu_info.hpp"
 #include "ops/ops.hpp"
 
 namespace ferula {
-
-/// One GPU that this process sees, as the driver describes it.
-struct GpuInfo {
-  int index = 0;     // among the visible ones: "cuda:INDEX"
-  std::string name;  // "NVIDIA RTX A5000"
-  std::string uuid;  // "GPU-1b2c…": the same whatever CUDA_VISIBLE_DEVICES says
-  std::string pci;   // "0000:3b:00.0"
-  std::int64_t memory_bytes = 0;
-  std::int64_t free_bytes = 0;
-  int capability_major = 0;
-  int capability_minor = 0;
-};
 
 /// Objects that it makes are used and destroyed before the backend.
 class GpuBackend {

@@ -28,6 +28,11 @@ class FarDevice final : public Device {
     return {kept->data() + kFar, bytes, kind, nullptr, [kept](std::byte*, std::int64_t) { kept->reset(); }};
   }
   Buffer allocate_shared(std::int64_t bytes, MemoryKind kind) override { return host_->allocate(bytes, kind); }
+  /// Where the bytes of its memory are, for operations that stand in for the device's.
+  static TensorView near(TensorView view) {
+    view.data = const_cast<std::byte*>(near_of(view.data));
+    return view;
+  }
   void copy(Stream& stream, const std::byte* from, std::byte* to, std::int64_t bytes) override {
     const std::byte* source = near_of(from);
     auto* destination = const_cast<std::byte*>(near_of(to));
@@ -42,6 +47,8 @@ class FarDevice final : public Device {
 
   std::unique_ptr<Device> host_;
 };
+
+inline std::unique_ptr<Device> make_far_device(MemoryLedger& ledger) { return std::make_unique<FarDevice>(ledger); }
 
 /// Values of a test in the memory of a device.
 template <class T>

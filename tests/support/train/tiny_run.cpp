@@ -113,7 +113,7 @@ void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::f
   run_simulated_ranks(run.shape.ranks(), [&](std::unique_ptr<Mesh::Transport> transport) {
     const StagedOptions staged{.chunk_bytes = run.staged_bytes, .message_chunk_bytes = run.staged_bytes};
     if (run.staged_bytes > 0) transport = make_device_transport(std::move(transport), {.staged = staged});
-    RankParts parts(std::move(transport), run.shape, run.make_ops);
+    RankParts parts(std::move(transport), run.shape, run.make_ops, run.make_device);
     set_compute_threads(1);
     TinyRank rank(parts, run, dataset);
     body(rank);

@@ -57,6 +57,7 @@ struct TinyRun {
   float dropout = 0.0f;
   OptimizerRule rule{.beta2 = 0.95};
   std::unique_ptr<Ops> (*make_ops)(Device&) = make_cpu_ops;
+  std::unique_ptr<Device> (*make_device)(MemoryLedger&) = make_cpu_device;
   std::int64_t batch = 48;
   TinyModel model = {};
 };
