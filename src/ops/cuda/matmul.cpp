@@ -1,6 +1,8 @@
 // cuBLASLt is column-major: a row-major product c = a · b is given to it as cᵀ = bᵀ · aᵀ, so its first operand is b.
 #include "ops/cuda/matmul.hpp"
 
+#include <optional>
+
 #include "ops/cuda/launch.hpp"
 
 namespace ferula::cuda {
