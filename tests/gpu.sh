@@ -10,19 +10,21 @@ usage: tests/gpu.sh [options] [CHECK…]
 
   --bundle DIR  an unpacked bundle, with bin/ferula (default: ferula-bundle, else build/)
   --out DIR     where results and logs go (default: gpu-results)
+  --nccl LIB    an NCCL that lets several ranks use one GPU (2.30 or later), for the check nccl
   --steps N     steps of each short run (default: 12)
   --full        the benchmark of 1558M parameters, too
 
-checks: operations device compute layouts resume generate train peer bench; without a name all of them, in this order. Exits 0
+checks: operations device compute layouts nccl resume generate train peer bench; without a name all of them, in this order. Exits 0
 where all passed or were skipped, 1 where one failed.
 TEXT
 }
 
 here=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
-bundle="" out=gpu-results steps=12 full=no chosen=""
+bundle="" nccl="" out=gpu-results steps=12 full=no chosen=""
 while [ $# -gt 0 ]; do
   case $1 in
     --bundle) bundle=$2; shift ;;
+    --nccl) nccl=$(readlink -f "$2"); shift ;;
     --out) out=$2; shift ;;
     --steps) steps=$2; shift ;;
     --full) full=yes ;;
@@ -32,7 +34,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$chosen" ] || chosen="operations device compute layouts resume generate train peer bench"
+[ -n "$chosen" ] || chosen="operations device compute layouts nccl resume generate train peer bench"
 if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
 if [ -n "$bundle" ]; then
   bundle=$(CDPATH='' cd "$bundle" && pwd) ferula=$bundle/bin/ferula
@@ -137,6 +139,24 @@ check_layouts() {
   train hybrid cuda --ranks-simulated 4 --set bf16.enabled=false --set zero_optimization.stage=3 \
     --set 'zero_optimization.shard_size="2"'
   compare layouts "4 ranks, staged, hybrid 2 x 2, against one" one hybrid 1e-4
+  export FERULA_NCCL_LIBRARY=none
+  train processes cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=3
+  compare layouts "2 processes, staged, stage 3, against one" one processes 1e-4
+  unset FERULA_NCCL_LIBRARY
+}
+
+check_nccl() {
+  [ -n "$nccl" ] || { row nccl "process groups on one GPU" skipped "" "" "no library was named with --nccl"; return; }
+  [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  export FERULA_NCCL_LIBRARY="$nccl" NCCL_MULTI_RANK_GPU_ENABLE=1
+  for stage in 0 1 2 3; do
+    train "nccl-stage$stage" cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=$stage
+    compare nccl "2 ranks, NCCL, stage $stage, against one" one "nccl-stage$stage" 1e-4
+    grep -q 'communication *nccl' "$out/nccl-stage$stage.log" ||
+      row nccl "2 ranks, stage $stage: over NCCL" failed "" "" \
+        "$(sed -n 's/^ *communication */found /p' "$out/nccl-stage$stage.log")"
+  done
+  unset FERULA_NCCL_LIBRARY NCCL_MULTI_RANK_GPU_ENABLE
 }
 
 # Stops half way, then goes on: from the GPU on the GPU with another layout, and from the GPU on the CPU.
@@ -226,7 +246,7 @@ check_bench() {
 
 for check in $chosen; do
   case $check in
-    operations | device | compute | layouts | resume | generate | train | peer | bench) ;;
+    operations | device | compute | layouts | nccl | resume | generate | train | peer | bench) ;;
     *) echo "expected one of the checks in --help, found '$check'" >&2; exit 2 ;;
   esac
   before=$(date +%s)

@@ -1,5 +1,6 @@
 // What libferula_cuda.so exports: the backend for CUDA, by one function.
 #include "app/gpu_backend.hpp"
+#include "comm/nccl_library.hpp"
 #include "device/cuda/cuda_device.hpp"
 #include "device/cuda/visible_gpus.hpp"
 #include "ops/cuda/cuda_ops.hpp"

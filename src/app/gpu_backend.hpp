@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "comm/nccl_library.hpp"
+#include "comm/nccl_api.hpp"
 #include "device/device.hpp"
 #include "device/gpu_info.hpp"
 #include "ops/ops.hpp"
