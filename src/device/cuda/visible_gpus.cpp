@@ -26,7 +26,11 @@ std::vector<GpuInfo> visible_gpus() {
     cudaGetLastError();
     return {};
   }
-  check_cuda(status, "looking for GPUs");
+  if (status != cudaSuccess)
+    throw DeviceError(
+        fmt::format("looking for GPUs: {} ({}); see what nvidia-smi says, bring the driver up to date, or set "
+                    "[run] device = \"cpu\"",
+                    cudaGetErrorString(status), cudaGetErrorName(status)));
   std::vector<GpuInfo> gpus;
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties{};

@@ -48,7 +48,7 @@ TEST(GpusOfRanks, AreToldWithHostNumberMemoryAndUuid) {
 
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_THAT(lines[1], AllOf(HasSubstr("rank 1: "), HasSubstr("cuda:1"), HasSubstr("Imaginary 9"),
-                              HasSubstr("24.00 GiB"), HasSubstr("GPU-b")));
+                              HasSubstr("24.0 GiB"), HasSubstr("GPU-b")));
   EXPECT_TRUE(lines_of({"", ""}, GpuSharing::refused).empty());
 }
 
