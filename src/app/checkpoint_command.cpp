@@ -95,6 +95,7 @@ boost::json::object as_json(const CheckpointDescription& found) {
           {"step", found.state.step},
           {"samples_seen", found.state.samples_seen},
           {"tokens_seen", found.state.tokens_seen},
+          {"counters", boost::json::value_from(found.state.counters)},
           {"ranks", found.state.layout.ranks},
           {"zero_stage", found.state.layout.stage},
           {"parameters", found.parameters},
@@ -120,16 +121,56 @@ ExitCode show(const CommandLine& line, FileSystem& files) {
   return ExitCode::done;
 }
 
+/// A block of a small model holds a bit of everything: the first parts say enough on a terminal.
+constexpr std::size_t kPartsShown = 6;
+
+void print_damage(const Damage& damage) {
+  fmt::print("{}\n", damage.text);
+  for (std::size_t part = 0; part < std::min(kPartsShown, damage.parts.size()); ++part) {
+    const DamagedPart& hit = damage.parts[part];
+    fmt::print("  elements {} to {} of {} ({})\n", hit.first_element, hit.end_element, hit.tensor, hit.role);
+  }
+  if (damage.parts.size() > kPartsShown)
+    fmt::print("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
+}
+
+boost::json::object as_json(const VerifyReport& report) {
+  boost::json::array damages;
+  for (const Damage& damage : report.damages) {
+    boost::json::array parts;
+    for (const DamagedPart& part : damage.parts)
+      parts.push_back({{"tensor", part.tensor},
+                       {"role", part.role},
+                       {"first_element", part.first_element},
+                       {"end_element", part.end_element}});
+    damages.push_back({{"file", damage.file},
+                       {"first_byte", damage.bytes.begin},
+                       {"end_byte", damage.bytes.end},
+                       {"text", damage.text},
+                       {"parts", parts}});
+  }
+  return {{"checkpoint", report.checkpoint},
+          {"good", report.good()},
+          {"files", report.files},
+          {"bytes", report.bytes},
+          {"damages", damages}};
+}
+
 ExitCode verify(const CommandLine& line, FileSystem& files) {
   const VerifyReport report = verify_checkpoint(files, find_checkpoint(files, line.positional(1, kWhere)));
-  for (const Damage& damage : report.damages) fmt::print("{}\n", damage.text);
+  if (line.has(kJson.name)) {
+    fmt::print("{}\n", boost::json::serialize(as_json(report)));
+  } else {
+    for (const Damage& damage : report.damages) print_damage(damage);
+  }
   if (!report.good())
     throw DataError(
         fmt::format("{} is damaged in {} place{}; a resume takes the newest good one by itself, "
                     "`ferula checkpoint list` shows them",
                     report.checkpoint, report.damages.size(), report.damages.size() == 1 ? "" : "s"));
-  fmt::print("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
-             human_bytes(report.bytes));
+  if (!line.has(kJson.name))
+    fmt::print("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
+               human_bytes(report.bytes));
   return ExitCode::done;
 }
 

@@ -50,6 +50,7 @@ BlockedSignals::~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &previous_, nul
 pid_t start_child(const std::vector<std::string>& words, const BlockedSignals& signals, std::string_view advice) {
   std::vector<std::string> owned = words;
   std::vector<char*> pointers;
+  pointers.reserve(owned.size() + 1);
   for (std::string& word : owned) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   std::array<int, 2> ends{};

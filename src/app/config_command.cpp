@@ -3,6 +3,7 @@
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/compute_backend.hpp"
+#include "app/model_setup.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
 #include "config/config_reference.hpp"
@@ -44,6 +45,8 @@ LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
 
 ExitCode check(const CommandLine& line, std::int64_t ranks) {
   const Config config = resolved(line, ranks).config;
+  // The table is built for its mistakes: globs that match no tensor.
+  model_table(config, transformer_spec(config.model, make_tokenizer(config.data.tokenizer)->vocabulary()));
   fmt::print("{}: no mistakes; on {} rank(s) a step of {} samples is {} micro batches of {} a rank\n",
              line.positionals()[1], ranks, config.training.train_batch_size.get(),
              config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());

@@ -10,6 +10,7 @@
 #include "checkpoint/agreement.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "config/config_text.hpp"
+#include "train/progress_state.hpp"
 #include "train/run_summary.hpp"
 #include "train/training_run.hpp"
 
@@ -155,7 +156,7 @@ class RunStart {
     const auto loaded = resume(context_, choice_, directory_, *config_, session_->store());
     if (!loaded) return true;
     check_tokens(context_, directory_, *loaded, *data_.file);
-    session_->trainer().restore({loaded->state.step, loaded->state.samples_seen, loaded->state.tokens_seen});
+    session_->trainer().restore(progress_of(loaded->state));
     facts_.first_step = loaded->state.step;
     facts_.resumed_from = loaded->checkpoint;
     if (loaded->state.step >= facts_.steps) {

@@ -24,7 +24,7 @@ struct Outcome {
 
 /// Runs `work`, which communicates with nobody, and turns its error into an outcome.
 Outcome outcome_of(const std::function<void()>& work);
-inline constexpr std::size_t kMostTextBytes = 64 * 1024;
+inline constexpr std::size_t kMostTextBytes = 65536;
 
 /// Called by all ranks of `group`: the worst outcome of all, the same on each. Texts are cut at kMostTextBytes.
 Outcome agree(Communicator& group, Stream& stream, const Outcome& mine);

@@ -37,12 +37,10 @@ class Verification {
       work();
       return true;
     } catch (const DataError& error) {
-      add({.file = std::string(file), .bytes = {}, .tensor = {}, .role = {}, .text = error.what()});
+      report_.damages.push_back({.file = std::string(file), .bytes = {}, .text = error.what(), .parts = {}});
       return false;
     }
   }
-
-  void add(Damage damage) { report_.damages.push_back(std::move(damage)); }
 
   void verify_shard(const Manifest& manifest, std::int64_t index) {
     const ShardEntry& shard = manifest.shards[static_cast<std::size_t>(index)];
@@ -53,32 +51,31 @@ class Verification {
     for (const ByteRange& range : file.damaged_ranges()) locate(manifest, index, range);
   }
 
-  /// One damage for each tensor that has elements in a damaged range.
+  /// One damage for the range, with all that has elements in it.
   void locate(const Manifest& manifest, std::int64_t shard, const ByteRange& range) {
     const std::string& file = manifest.shards[static_cast<std::size_t>(shard)].name;
-    const std::string place =
-        fmt::format("{}/{}: bytes {} to {} are not what was written", report_.checkpoint, file, range.begin, range.end);
-    const std::size_t before = report_.damages.size();
+    Damage damage{.file = file,
+                  .bytes = range,
+                  .text = fmt::format("{}/{}: bytes {} to {} are not what was written", report_.checkpoint, file,
+                                      range.begin, range.end),
+                  .parts = {}};
     for (const StoredTensor& tensor : manifest.tensors)
       for (const StoredRole& role : tensor.roles)
         for (const StoredPiece& piece : role.pieces)
-          if (piece.shard == shard) add_part(tensor.name, role, piece, {.file = file, .bytes = range, .text = place});
-    if (report_.damages.size() == before) add({.file = file, .bytes = range, .text = place});
+          if (piece.shard == shard) add_part(tensor.name, role, piece, damage);
+    report_.damages.push_back(std::move(damage));
   }
 
-  /// Adds `damage` with its elements where it touches the piece.
-  void add_part(const std::string& tensor, const StoredRole& role, const StoredPiece& piece, Damage damage) {
+  /// Adds the elements of the piece that the damage touches, if there are any.
+  static void add_part(const std::string& tensor, const StoredRole& role, const StoredPiece& piece, Damage& damage) {
     const std::int64_t width = bytes_of(role.dtype);
     const std::int64_t begin = std::max(damage.bytes.begin, piece.position);
     const std::int64_t end = std::min(damage.bytes.end, piece.position + piece.count * width);
     if (begin >= end) return;
-    damage.tensor = tensor;
-    damage.role = role.role;
-    damage.first_element = piece.offset + (begin - piece.position) / width;
-    damage.end_element = piece.offset + ceil_div(end - piece.position, width);
-    damage.text +=
-        fmt::format(": elements {} to {} of {} ({})", damage.first_element, damage.end_element, tensor, role.role);
-    add(std::move(damage));
+    damage.parts.push_back({.tensor = tensor,
+                            .role = role.role,
+                            .first_element = piece.offset + (begin - piece.position) / width,
+                            .end_element = piece.offset + ceil_div(end - piece.position, width)});
   }
 
   FileSystem* files_;

@@ -8,15 +8,20 @@
 
 namespace ferula {
 
-/// A damaged place. `tensor` is empty where the damage is in no tensor.
-struct Damage {
-  std::string file;
-  ByteRange bytes;  // of the file
+/// Elements [first_element, end_element) of a flattened tensor.
+struct DamagedPart {
   std::string tensor;
   std::string role;
-  std::int64_t first_element = 0;  // elements [first_element, end_element) of the flattened tensor
+  std::int64_t first_element = 0;
   std::int64_t end_element = 0;
-  std::string text;  // the whole sentence
+};
+
+/// A damaged place of a file.
+struct Damage {
+  std::string file;
+  ByteRange bytes;                 // of the file; empty where all of it is meant
+  std::string text;                // the whole sentence, without the parts
+  std::vector<DamagedPart> parts;  // what lies there; none where that is in no tensor
 };
 
 struct VerifyReport {

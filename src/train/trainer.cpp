@@ -26,6 +26,7 @@ StepResult Trainer::step() {
                               .loss_scale = static_cast<float>(1.0 / static_cast<double>(targets))});
   result.loss = sum_over_ranks(loss_sum) / static_cast<double>(targets);
   ++progress_.step;
+  progress_.micro_steps += parts_.loader.shape().accumulation;
   progress_.samples_seen += parts_.loader.shape().samples_per_step();
   progress_.tokens_seen += targets;
   result.seconds = watch.seconds();

@@ -13,6 +13,7 @@ namespace ferula {
 /// Where a run stands; what a resume restores beside the tensors.
 struct TrainerProgress {
   std::int64_t step = 0;          // optimizer steps that are done
+  std::int64_t micro_steps = 0;   // forward and backward passes of a rank that are done
   std::int64_t samples_seen = 0;  // over all ranks
   std::int64_t tokens_seen = 0;   // over all ranks
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/human.hpp"
+#include "train/progress_state.hpp"
 #include "train/run_summary.hpp"
 
 namespace ferula {
@@ -136,20 +137,16 @@ std::optional<double> TrainingRun::mfu(double tokens_per_second) const {
 }
 
 TrainingState TrainingRun::state() const {
-  const TrainerProgress& progress = parts_.trainer.progress();
-  return {.step = progress.step,
-          .samples_seen = progress.samples_seen,
-          .tokens_seen = progress.tokens_seen,
-          .sampler_position = progress.samples_seen,
-          .seed = plan_.seed,
-          .layout = {.ranks = facts_.mesh.ranks(),
-                     .stage = static_cast<int>(facts_.stage),
-                     .replica = facts_.mesh.replica,
-                     .shard = facts_.mesh.shard,
-                     .pipeline = facts_.mesh.pipeline,
-                     .tensor = facts_.mesh.tensor},
-          .counters = {},
-          .notes = plan_.notes};
+  TrainingState state = state_of(parts_.trainer.progress());
+  state.seed = plan_.seed;
+  state.layout = {.ranks = facts_.mesh.ranks(),
+                  .stage = static_cast<int>(facts_.stage),
+                  .replica = facts_.mesh.replica,
+                  .shard = facts_.mesh.shard,
+                  .pipeline = facts_.mesh.pipeline,
+                  .tensor = facts_.mesh.tensor};
+  state.notes = plan_.notes;
+  return state;
 }
 
 void TrainingRun::save() {

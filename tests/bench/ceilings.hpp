@@ -22,8 +22,8 @@ Arithmetic probe_arithmetic(std::int64_t rounds);
 /// Streams through memory on huge pages that no cache can hold.
 class StreamingCeiling {
  public:
-  /// Takes `bytes`, touches them, and finds the shape of a sweep that this machine does fastest. A power of two is a bad
-  /// choice: the streams of a sweep then meet in the same banks of memory.
+  /// Takes `bytes`, touches them, and finds the shape of a sweep that this machine does fastest. A power of two is
+  /// a bad choice: the streams of a sweep then meet in the same banks of memory.
   StreamingCeiling(Device& device, std::int64_t bytes);
 
   /// One sweep in place. Counts what is read and written.

@@ -45,6 +45,17 @@ TEST(ConfigSystem, ReportsTheBatchWithTheOtherMistakes) {
   }
 }
 
+TEST(ConfigSystem, FindsAGlobThatMatchesNoTensor) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+
+  EXPECT_EQ(workplace.ferula({"config", "check", "tiny.toml", "--set", "training.frozen=[\"blocks.0.*\"]"}).code, 0);
+  const Outcome outcome = workplace.ferula({"config", "check", "tiny.toml", "--set", "training.frozen=[\"layers.*\"]"});
+
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("frozen"), HasSubstr("\"layers.*\""), HasSubstr("matches none")));
+}
+
 TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {
   const Workplace workplace;
 

@@ -121,6 +121,18 @@ void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::f
   });
 }
 
+double norm_with_planted_error(TinyRank& rank, const StepPlace& place, float factor) {
+  rank.store.zero_gradients();
+  const TokenBatch& batch = rank.loader.training(place, 0);
+  rank.transformer.forward(batch, 0);
+  rank.transformer.backward(batch, 0, 1.0f / static_cast<float>(rank.loader.targets_per_step()));
+  const UnitLease unit = rank.store.gradient(0);
+  const TensorView tensor = unit.tensor(0);  // the token embedding
+  for (float& value : tensor.range(0, tensor.count()).span<float>()) value *= factor;
+  rank.store.finish_gradients();
+  return rank.store.gradient_norm();
+}
+
 Curve curve_of(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& prepare) {
   std::vector<Curve> curves(static_cast<std::size_t>(run.shape.ranks()));
   on_tiny_ranks(run, dataset, [&](TinyRank& rank) {

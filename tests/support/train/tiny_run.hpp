@@ -84,6 +84,10 @@ struct TinyRank {
 /// Runs `body` on every rank of the run's layout, each with one thread.
 void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& body);
 
+/// The gradient norm of one step of a single micro batch, done by hand up to the update, with the gradient of one
+/// tensor multiplied by `factor` before the sums over ranks. Collective.
+double norm_with_planted_error(TinyRank& rank, const StepPlace& place, float factor);
+
 /// Loss and gradient norm of each step, and the validation loss at the end.
 struct Curve {
   std::vector<double> losses;

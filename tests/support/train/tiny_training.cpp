@@ -3,20 +3,6 @@
 #include <gtest/gtest.h>
 
 namespace ferula::test {
-namespace {
-
-TrainerProgress progress_of(const TrainingState& state) { return {state.step, state.samples_seen, state.tokens_seen}; }
-
-TrainingState state_of(const TrainerProgress& progress) {
-  TrainingState state;
-  state.step = progress.step;
-  state.samples_seen = state.sampler_position = progress.samples_seen;
-  state.tokens_seen = progress.tokens_seen;
-  return state;
-}
-
-}  // namespace
-
 std::string save(TinyRank& rank, const std::string& folder) {
   const auto files = make_posix_file_system();
   CheckpointWriter writer(folder, {}, *files, rank.rank.mesh.world(), *rank.rank.device, rank.execution.communication);

@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint_writer.hpp"
 #include "checkpoint/resume.hpp"
 #include "support/train/tiny_run.hpp"
+#include "train/progress_state.hpp"
 #include "train/training_run.hpp"
 
 namespace ferula::test {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "support/passing_file_system.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
@@ -15,25 +16,12 @@ using testing::HasSubstr;
 using testing::ThrowsMessage;
 
 /// The disk, but for locks: as Lustre without `-o flock`.
-class NoLocks final : public FileSystem {
+class NoLocks final : public PassingFileSystem {
  public:
-  std::unique_ptr<File> open(const std::string& path, OpenMode mode) override { return real_->open(path, mode); }
-  bool exists(const std::string& path) override { return real_->exists(path); }
-  bool is_directory(const std::string& path) override { return real_->is_directory(path); }
-  std::vector<std::string> list(const std::string& path) override { return real_->list(path); }
-  void make_directory(const std::string& path) override { real_->make_directory(path); }
-  void sync_directory(const std::string& path) override { real_->sync_directory(path); }
-  void rename(const std::string& from, const std::string& to, Replace replace) override {
-    real_->rename(from, to, replace);
-  }
-  void remove(const std::string& path) override { real_->remove(path); }
-  FreeSpace free_space(const std::string& path) override { return real_->free_space(path); }
+  using PassingFileSystem::PassingFileSystem;
   LockAttempt try_lock(const std::string&, std::string_view) override {
     return {.state = LockAttempt::State::unsupported, .note = "Function not implemented"};
   }
-
- private:
-  std::unique_ptr<FileSystem> real_ = make_posix_file_system();
 };
 
 class RunEntry : public testing::Test {
@@ -41,6 +29,7 @@ class RunEntry : public testing::Test {
   std::unique_ptr<FileLock> enter() { return enter_run(*files_, directory_, log_); }
   ScratchDirectory scratch_;
   RunDirectory directory_{scratch_.path("run")};
+  std::unique_ptr<FileSystem> disk_ = make_posix_file_system();
   std::unique_ptr<FileSystem> files_ = make_posix_file_system();
   Log log_{LogVoice::speaks, LogConsole::plain};
 };
@@ -82,7 +71,7 @@ TEST_F(RunEntry, APlaceThatCannotBeMadeNamesTheSetting) {
 }
 
 TEST_F(RunEntry, AFileSystemWithoutLocksIsAWarning) {
-  files_ = std::make_unique<NoLocks>();
+  files_ = std::make_unique<NoLocks>(*disk_);
   testing::internal::CaptureStderr();
 
   std::unique_ptr<FileLock> lock = enter();

@@ -129,12 +129,14 @@ TEST_F(DamageTest, NamesFileTensorAndElements) {
   ASSERT_THAT(report.damages, SizeIs(1));
   const Damage& damage = report.damages.front();
   EXPECT_EQ(damage.file, "shard-00000.h5");
-  EXPECT_EQ(damage.tensor, "embedding.weight");
-  EXPECT_EQ(damage.role, "master");
+  ASSERT_FALSE(damage.parts.empty());
+  const DamagedPart& part = damage.parts.front();
+  EXPECT_EQ(part.tensor, "embedding.weight");
+  EXPECT_EQ(part.role, "master");
   const std::int64_t element = piece.offset + (position - piece.position) / 4;
-  EXPECT_LE(damage.first_element, element);
-  EXPECT_GT(damage.end_element, element);
-  EXPECT_LE(damage.end_element - damage.first_element, kHashBlockBytes / 4 + 1);
+  EXPECT_LE(part.first_element, element);
+  EXPECT_GT(part.end_element, element);
+  EXPECT_LE(part.end_element - part.first_element, kHashBlockBytes / 4 + 1);
   EXPECT_THAT(
       [&] {
         run_fake_ranks(1, [&](FakeRank& rank) {

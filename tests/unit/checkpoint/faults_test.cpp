@@ -9,6 +9,7 @@
 #include "checkpoint/verify.hpp"
 #include "checkpoint_run.hpp"
 #include "faulty_file_system.hpp"
+#include "support/passing_file_system.hpp"
 
 namespace ferula {
 namespace {
@@ -91,24 +92,12 @@ TEST(SaveSetsAside, ADamagedCheckpointOfTheSameStep) {
 }
 
 /// Reports a disk with less room.
-class SmallDisk final : public FileSystem {
+class SmallDisk final : public PassingFileSystem {
  public:
-  SmallDisk(FileSystem& real, FreeSpace room) : real_(&real), room_(room) {}
-  std::unique_ptr<File> open(const std::string& path, OpenMode mode) override { return real_->open(path, mode); }
-  bool exists(const std::string& path) override { return real_->exists(path); }
-  bool is_directory(const std::string& path) override { return real_->is_directory(path); }
-  std::vector<std::string> list(const std::string& path) override { return real_->list(path); }
-  void make_directory(const std::string& path) override { real_->make_directory(path); }
-  void sync_directory(const std::string& path) override { real_->sync_directory(path); }
-  void rename(const std::string& from, const std::string& to, Replace replace) override {
-    real_->rename(from, to, replace);
-  }
-  void remove(const std::string& path) override { real_->remove(path); }
+  SmallDisk(FileSystem& real, FreeSpace room) : PassingFileSystem(real), room_(room) {}
   FreeSpace free_space(const std::string&) override { return room_; }
-  LockAttempt try_lock(const std::string& path, std::string_view note) override { return real_->try_lock(path, note); }
 
  private:
-  FileSystem* real_;
   FreeSpace room_;
 };
 

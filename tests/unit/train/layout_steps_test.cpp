@@ -72,15 +72,7 @@ std::vector<double> norms_with_error(const Course& course, const TinyRun& run, f
     StepPlace place{.step = 1, .samples_seen = 0};
     for (const WholeState& state : course.states) {
       take_over(rank, state);
-      rank.store.zero_gradients();
-      const TokenBatch& batch = rank.loader.training(place, 0);
-      rank.transformer.forward(batch, 0);
-      rank.transformer.backward(batch, 0, 1.0f / static_cast<float>(rank.loader.targets_per_step()));
-      const UnitLease unit = rank.store.gradient(0);
-      const TensorView tensor = unit.tensor(0);  // the token embedding
-      for (float& value : tensor.range(0, tensor.count()).span<float>()) value *= factor;
-      rank.store.finish_gradients();
-      const double norm = rank.store.gradient_norm();
+      const double norm = norm_with_planted_error(rank, place, factor);
       if (rank.rank.mesh.rank() == 0) norms.push_back(norm);
       ++place.step;
       place.samples_seen += rank.loader.shape().samples_per_step();

@@ -121,6 +121,25 @@ TEST(Resume, OnAnotherLayoutTheCurveIsTheSame) {
   }
 }
 
+TEST(Resume, CountersGoOnAcrossLayouts) {
+  const ScratchDirectory scratch;
+  const auto steps = [&](const TinyRun& run, std::int64_t last, bool goes_on) {
+    on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+      Curve curve;
+      if (goes_on) test::load(rank, scratch.path("checkpoints"));
+      steps_to(rank, last, curve);
+      test::save(rank, scratch.path("checkpoints"));
+      const TrainerProgress& progress = rank.trainer.progress();
+      EXPECT_EQ(progress.step, last);
+      EXPECT_EQ(progress.micro_steps, goes_on ? 4 * 1 + 6 * 3 : 4 * 1);
+      EXPECT_EQ(progress.samples_seen, 48 * last);
+    });
+  };
+
+  steps({.stage = 2, .shape = {.shard = 2}}, 4, false);
+  steps({.stage = 3, .shape = {.shard = 4}, .accumulation = 3}, 10, true);
+}
+
 TEST(Resume, AForgottenMomentWouldBeSeen) {
   const TinyRun run{.stage = 2, .shape = {.shard = 2}};
   Journey expected, found;
