@@ -137,7 +137,7 @@ check_layouts() {
     done
   done
   train hybrid cuda --ranks-simulated 4 --set bf16.enabled=false --set zero_optimization.stage=3 \
-    --set 'zero_optimization.shard_size="2"'
+    --set zero_optimization.shard_size=2
   compare layouts "4 ranks, staged, hybrid 2 x 2, against one" one hybrid 1e-4
   export FERULA_NCCL_LIBRARY=none
   train processes cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=3
@@ -190,10 +190,10 @@ speed() {
   name=$1
   (cd "$here" && timeout 200 "$ferula" train configs/gpt2-124m.toml --resume never --set "run.output_dir=$out/runs" \
     --set "run.name=$name" --set run.device=cuda --set "model.layers=$2" --set "model.width=$3" --set "model.heads=$4" \
-    --set 'data.tokens=""' --set 'data.text=["src/**/*", "docs/**/*", "tests/**/*.cpp"]' --set data.tokenizer=bytes \
+    --set 'data.tokens=""' --set 'data.text=["src/**/*.cpp", "src/**/*.hpp", "docs/**/*.md"]' --set data.tokenizer=bytes \
     --set training.epochs=auto --set training.steps=20 --set "training.train_batch_size=$5" \
     --set "training.train_micro_batch_size_per_gpu=$5" --set training.evaluate_every=0 --set bf16.enabled=true \
-    --set zero_optimization.stage=0 --set scheduler.type=constant --set 'scheduler.params={}' \
+    --set zero_optimization.stage=0 --set scheduler.params.warmup_num_steps=2 \
     --set checkpoint.every_steps=0) >"$out/$name.log" 2>&1
   rate=$(sed -n 's/.*"tokens_per_second": *\([0-9.eE+]*\).*/\1/p' "$out/runs/$name/summary.json" 2>/dev/null | head -n 1)
   if [ -n "$rate" ]; then
