@@ -75,7 +75,7 @@ train() {
     --set training.train_micro_batch_size_per_gpu=1 --set training.evaluate_every=0 \
     --set data.sequence_length=64 "$@") >"$out/$name.log" 2>&1
 }
-losses() { sed -n 's/.*"loss":\([-+0-9.eEna]*\).*/\1/p' "$out/runs/$1/metrics.jsonl" 2>/dev/null; }
+losses() { sed -n 's/.*"loss": *\([-+0-9.eEna]*\).*/\1/p' "$out/runs/$1/metrics.jsonl" 2>/dev/null; }
 
 # compare CHECK NAME REFERENCE FOUND BOUND: the largest relative difference of two runs' losses.
 compare() {
