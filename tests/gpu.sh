@@ -71,7 +71,7 @@ train() {
   shift 2
   (cd "$here" && timeout 300 "$ferula" train configs/quickstart.toml --set "run.output_dir=$out/runs" \
     --set "run.name=$name" --set "run.device=$device" --set run.share_gpu=true --set "training.steps=$steps" \
-    --set scheduler.params.total_num_steps=100 --set training.train_batch_size=12 \
+    --set scheduler.params.total_num_steps=100 --set scheduler.params.warmup_num_steps=2 --set training.train_batch_size=12 \
     --set training.train_micro_batch_size_per_gpu=1 --set training.evaluate_every=0 \
     --set data.sequence_length=64 "$@") >"$out/$name.log" 2>&1
 }
