@@ -16,7 +16,8 @@ loss_lines() { sed -n 's/.*"step": *\([0-9]*\)[,}].*"loss": *\([-+.0-9eE]*\)[,}]
 say "Packages and build"
 env/debian.sh
 mkdir -p build
-cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DFERULA_CUDA=OFF \
+  >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 cmake --build build --target ferula
 
 say "Training: 2 ranks, ZeRO stage 2, bf16"

@@ -2,10 +2,14 @@
 # overlapping copies in the sum of two strings (GCC bug 105651).
 set(FERULA_WARNINGS -Wall -Wextra -Wpedantic -Wno-missing-field-initializers -Wno-restrict)
 
+# What belongs to libferula_cuda.so (FerulaCuda.cmake) and not to a floor's library.
+set(FERULA_CUDA_SOURCES "/src/(device|ops)/cuda/|/src/comm/nccl_library[^/]*$|/src/app/cuda_backend\\.cpp$")
+
 # ferula_floor(NAME LINK library…): the static library ferula_NAME of every source under src/NAME.
 function(ferula_floor name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX ${FERULA_CUDA_SOURCES})
   if(sources)
     add_library(ferula_${name} STATIC ${sources})
     set(scope PUBLIC)

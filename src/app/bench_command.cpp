@@ -66,7 +66,9 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const ProbeSettings settings{.bytes = line.integer(kMegabytes.name, 1).value_or(64) << 20,
                                .repetitions = static_cast<int>(line.integer(kRepetitions.name, 1).value_or(9)),
                                .directory = line.text(kDirectory.name).value_or(".")};
-  const RankSettings ranks{.shape = {.shard = invocation.ranks}};
+  const std::unique_ptr<ComputeBackend> compute = choose_compute({});
+  const RankSettings ranks{
+      .shape = {.shard = invocation.ranks}, .compute = compute.get(), .sharing = GpuSharing::allowed};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     std::vector<ProbeResult> results;
     for (const ProbeGroup& group : groups)

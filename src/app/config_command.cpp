@@ -2,6 +2,7 @@
 #include "app/action.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/compute_backend.hpp"
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
@@ -10,7 +11,6 @@
 #include "config/config_text.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
-#include "ops/capabilities.hpp"
 #include "storage/file_system.hpp"
 
 namespace ferula {
@@ -26,10 +26,13 @@ std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
   return line.integer(kForRanks.name, 1).value_or(invocation.ranks);
 }
 
-ResolveFacts facts_for(const DataConfig& data, std::int64_t ranks) {
+/// Of a machine without GPUs, too: a configuration is often checked where it does not run.
+bool computes_bf16(const RunConfig& run) { return run.device == "cuda" || choose_compute(run)->computes_bf16(); }
+
+ResolveFacts facts_for(const Config& config, std::int64_t ranks) {
   return {.data_parallel_ranks = ranks,
-          .tokenizer_vocabulary = make_tokenizer(data.tokenizer)->vocabulary(),
-          .device_has_native_bf16 = cpu_computes_bf16(),
+          .tokenizer_vocabulary = make_tokenizer(config.data.tokenizer)->vocabulary(),
+          .device_has_native_bf16 = computes_bf16(config.run),
           .tensor_names = tensor_names};
 }
 
@@ -37,7 +40,7 @@ LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "a configuration, e.g. `ferula config check my.toml`");
   line.expect_at_most(2);
   ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
-  const ResolveFacts facts = facts_for(draft.loaded.config.data, ranks);
+  const ResolveFacts facts = facts_for(draft.loaded.config, ranks);
   return resolve_config(std::move(draft), facts);
 }
 
@@ -77,7 +80,8 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "where to write, e.g. `ferula config new my.toml`");
   line.expect_at_most(2);
   const std::string preset = line.text(kPreset.name).value_or(config_presets().front().name);
-  const std::string text = new_config_toml(preset, line.all(kSet.name), facts_for({}, ranks));
+  const Config defaults;
+  const std::string text = new_config_toml(preset, line.all(kSet.name), facts_for(defaults, ranks));
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   if (files->exists(path))
     throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));

@@ -5,7 +5,6 @@
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/resume.hpp"
 #include "config/resolve_config.hpp"
-#include "ops/capabilities.hpp"
 #include "train/run_directory.hpp"
 
 namespace ferula {
@@ -35,9 +34,10 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
   ConfigDraft draft = given ? config_of_checkpoint(*files, find_checkpoint(*files, request.source), line)
                             : draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
   request.tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
+  request.compute = choose_compute(draft.loaded.config.run);
   request.config = resolve_config(std::move(draft), {.data_parallel_ranks = invocation.ranks,
                                                      .tokenizer_vocabulary = request.tokenizer->vocabulary(),
-                                                     .device_has_native_bf16 = cpu_computes_bf16(),
+                                                     .device_has_native_bf16 = request.compute->computes_bf16(),
                                                      .use = ConfigUse::inference})
                        .config;
   if (given) return request;
@@ -64,7 +64,9 @@ ExitCode run_with_model(const Invocation& invocation, const InferenceRequest& re
                         const std::function<ExitCode(RankContext&, InferenceModel&)>& body) {
   const RankSettings ranks{.shape = mesh_shape(request.config.zero_optimization, invocation.ranks),
                            .mesh = mesh_options(request.config.debug),
-                           .overlap = Overlap::off};
+                           .overlap = Overlap::off,
+                           .compute = request.compute.get(),
+                           .sharing = request.config.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     InferenceModel model(context, request, rows);
     return body(context, model);

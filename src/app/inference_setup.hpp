@@ -23,6 +23,7 @@ struct InferenceRequest {
   Config config;
   std::string source;  // a run, whose newest good checkpoint counts, or a checkpoint
   std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ComputeBackend> compute;
 };
 
 /// From `CONFIG.toml` (then the newest good checkpoint of its run) or `--checkpoint DIR`, with `--set` over it.

@@ -17,14 +17,16 @@ class Rank {
  public:
   Rank(std::unique_ptr<Mesh::Transport> transport, const Invocation& invocation, const RankSettings& settings)
       : threads_(transport->place().threads),
-        device_(make_cpu_device(ledger_)),
+        backend_(*settings.compute),
+        gpus_(agree_on_gpus(*transport, backend_.gpu_of(transport->place()), settings.sharing)),
+        device_(backend_.make_device(transport->place(), ledger_)),
         compute_(device_->make_stream()),
         files_(make_posix_file_system()),
         log_(transport->rank() == 0 ? LogVoice::speaks : LogVoice::silent, invocation.console),
         stop_(invocation.stop) {
     set_compute_threads(threads_);  // before anything computes
-    ops_ = make_cpu_ops(*device_);
-    mesh_ = std::make_unique<Mesh>(std::move(transport), settings.shape, *device_, settings.mesh);
+    ops_ = backend_.make_ops(*device_);
+    mesh_ = std::make_unique<Mesh>(backend_.adapted(std::move(transport)), settings.shape, *device_, settings.mesh);
     if (settings.overlap == Overlap::on && settings.shape.ranks() != 1) {
       side_ = device_->make_side_stream("communication");
       side_->run([] { set_compute_threads(1); });  // the computation has the rank's cores
@@ -33,7 +35,7 @@ class Rank {
 
   ExitCode run(const std::function<ExitCode(RankContext&)>& body) {
     Execution execution{*device_, *ops_, *compute_, side_ ? *side_ : *compute_, phases_};
-    RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_};
+    RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_, backend_, gpus_};
     try {
       return body(context);
     } catch (...) {  // the terminal hears it from `announce`
@@ -41,6 +43,8 @@ class Rank {
       throw;
     }
   }
+
+  std::string device() const { return device_->name(); }
 
   /// Ends the collectives that this rank's side stream and its peers may be waiting in.
   void abort(std::string_view reason) {
@@ -53,6 +57,8 @@ class Rank {
   MemoryLedger ledger_;
   PhaseTimes phases_;
   int threads_;
+  const ComputeBackend& backend_;
+  std::vector<std::string> gpus_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Ops> ops_;
   std::unique_ptr<Stream> compute_;
@@ -82,17 +88,18 @@ ExitCode run_simulated(const Invocation& invocation, const RankSettings& setting
 
 /// Prints the failure and ends all ranks. What every rank finds alike, a mistake of the configuration or an error that
 /// all agreed on, is told once: the others give rank 0 time to end the job.
-[[noreturn]] void end_ranks(const MpiEnvironment& mpi, const Failure& failure) {
+[[noreturn]] void end_ranks(const MpiEnvironment& mpi, const Failure& failure, std::string_view device) {
   const bool alike = failure.is_shared || failure.code == ExitCode::usage;
   if (alike && mpi.rank() != 0) std::this_thread::sleep_for(std::chrono::seconds(5));
-  const std::string who = fmt::format("rank {} of {} ({}, cpu): ", mpi.rank(), mpi.size(), host_name());
+  const std::string who = fmt::format("rank {} of {} ({}, {}): ", mpi.rank(), mpi.size(), host_name(), device);
   announce({.message = (alike ? "" : who) + failure.message, .code = failure.code});
   mpi.abort(static_cast<int>(failure.code));
 }
 
-[[noreturn]] void end_job(const MpiEnvironment& mpi, const Invocation& invocation, const Failure& failure) {
+[[noreturn]] void end_job(const MpiEnvironment& mpi, const Invocation& invocation, const Failure& failure,
+                          std::string_view device) {
   report_end(invocation.launch_report, failure.code);
-  end_ranks(mpi, failure);
+  end_ranks(mpi, failure, device);
 }
 
 ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& settings,
@@ -103,17 +110,20 @@ ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& setting
     try {
       return rank.run(body);
     } catch (...) {  // before the rank goes: its side stream may wait for peers that wait for it
-      end_job(mpi, invocation, failure_of(std::current_exception()));
+      end_job(mpi, invocation, failure_of(std::current_exception()), rank.device());
     }
   } catch (...) {
-    end_job(mpi, invocation, failure_of(std::current_exception()));
+    end_job(mpi, invocation, failure_of(std::current_exception()), settings.compute->kind());
   }
 }
 
 }  // namespace
 
-ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& settings,
+ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& given,
                       const std::function<ExitCode(RankContext&)>& body) {
+  const std::unique_ptr<ComputeBackend> host = choose_compute({.device = "cpu"});
+  RankSettings settings = given;
+  if (settings.compute == nullptr) settings.compute = host.get();
   switch (invocation.kind) {
     case RankKind::simulated:
       return run_simulated(invocation, settings, body);
@@ -127,7 +137,7 @@ ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& settings
 
 void end_launched_ranks(const Failure& failure) noexcept {
   const MpiEnvironment mpi;
-  end_ranks(mpi, failure);
+  end_ranks(mpi, failure, "no device yet");
 }
 
 }  // namespace ferula

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "app/compute_backend.hpp"
 #include "app/errors.hpp"
 #include "app/invocation.hpp"
 #include "comm/mesh.hpp"
@@ -20,6 +21,8 @@ struct RankContext {
   Log& log;  // speaks on rank 0 only
   const StopRequest& stop;
   int threads;  // that this rank computes with
+  const ComputeBackend& compute;
+  const std::vector<std::string>& gpus;  // a line for each rank; empty where they compute on the host
 
   MemoryLedger& ledger() const { return execution.device.ledger(); }
 };
@@ -31,6 +34,8 @@ struct RankSettings {
   MeshShape shape;
   MeshOptions mesh;
   Overlap overlap = Overlap::on;
+  const ComputeBackend* compute = nullptr;  // outlives the ranks; null: the host's processors
+  GpuSharing sharing = GpuSharing::refused;
 };
 
 /// Runs `body` on every rank of this job: `invocation.ranks` of them, simulated, started by MPI, or one alone.

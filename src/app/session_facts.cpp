@@ -21,6 +21,11 @@ std::string batch_in_words(const Config& config, int ranks) {
                      config.training.gradient_accumulation_steps.get(), ranks, yes_if(ranks != 1, "s"));
 }
 
+std::vector<std::string> gpus_in_words(const RankContext& context) {
+  if (context.gpus.empty() && !context.compute.note().empty()) return {"none is used: " + context.compute.note()};
+  return context.gpus;
+}
+
 MemoryByKind expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
   const ModelSpec model = model_table(config, spec);
   return forecast_memory({.model = model,
@@ -68,11 +73,11 @@ std::string data_in_words(const RunData& data) {
 
 double probed_peak(RankContext& run, DType compute) {
   MemoryLedger ledger;
-  const std::unique_ptr<Device> device = make_cpu_device(ledger);
-  const std::unique_ptr<Ops> ops = make_cpu_ops(*device);
+  const std::unique_ptr<Device> device = run.compute.make_device(run.mesh.place(), ledger);
+  const std::unique_ptr<Ops> ops = run.compute.make_ops(*device);
   PhaseTimes phases;
   Execution execution{*device, *ops, run.execution.compute, run.execution.communication, phases};
-  RankContext context{run.mesh, execution, run.files, run.log, run.stop, run.threads};
+  RankContext context{run.mesh, execution, run.files, run.log, run.stop, run.threads, run.compute, run.gpus};
   for (const ProbeResult& probe : probe_compute(context, {.bytes = 1 << 20, .repetitions = kProbeRepetitions}))
     if (probe.name.find(name_of(compute)) != std::string::npos) return 1e9 * probe.rates.back();
   return 0.0;
@@ -101,6 +106,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .stage = config.zero_optimization.stage,
           .stage_name = std::string(stage_name(static_cast<int>(config.zero_optimization.stage))),
           .threads = context.threads,
+          .gpus = gpus_in_words(context),
           .parameters = parameter_count(model_table(config, spec)),
           .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
           .resumed_from = {},

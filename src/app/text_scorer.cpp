@@ -11,11 +11,12 @@ TextScorer::TextScorer(Transformer& transformer, Execution& execution, Communica
     : transformer_(&transformer), execution_(&execution), ranks_(&ranks), window_(window) {
   Device& device = execution.device;
   for (Buffer* rows : {&token_, &position_, &target_})
-    *rows = device.allocate(window * bytes_of(DType::i32), MemoryKind::buffers);
-  sample_ = device.allocate(window * bytes_of(DType::i64), MemoryKind::buffers);
-  starts_ = device.allocate(2 * bytes_of(DType::i32), MemoryKind::buffers);
-  step_ = device.allocate(bytes_of(DType::i64), MemoryKind::buffers);
+    *rows = device.allocate_shared(window * bytes_of(DType::i32), MemoryKind::buffers);
+  sample_ = device.allocate_shared(window * bytes_of(DType::i64), MemoryKind::buffers);
+  starts_ = device.allocate_shared(2 * bytes_of(DType::i32), MemoryKind::buffers);
+  step_ = device.allocate_shared(bytes_of(DType::i64), MemoryKind::buffers);
   losses_ = ranks.allocate(ranks.size() * window * bytes_of(DType::f32), MemoryKind::buffers);
+  host_losses_ = device.allocate_shared(losses_.bytes(), MemoryKind::buffers);
   const std::span<std::int32_t> positions = position_.flat(DType::i32).span<std::int32_t>();
   std::iota(positions.begin(), positions.end(), 0);
   starts_.flat(DType::i32).span<std::int32_t>()[1] = narrow<std::int32_t>(window);
@@ -58,10 +59,11 @@ TextScore TextScorer::score(std::span<const std::int32_t> tokens,
     transformer_->token_losses(batch, mine);
     execution_->communication.wait(execution_->compute.record());
     ranks_->all_gather(execution_->communication, mine, losses);
+    execution_->device.copy(execution_->communication, losses.data, host_losses_.data(), losses.bytes());
     execution_->communication.synchronize();
     const std::int64_t first = round * ranks_->size() * window_;
     const auto scored = static_cast<std::size_t>(std::min(all - first, losses.count()));
-    const std::span<const float> given = losses.span<float>().first(scored);
+    const std::span<const float> given = host_losses_.flat(DType::f32).span<float>().first(scored);
     score.nats = std::accumulate(given.begin(), given.end(), score.nats);
     if (sink) sink(given);
   }

@@ -37,7 +37,8 @@ class TextScorer {
   Communicator* ranks_;
   std::int64_t window_;
   Buffer token_, position_, target_, sample_, starts_, step_;
-  Buffer losses_;  // [ranks, window] f32
+  Buffer losses_;       // [ranks, window] f32
+  Buffer host_losses_;  // the same, where the host reads them
 };
 
 }  // namespace ferula

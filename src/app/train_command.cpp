@@ -8,7 +8,6 @@
 #include "config/load_config.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
-#include "ops/capabilities.hpp"
 
 namespace ferula {
 namespace {
@@ -36,15 +35,18 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::string path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
   const ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
   const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
+  const std::unique_ptr<ComputeBackend> compute = choose_compute(draft.loaded.config.run);
   const ResolveFacts facts{.data_parallel_ranks = invocation.ranks,
                            .tokenizer_vocabulary = tokenizer->vocabulary(),
-                           .device_has_native_bf16 = cpu_computes_bf16(),
+                           .device_has_native_bf16 = compute->computes_bf16(),
                            .tensor_names = tensor_names};
   const Config known = resolve_config(draft, facts).config;
   const bool overlaps = known.zero_optimization.overlap_comm.get();
   const RankSettings ranks{.shape = mesh_shape(known.zero_optimization, invocation.ranks),
                            .mesh = mesh_options(known.debug),
-                           .overlap = overlaps ? Overlap::on : Overlap::off};
+                           .overlap = overlaps ? Overlap::on : Overlap::off,
+                           .compute = compute.get(),
+                           .sharing = known.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused};
   const SessionRequest request{.loaded = draft.loaded,
                                .facts = facts,
                                .resume = line.text(kResume.name).value_or("auto"),

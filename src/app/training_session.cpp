@@ -28,7 +28,7 @@ class Session {
         store_(model_table(config, spec_), store_settings(config, StoreUse::training), context.mesh, context.execution),
         transformer_(spec_, store_, context.execution, transformer_settings(config)),
         loader_(*data.dataset, static_cast<std::uint64_t>(config.run.seed), batch_shape(config, context.mesh),
-                context.execution.device),
+                context.execution.device, context.execution.compute),
         learning_rate_(config.scheduler, config.optimizer),
         notes_(token_notes(*data.file)),
         trainer_({context.mesh, context.execution, store_, transformer_, loader_, learning_rate_},

@@ -30,12 +30,13 @@ class CheckpointReader {
   std::string config_text() const;
 
   /// DataError that names everything that does not fit (before any data is read); DamageError that names file, tensor
-  /// and elements, after which the pieces are undefined. Cost: each touched hash block is read once, 1 MiB of buffers.
+  /// and elements, after which the pieces are undefined. No other work on the pieces may be under way. Cost: each
+  /// touched hash block is read once, 1 MiB of buffers.
   void read(std::span<const OwnedPiece> needed, ReadScope scope);
   const ReadStatistics& statistics() const { return statistics_; }
 
  private:
-  void read_shard(std::span<const PlannedRead> reads, std::span<std::byte> staging);
+  void read_shard(std::span<const PlannedRead> reads, std::span<std::byte> staging, Stream& copies);
 
   FileSystem* files_;
   Device* device_;

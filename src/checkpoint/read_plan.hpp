@@ -22,8 +22,8 @@ enum class ReadScope : std::uint8_t {
 struct PlannedRead {
   std::int64_t shard = 0;
   std::int64_t position = 0;
-  std::span<std::byte> target;
-  std::string_view tensor;  // in the manifest
+  std::span<std::byte> target;  // memory of the device
+  std::string_view tensor;      // in the manifest
   std::string_view role;
   std::int64_t first_element = 0;  // of the flattened tensor
 };

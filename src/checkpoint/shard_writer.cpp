@@ -42,6 +42,42 @@ std::span<const std::byte> bytes_of_view(const TensorView& view) {
   return {view.data, static_cast<std::size_t>(view.bytes())};
 }
 
+/// Writes tensors that the host cannot read: one half of `staging` fills from the device while the disk writes the
+/// other.
+class DeviceTensorWriter {
+ public:
+  DeviceTensorWriter(Device& device, File& file, Stream& disk, const Buffer& staging)
+      : device_(&device), file_(&file), disk_(&disk), copies_(device.make_stream()), half_(staging.bytes() / 2) {
+    halves_ = {Half{.memory = staging.data()}, Half{.memory = staging.data() + half_}};
+  }
+
+  void start_write(std::int64_t position, const TensorView& data) {
+    for (std::int64_t begin = 0; begin < data.bytes(); begin += half_) {
+      const std::int64_t length = std::min(half_, data.bytes() - begin);
+      Half& half = halves_[next_++ % halves_.size()];
+      disk_->synchronize(half.written.ticket);
+      device_->copy(*copies_, data.data + begin, half.memory, length);
+      copies_->synchronize();
+      file_->start_write(*disk_, position + begin, {half.memory, static_cast<std::size_t>(length)});
+      half.written = disk_->record();
+    }
+  }
+
+ private:
+  struct Half {
+    std::byte* memory = nullptr;
+    Event written{};
+  };
+
+  Device* device_;
+  File* file_;
+  Stream* disk_;
+  std::unique_ptr<Stream> copies_;
+  std::int64_t half_;
+  std::array<Half, 2> halves_{};
+  std::size_t next_ = 0;
+};
+
 }  // namespace
 
 void write_shard(FileSystem& files, Device& device, const std::string& directory, int writer,
@@ -51,11 +87,17 @@ void write_shard(FileSystem& files, Device& device, const std::string& directory
                [](const OwnedPiece& piece) { return piece.data.count() > 0; });
   const std::string path = join_path(directory, shard_name(writer));
   ShardTable table{.pieces = lay_out(path, writer, filled), .hashes = {}};
-  const Buffer staging = device.allocate(kShardStagingBytes, MemoryKind::buffers);
+  const Buffer staging = device.allocate_shared(kShardStagingBytes, MemoryKind::buffers);
   const std::unique_ptr<File> file = files.open(path, OpenMode::update);
   const std::unique_ptr<Stream> disk = device.make_side_stream("disk");  // ends before what its tasks use
-  for (std::size_t index = 0; index < filled.size(); ++index)
-    file->start_write(*disk, table.pieces[index].place.position, bytes_of_view(filled[index].data));
+  DeviceTensorWriter from_device(device, *file, *disk, staging);
+  for (std::size_t index = 0; index < filled.size(); ++index) {
+    const std::int64_t position = table.pieces[index].place.position;
+    if (device.kind() == DeviceKind::cpu)
+      file->start_write(*disk, position, bytes_of_view(filled[index].data));
+    else
+      from_device.start_write(position, filled[index].data);
+  }
   file->start_sync(*disk);
   disk->synchronize();
   table.hashes = hash_blocks(*file, *disk, {staging.data(), static_cast<std::size_t>(staging.bytes())});

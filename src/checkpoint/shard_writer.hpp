@@ -1,4 +1,5 @@
-// Writes the shard file of one rank: an HDF5 file whose data is written straight from the tensors' memory.
+// Writes the shard file of one rank: an HDF5 file whose data is written straight from the tensors' memory, or by way of
+// the host's where that lies on a GPU.
 #pragma once
 
 #include <span>
@@ -9,11 +10,12 @@
 
 namespace ferula {
 
-/// Bytes that `write_shard` takes for reading back.
+/// Bytes that `write_shard` takes for reading back, and for bringing tensors to the host.
 inline constexpr std::int64_t kShardStagingBytes = 4 * kHashBlockBytes;
 
 /// Creates `directory`/shard-NNNNN.h5 with the pieces (empty ones are left out), fsyncs it, and then its table file.
-/// No tensor is copied; `device` gives memory for reading back, and a stream for the disk until the file is written.
+/// The host's tensors are not copied. `device` gives memory for reading back, and streams until the file is written.
+/// No work on the pieces may be under way.
 void write_shard(FileSystem& files, Device& device, const std::string& directory, int writer,
                  std::span<const OwnedPiece> pieces);
 

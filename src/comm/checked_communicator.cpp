@@ -26,6 +26,7 @@ class CheckedCommunicator final : public Communicator {
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
   std::string_view kind() const override { return inner_->kind(); }
+  bool works_on_host() const override { return inner_->works_on_host(); }
 
   void all_reduce(Stream& stream, TensorView inout, ReduceOp op) override {
     compare(stream, {Kind::all_reduce, inout.dtype, inout.count(), static_cast<std::int64_t>(op)});

@@ -20,8 +20,10 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// "self", "mpi", "shared-memory", "simulated": for headers and messages.
+  /// "self", "mpi", "shared-memory", "simulated", "staged mpi", "nccl": for headers and messages.
   virtual std::string_view kind() const = 0;
+  /// Whether its work are tasks of the host; if not, tasks around it would hold the GPU up.
+  virtual bool works_on_host() const { return true; }
 
   virtual void all_reduce(Stream& stream, TensorView inout, ReduceOp op) = 0;
   /// `whole` has size() × shard.count() elements; `shard` may be this rank's own part of `whole`.

@@ -25,6 +25,7 @@ class CountingCommunicator final : public Communicator {
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
   std::string_view kind() const override { return inner_->kind(); }
+  bool works_on_host() const override { return inner_->works_on_host(); }
 
   void all_reduce(Stream& stream, TensorView inout, ReduceOp op) override {
     counted(stream, sent(Collective::all_reduce, inout, 2), [&] { inner_->all_reduce(stream, inout, op); });
@@ -72,6 +73,10 @@ class CountingCommunicator final : public Communicator {
  private:
   template <class Call>
   void counted(Stream& stream, const Sent& what, Call call) {
+    if (!inner_->works_on_host()) {
+      ledger_->add(what.collective, what.elements, what.bytes, 0.0);
+      return call();
+    }
     stream.run([this] { start_ = Clock::now(); });
     call();
     stream.run([this, what] {

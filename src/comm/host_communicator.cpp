@@ -2,27 +2,9 @@
 
 #include <utility>
 
-#include "comm/ordered_reduce.hpp"
+#include "comm/operands.hpp"
 
 namespace ferula {
-namespace {
-
-void check_operand(const TensorView& view) { FERULA_CHECK(view.contiguous(), "a collective needs contiguous memory"); }
-
-void check_reducible(DType dtype) {
-  FERULA_CHECK(is_reducible(dtype), "cannot reduce {}: f32, f64, bf16, i32 and i64 can be", name_of(dtype));
-}
-
-void check_parts(const TensorView& shard, const TensorView& whole, int ranks) {
-  check_operand(shard);
-  check_operand(whole);
-  FERULA_CHECK(shard.dtype == whole.dtype, "shard is {}, whole is {}", name_of(shard.dtype), name_of(whole.dtype));
-  FERULA_CHECK(whole.count() == shard.count() * ranks, "{} ranks with a shard of {} need a whole of {}, found {}",
-               ranks, shard.count(), shard.count() * ranks, whole.count());
-}
-
-}  // namespace
-
 void HostCommunicator::all_reduce(Stream& stream, TensorView inout, ReduceOp op) {
   check_operand(inout);
   check_reducible(inout.dtype);
@@ -45,7 +27,7 @@ void HostCommunicator::reduce_scatter(Stream& stream, TensorView whole, TensorVi
 
 void HostCommunicator::broadcast(Stream& stream, TensorView inout, int root) {
   check_operand(inout);
-  FERULA_CHECK(root >= 0 && root < size(), "root {} of {} ranks", root, size());
+  check_root(root, size());
   if (inout.empty()) return;
   stream.run([this, inout, root] { run_broadcast(inout, root); });
 }
@@ -73,8 +55,7 @@ void HostCommunicator::group_end() {
 
 void HostCommunicator::give(Stream& stream, const Message& message) {
   check_operand(message.data);
-  FERULA_CHECK(message.peer >= 0 && message.peer < size() && message.peer != rank(),
-               "rank {} of {} cannot exchange messages with rank {}", rank(), size(), message.peer);
+  check_peer(message.peer, rank(), size());
   if (message.data.empty()) return;
   if (!grouping_) {
     stream.run([this, message] { run_messages({message}); });

@@ -36,6 +36,16 @@ std::optional<LaunchedRank> launched_rank() {
   return std::nullopt;
 }
 
+std::string gpu_environment() {
+  std::string text;
+  for (const char* variable : {"CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"}) {
+    const char* value = std::getenv(variable);
+    text += std::string(text.empty() ? "" : ", ") + variable + (value == nullptr ? " not set" : "=");
+    if (value != nullptr) text += value;
+  }
+  return text;
+}
+
 std::string slurm_job() {
   const char* number = std::getenv("SLURM_JOB_ID");
   return number == nullptr ? "" : number;

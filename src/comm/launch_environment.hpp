@@ -19,4 +19,7 @@ std::optional<LaunchedRank> launched_rank();
 /// The number of the SLURM job that this process belongs to (SLURM_JOB_ID); empty outside of one.
 std::string slurm_job();
 
+/// What may hide GPUs from this process, for messages: "CUDA_VISIBLE_DEVICES=0,1, SLURM_JOB_GPUS not set".
+std::string gpu_environment();
+
 }  // namespace ferula

@@ -1,9 +1,5 @@
 #include "comm/self_communicator.hpp"
 
-#include <cstring>
-
-#include "base/narrow.hpp"
-
 namespace ferula {
 namespace {
 
@@ -32,11 +28,11 @@ class SelfCommunicator final : public Communicator {
   void abort(std::string_view) override {}
 
  private:
-  static void copy(Stream& stream, TensorView from, TensorView to) {
+  void copy(Stream& stream, TensorView from, TensorView to) {
     FERULA_CHECK(from.contiguous() && to.contiguous() && from.dtype == to.dtype && from.count() == to.count(),
                  "cannot copy {} × {} to {} × {}", name_of(from.dtype), from.count(), name_of(to.dtype), to.count());
     if (from.data == to.data || from.empty()) return;
-    stream.run([from, to] { std::memcpy(to.data, from.data, narrow<std::size_t>(from.bytes())); });
+    device_->copy(stream, from.data, to.data, from.bytes());
   }
 
   Device* device_;

@@ -17,7 +17,7 @@ struct Traffic {
   std::int64_t calls = 0;
   std::int64_t elements = 0;
   std::int64_t bytes = 0;
-  double seconds = 0.0;  // inside the collective, waiting for peers included
+  double seconds = 0.0;  // inside the collective, waiting for peers included; 0 where it works on the GPU alone
 };
 
 /// Traffic by collective.

@@ -25,6 +25,7 @@ struct RunConfig {
   std::string output_dir = "runs";
   std::int64_t seed = 1234;
   std::string device = "auto";
+  bool share_gpu = false;
   bool deterministic = false;
 
   friend bool operator==(const RunConfig&, const RunConfig&) = default;

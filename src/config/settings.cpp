@@ -47,7 +47,11 @@ void describe(RunConfig& run, SectionTable table) {
   table.add("output_dir", run.output_dir, {}, "Directory of all runs.");
   table.add("seed", run.seed, at_least(0), "Seed of initialisation, order of samples, dropout and sampling.")
       .on_resume(kChanges);
-  table.add("device", run.device, one_of({"auto", "cpu"}, {"cuda", "gpu"}), "Where the ranks compute.");
+  table.add("device", run.device, one_of({"auto", "cpu", "cuda"}),
+            "Where the ranks compute: on GPUs, one a rank (cuda); on the processors (cpu); or on GPUs where there are "
+            "any (auto).");
+  table.add("share_gpu", run.share_gpu, {},
+            "Several ranks may compute on one GPU: for tests, since they take its memory and time from each other.");
   table.add("deterministic", run.deterministic, {},
             "The same layout gives the same bits every time; on the CPU that always holds.");
 }

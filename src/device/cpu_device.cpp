@@ -7,6 +7,7 @@
 #include "base/narrow.hpp"
 #include "device/cpu_stream.hpp"
 #include "device/device.hpp"
+#include "device/out_of_memory.hpp"
 
 namespace ferula {
 namespace {
@@ -32,27 +33,19 @@ class CpuDevice final : public Device {
     const std::int64_t alignment = large ? kHugePage : kAlignment;
     const auto rounded = narrow<std::size_t>(round_up(bytes, alignment));
     void* memory = std::aligned_alloc(static_cast<std::size_t>(alignment), rounded);
-    if (memory == nullptr) throw CapacityError(refusal(bytes, kind));
+    if (memory == nullptr) throw_out_of_memory(name(), bytes, kind, *ledger_);
     if (large) madvise(memory, rounded, MADV_HUGEPAGE);  // fewer page walks; refusal costs nothing
     std::memset(memory, 0, rounded);
     return {static_cast<std::byte*>(memory), bytes, kind, ledger_,
             [](std::byte* data, std::int64_t) { std::free(data); }};
   }
-
- private:
-  std::string refusal(std::int64_t bytes, MemoryKind kind) const {
-    std::string held;
-    for (std::size_t index = 0; index < kMemoryKinds; ++index) {
-      const auto each = static_cast<MemoryKind>(index);
-      held += fmt::format("{}{} {} MiB", held.empty() ? "" : ", ", name_of(each), ledger_->current_bytes(each) >> 20);
-    }
-    return fmt::format(
-        "out of memory on the cpu: asked for {} MiB of {}; this rank holds {}. A higher zero_optimization.stage, a "
-        "smaller "
-        "train_micro_batch_size_per_gpu or more ranks need less a rank",
-        bytes >> 20, name_of(kind), held);
+  Buffer allocate_shared(std::int64_t bytes, MemoryKind kind) override { return allocate(bytes, kind); }
+  void copy(Stream& stream, const std::byte* from, std::byte* to, std::int64_t bytes) override {
+    FERULA_CHECK(bytes >= 0, "a copy of {} bytes", bytes);
+    if (bytes > 0) stream.run([from, to, bytes] { std::memcpy(to, from, narrow<std::size_t>(bytes)); });
   }
 
+ private:
   MemoryLedger* ledger_;
 };
 

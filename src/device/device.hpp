@@ -1,4 +1,4 @@
-// Where tensors live: memory with an owner, and streams. `make_cpu_device` is the one of this build.
+// Where tensors live: memory with an owner, and streams. `make_cpu_device` is the host's own; `device/cuda/` has GPUs.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +52,12 @@ class Device {
   /// Zeroed, 64-byte aligned memory, counted under `kind`. Zero bytes give an empty buffer.
   /// Throws CapacityError with the request and what is held by kind.
   virtual Buffer allocate(std::int64_t bytes, MemoryKind kind) = 0;
+  /// Like `allocate`, but memory that host and device both reach (on a GPU: pinned and mapped): for small arrays that
+  /// the host fills or reads. Operations use it in place; the host touches it only while no work on it is under way.
+  virtual Buffer allocate_shared(std::int64_t bytes, MemoryKind kind) = 0;
+  /// Copies `bytes` in the order of `stream`, between any two of host and device memory; the two do not overlap.
+  /// A copy from or to ordinary host memory may block the caller; one from or to shared memory does not.
+  virtual void copy(Stream& stream, const std::byte* from, std::byte* to, std::int64_t bytes) = 0;
   virtual MemoryLedger& ledger() = 0;
   /// A stream that runs on the caller's thread.
   virtual std::unique_ptr<Stream> make_stream() = 0;

@@ -10,7 +10,7 @@ namespace ferula {
 namespace {
 
 Buffer integers(Device& device, std::int64_t count) {
-  return device.allocate(count * bytes_of(DType::i32), MemoryKind::buffers);
+  return device.allocate_shared(count * bytes_of(DType::i32), MemoryKind::buffers);
 }
 
 }  // namespace
@@ -23,7 +23,8 @@ TransformerDecoder::TransformerDecoder(Transformer& transformer, Execution& exec
       position_(integers(execution.device, rows())),
       kv_block_(integers(execution.device, rows())),
       wanted_(integers(execution.device, 1)),
-      logits_(execution.device.allocate(transformer.spec().vocabulary * bytes_of(DType::f32), MemoryKind::buffers)) {}
+      logits_(execution.device.allocate_shared(transformer.spec().vocabulary * bytes_of(DType::f32),
+                                               MemoryKind::buffers)) {}
 
 std::span<const float> TransformerDecoder::read(std::span<const std::int32_t> tokens, std::int64_t first) {
   const auto count = static_cast<std::int64_t>(tokens.size());

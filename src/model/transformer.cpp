@@ -27,6 +27,8 @@ std::int64_t scratch_bytes(const TransformerSpec& spec, const TransformerSetting
   return settings.slots == 0 ? inference : std::max(inference, training_scratch_bytes(spec, sizes));
 }
 
+std::int64_t loss_bytes(const TransformerSettings& settings) { return bytes_of(DType::f32, settings.rows); }
+
 }  // namespace
 
 std::int64_t logit_rows(const TransformerSpec& spec, const TransformerSettings& settings) {
@@ -40,7 +42,7 @@ ModelChunk whole_model(const TransformerSpec& spec) { return {0, spec.layers}; }
 std::int64_t transformer_bytes(const TransformerSpec& spec, const TransformerSettings& settings,
                                const ModelChunk& chunk) {
   const ActivationSizes sizes = sizes_of(spec, settings, chunk, settings.rows);
-  return settings.slots * activation_bytes(spec, sizes) + scratch_bytes(spec, settings, sizes);
+  return settings.slots * activation_bytes(spec, sizes) + scratch_bytes(spec, settings, sizes) + loss_bytes(settings);
 }
 
 Transformer::Transformer(const TransformerSpec& spec, ParameterStore& store, Execution& execution,
@@ -51,7 +53,8 @@ Transformer::Transformer(const TransformerSpec& spec, ParameterStore& store, Exe
       settings_(settings),
       chunk_(chunk),
       dropout_key_(random_key(settings.seed, "embedding.dropout")),
-      scratch_(execution.device, MemoryKind::activations) {
+      scratch_(execution.device, MemoryKind::activations),
+      losses_(execution.device.allocate_shared(loss_bytes(settings), MemoryKind::activations)) {
   FERULA_CHECK(0 <= chunk.first_block && chunk.first_block < chunk.end_block && chunk.end_block <= spec.layers,
                "blocks [{}, {}) of {}", chunk.first_block, chunk.end_block, spec.layers);
   const ModelSpec& model = store.model();
@@ -117,17 +120,19 @@ void Transformer::forward(const TokenBatch& batch, std::int64_t slot) {
 double Transformer::backward(const TokenBatch& batch, std::int64_t slot, float scale, GradientState state) {
   ChunkActivations& kept = slots_.at(static_cast<std::size_t>(slot)).kept;
   UnitLease shared;  // the gradient of an embedding that is also the head, until both have added to it
-  const double loss = predicts() ? head_backward(batch, scale, kept, state, shared) : 0.0;
+  if (predicts()) head_backward(batch, scale, kept, state, shared);
+  const Event losses_are_there = execution_->compute.record();
   for (std::size_t block = blocks_.size(); block-- > lowest_trained_;) block_backward(batch, block, kept, state);
   if (trains_embedding_) {
     UnitLease contribution = shared ? std::move(shared) : store_->gradient(kEmbeddingUnit);
     embed_backward(batch, kept.gradient, std::move(contribution), state);
   }
-  return loss;
+  // Only now: a device that runs beside the host has the whole pass to do by then.
+  return predicts() ? sum_of_losses(batch.rows, losses_are_there) : 0.0;
 }
 
-double Transformer::head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, GradientState state,
-                                  UnitLease& shared) {
+void Transformer::head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, GradientState state,
+                                UnitLease& shared) {
   const Arena::Scope scope(scratch_);
   const ActivationSizes planned = sizes(batch.rows);
   const HeadScratch head = take_head(scratch_, spec_, planned);
@@ -143,7 +148,7 @@ double Transformer::head_backward(const TokenBatch& batch, float scale, ChunkAct
     shared = std::move(contribution);
   else
     store_->reduce(std::move(contribution), state);
-  return sum(head.losses);
+  bring_losses(head.losses);
 }
 
 void Transformer::block_backward(const TokenBatch& batch, std::size_t block, ChunkActivations& kept,
@@ -190,7 +195,8 @@ double Transformer::evaluate(const TokenBatch& batch) {
   InferenceScratch scratch = take_inference(scratch_, spec_, sizes(batch.rows));
   const HeadScratch head = take_head(scratch_, spec_, sizes(batch.rows));
   infer_losses(batch, scratch, head);
-  return sum(head.losses);
+  bring_losses(head.losses);
+  return sum_of_losses(batch.rows, execution_->compute.record());
 }
 
 void Transformer::token_losses(const TokenBatch& batch, TensorView losses) {
@@ -237,9 +243,13 @@ void Transformer::decode(const TokenBatch& batch, const KvCache& cache, TensorVi
   head_->logits({*execution_, values}, last.output, last.stream, last.normed, last.statistics, logits);
 }
 
-double Transformer::sum(TensorView losses) {
-  execution_->compute.synchronize();
-  const std::span<const float> values = losses.span<float>();
+void Transformer::bring_losses(TensorView losses) {
+  execution_->device.copy(execution_->compute, losses.data, losses_.data(), losses.bytes());
+}
+
+double Transformer::sum_of_losses(std::int64_t rows, Event there) {
+  execution_->compute.synchronize(there.ticket);
+  const std::span<const float> values = losses_.flat(DType::f32).range(0, rows).span<float>();
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 

@@ -100,12 +100,13 @@ class Transformer {
   void prefetch_behind(std::size_t block);
   void embed(const TokenBatch& batch, PassKind pass, TensorView y);
   void embed_backward(const TokenBatch& batch, TensorView gradient, UnitLease contribution, GradientState state);
-  double head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, GradientState state,
-                       UnitLease& shared);
+  void head_backward(const TokenBatch& batch, float scale, ChunkActivations& kept, GradientState state,
+                     UnitLease& shared);
   void block_backward(const TokenBatch& batch, std::size_t block, ChunkActivations& kept, GradientState state);
   void infer(const TokenBatch& batch, InferenceScratch& scratch, const KvCache* cache);
   void infer_losses(const TokenBatch& batch, InferenceScratch& scratch, const HeadScratch& head);
-  double sum(TensorView losses);
+  void bring_losses(TensorView losses);
+  double sum_of_losses(std::int64_t rows, Event there);
 
   TransformerSpec spec_;
   ParameterStore* store_;
@@ -121,6 +122,7 @@ class Transformer {
   std::uint64_t dropout_key_;
   std::deque<Slot> slots_;
   Arena scratch_;
+  Buffer losses_;  // [settings.rows] f32, where the host reads them
 };
 
 }  // namespace ferula

@@ -60,7 +60,8 @@ ParameterStore::ParameterStore(ModelSpec model, const StoreSettings& settings, M
                      [&](std::int64_t bytes) { return mesh.data().allocate(bytes, MemoryKind::buffers); }),
       norm_group_(make_zero_plan(settings.stage, settings.reduction, mesh).optimizer.shard),
       step_scalars_(execution.device.allocate(kStepScalars * bytes_of(DType::f32), MemoryKind::buffers)),
-      norm_total_(execution.device.allocate(bytes_of(DType::f64), MemoryKind::buffers)) {
+      host_scalars_(execution.device.allocate_shared(step_scalars_.bytes(), MemoryKind::buffers)),
+      norm_total_(execution.device.allocate_shared(bytes_of(DType::f64), MemoryKind::buffers)) {
   for (std::size_t unit = 0; unit < model_.size(); ++unit) {
     auto& values = kept_values_.emplace_back(model_[unit].params.size());
     auto& gradients = kept_gradients_.emplace_back(model_[unit].params.size());
@@ -200,7 +201,7 @@ double ParameterStore::gradient_norm() {
   const PhaseTimes::Scope timed(execution_->phases, Phase::optimizer);
   const TensorView total = norm_total_.flat(DType::f64);
   const std::span<double> sum = total.span<double>();
-  execution_->compute.run([sum] { sum[0] = 0.0; });
+  sum[0] = 0.0;  // the last norm was waited for
   memory_.for_each([&](ShardedRange& range) {
     if (range.layout.trainable) execution_->ops.sum_of_squares(execution_->compute, range.optimizer_gradient(), total);
   });
@@ -216,12 +217,15 @@ double ParameterStore::gradient_norm() {
 void ParameterStore::write_step_scalars(const OptimizerStep& step) {
   const auto power = [&](double beta) { return 1.0 - std::pow(beta, static_cast<double>(step.step)); };
   const bool corrects = settings_.rule.bias_correction;
-  const std::span<float> scalars = step_scalars_.flat(DType::f32).span<float>();
+  execution_->compute.synchronize(scalars_fetched_.ticket);
+  const std::span<float> scalars = host_scalars_.flat(DType::f32).span<float>();
   scalars[kLearningRate] = static_cast<float>(step.learning_rate);
   scalars[kGradientScale] = static_cast<float>(step.gradient_scale);
   scalars[kCorrection1] = corrects ? static_cast<float>(power(settings_.rule.beta1)) : 1.0f;
   scalars[kCorrection2] = corrects ? static_cast<float>(power(settings_.rule.beta2)) : 1.0f;
   scalars[kFirstStep] = step.step == 1 ? 1.0f : 0.0f;
+  execution_->device.copy(execution_->compute, host_scalars_.data(), step_scalars_.data(), step_scalars_.bytes());
+  scalars_fetched_ = execution_->compute.record();
 }
 
 void ParameterStore::update(const OptimizerStep& step) {

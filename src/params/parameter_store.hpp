@@ -108,9 +108,10 @@ class ParameterStore {
   void initialize(std::uint64_t seed);
   /// Roles that a checkpoint of this model holds, "value" first.
   std::vector<StateRole> roles() const;
-  /// The pieces that this rank owns, each element of each role exactly once among all ranks of the job.
+  /// The pieces that this rank owns, each element of each role exactly once among all ranks of the job. Waits for the
+  /// work on the state that was given so far, so that they can be copied.
   std::vector<OwnedPiece> owned_pieces() const;
-  /// The pieces that this rank must read to be complete (a superset of the owned ones).
+  /// The pieces that this rank must read to be complete (a superset of the owned ones). Waits as well.
   std::vector<OwnedPiece> needed_pieces() const;
   /// After `needed_pieces` were filled from a checkpoint: brings all derived copies up to date. Collective.
   /// `has_optimizer_state`: false when only values were read (masters are then made from the values).
@@ -124,6 +125,7 @@ class ParameterStore {
   void reduce_slot(UnitLease contribution);
   void finish(ShardedRange& range);
   void publish_values();
+  void come_to_rest() const;
   void write_step_scalars(const OptimizerStep& step);
 
   ModelSpec model_;
@@ -138,6 +140,8 @@ class ParameterStore {
   std::uint64_t version_ = 0;                                                                // of the values
   Communicator* norm_group_;  // ranks whose optimizer pieces together are the whole model
   Buffer step_scalars_;       // f32[kStepScalars]: a stable address
+  Buffer host_scalars_;       // the same, where the host writes them
+  Event scalars_fetched_{};   // from there
   Buffer norm_total_;         // f64[1]
 };
 

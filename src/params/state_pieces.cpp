@@ -76,6 +76,11 @@ void ParameterStore::initialize(std::uint64_t seed) {
   publish_values();
 }
 
+void ParameterStore::come_to_rest() const {
+  execution_->compute.synchronize();
+  execution_->communication.synchronize();
+}
+
 std::vector<StateRole> ParameterStore::roles() const {
   std::vector<StateRole> roles;
   const auto is_known = [&](const StateRole& role) {
@@ -91,6 +96,7 @@ std::vector<StateRole> ParameterStore::roles() const {
 }
 
 std::vector<OwnedPiece> ParameterStore::owned_pieces() const {
+  come_to_rest();
   std::vector<OwnedPiece> pieces;
   memory_.for_each([&](const ShardedRange& range) {
     for (const RoleView& state : role_views(range, settings_.rule))
@@ -100,6 +106,7 @@ std::vector<OwnedPiece> ParameterStore::owned_pieces() const {
 }
 
 std::vector<OwnedPiece> ParameterStore::needed_pieces() const {
+  come_to_rest();
   std::vector<OwnedPiece> pieces;
   memory_.for_each([&](const ShardedRange& range) {
     for (const RoleView& state : role_views(range, settings_.rule))

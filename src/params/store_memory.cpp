@@ -70,8 +70,8 @@ StoreBytes store_bytes(const RangesByUnit& ranges_by_unit, const OptimizerRule& 
     gathered.push_back(gathered_bytes(ranges));
     contributed.push_back(contribution_bytes(ranges));
   }
-  bytes.buffers = sum_of(slot_sizes(gathered)) + sum_of(slot_sizes(contributed)) + kStepScalars * bytes_of(DType::f32) +
-                  bytes_of(DType::f64);
+  bytes.buffers = sum_of(slot_sizes(gathered)) + sum_of(slot_sizes(contributed)) +
+                  2 * kStepScalars * bytes_of(DType::f32) + bytes_of(DType::f64);
   return bytes;
 }
 

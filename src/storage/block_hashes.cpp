@@ -119,18 +119,25 @@ void VerifiedFile::load_verified(std::int64_t first_block, std::int64_t end_bloc
   }
 }
 
-void VerifiedFile::read_at(std::int64_t position, std::span<std::byte> target) {
-  const std::int64_t end = position + static_cast<std::int64_t>(target.size());
+void VerifiedFile::read_at(std::int64_t position, std::int64_t count,
+                           const std::function<void(std::span<const std::byte>)>& take) {
+  const std::int64_t end = position + count;
   FERULA_CHECK(position >= 0 && end <= bytes(), "bytes [{}, {}) of {}", position, end, bytes());
   for (std::int64_t at = position; at < end;) {
     const std::int64_t block = at / kHashBlockBytes;
     if (block < staged_begin_ || block >= staged_end_) load_verified(block, ceil_div(end, kHashBlockBytes));
     const std::int64_t staged_until = bytes_of_blocks(staged_begin_, staged_end_).end;
-    const auto count = static_cast<std::size_t>(std::min(end, staged_until) - at);
-    const auto source = staging_.subspan(static_cast<std::size_t>(at - staged_begin_ * kHashBlockBytes), count);
-    std::copy(source.begin(), source.end(), target.begin() + (at - position));
-    at += static_cast<std::int64_t>(count);
+    const std::int64_t piece = std::min(end, staged_until) - at;
+    take(staging_.subspan(static_cast<std::size_t>(at - staged_begin_ * kHashBlockBytes),
+                          static_cast<std::size_t>(piece)));
+    at += piece;
   }
+}
+
+void VerifiedFile::read_at(std::int64_t position, std::span<std::byte> target) {
+  auto to = target.begin();
+  read_at(position, static_cast<std::int64_t>(target.size()),
+          [&to](std::span<const std::byte> piece) { to = std::copy(piece.begin(), piece.end(), to); });
 }
 
 std::vector<ByteRange> VerifiedFile::damaged_ranges() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -53,7 +54,11 @@ class VerifiedFile {
   /// Opens `path`; DamageError where it is missing or has another size. `staging` holds at least one block.
   VerifiedFile(FileSystem& files, const std::string& path, BlockHashes hashes, std::span<std::byte> staging);
 
-  /// DamageError that names the file and the first damaged byte range; `target` is then undefined.
+  /// Hands bytes [position, position + bytes) to `take`, verified, in pieces as large as the staging memory allows; a
+  /// piece lies in the staging memory until `take` returns. DamageError that names the file and the first damaged byte
+  /// range.
+  void read_at(std::int64_t position, std::int64_t bytes, const std::function<void(std::span<const std::byte>)>& take);
+  /// The same into `target`, which is undefined after an error.
   void read_at(std::int64_t position, std::span<std::byte> target);
   /// Reads the whole file and returns the byte ranges of the blocks that are not what was written.
   std::vector<ByteRange> damaged_ranges();

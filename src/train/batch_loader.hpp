@@ -1,6 +1,7 @@
 // Fills the model's input with the samples that this rank has in a global batch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "data/sample_order.hpp"
@@ -34,11 +35,12 @@ std::int64_t batch_loader_bytes(const BatchShape& shape, std::int64_t sequence_l
 /// The global batch of a step is the stream's samples [samples_seen, samples_seen + samples_per_step), in that order:
 /// micro batch m gives rank r those from samples_seen + m · samples_per_micro_step + r · micro_batch on. So the batch
 /// depends on its size and on samples_seen alone, and a run resumes on any layout from samples_seen.
-/// Memory is taken once at construction; a batch that was returned is valid until the next call.
+/// Memory is taken once at construction; a batch that was returned is valid until the next call, for work that `reader`
+/// has been given by then: it comes to the device in the order of that stream, always to the same addresses.
 class BatchLoader {
  public:
-  /// `dataset` outlives the loader. `seed` is the run's.
-  BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const BatchShape& shape, Device& device);
+  /// `dataset` and `reader` outlive the loader. `seed` is the run's.
+  BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const BatchShape& shape, Device& device, Stream& reader);
 
   const BatchShape& shape() const { return shape_; }
   /// Rows of every batch.
@@ -58,14 +60,28 @@ class BatchLoader {
   const TokenBatch& evaluation(Split split, std::int64_t index);
 
  private:
+  /// Where the host fills one batch while the device may still be fetching the other.
+  struct Place {
+    Buffer memory;
+    TokenBatch batch;
+    Event fetched{};
+  };
+
+  TokenBatch views(const Buffer& memory) const;
+  TokenBatch& begin_batch();
+  const TokenBatch& send_batch();
   void fill(std::int64_t row, Split split, std::int64_t sample, std::int64_t place);
   void fill_padding(std::int64_t row);
 
   const TokenDataset* dataset_;
   SampleOrder order_;
   BatchShape shape_;
-  Buffer token_, position_, target_, sample_, starts_, step_;
-  TokenBatch batch_;
+  Device* device_;
+  Stream* reader_;
+  std::array<Place, 2> places_;  // in turns
+  std::size_t current_ = 0;
+  Buffer memory_;     // of the device
+  TokenBatch batch_;  // in it
 };
 
 }  // namespace ferula

@@ -69,6 +69,7 @@ std::string run_header(const RunFacts& facts) {
   std::string text = fmt::format("ferula {} ({})  run {}\n", facts.version, facts.revision, facts.name);
   text += field("layout", layout_text(facts));
   text += field("communication", facts.communication);
+  for (const std::string& gpu : facts.gpus) text += field(&gpu == facts.gpus.data() ? "GPUs" : "", gpu);
   text +=
       field("model", fmt::format("{}, {} parameters", facts.model, human_count(static_cast<double>(facts.parameters))));
   text += field("numbers", facts.compute);

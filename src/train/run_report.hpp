@@ -31,6 +31,7 @@ struct RunFacts {
   std::int64_t stage = 0;  // of ZeRO
   std::string stage_name;  // what the stage cuts
   int threads = 1;
+  std::vector<std::string> gpus;  // a line for each rank, or why none is used
   std::int64_t parameters = 0;
   std::int64_t steps = 0;       // of the whole run
   std::int64_t first_step = 0;  // steps that were done before, by the checkpoint it resumes from

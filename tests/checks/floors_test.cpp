@@ -36,6 +36,10 @@ const std::vector<Home> kHomes{
     {"dnnl", {"src/ops/"}},
     {"hwy/", {"src/ops/"}},
     {"immintrin.h", {"src/ops/"}},
+    {"cuda", {"src/device/cuda/", "src/ops/cuda/", "src/comm/nccl_library"}},
+    {"cublas", {"src/ops/cuda/"}},
+    {"nccl.h", {"src/comm/nccl_library"}},
+    {"dlfcn.h", {"src/app/gpu_library.cpp", "src/comm/nccl_library"}},
     {"omp.h", {"src/device/", "src/comm/node_place.cpp", "src/ops/"}},
 };
 

@@ -1,6 +1,7 @@
 #include "source_tree.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 
 namespace ferula::checks {
@@ -68,11 +69,16 @@ SourceFile read(const std::filesystem::path& path) {
   return file;
 }
 
+bool is_source(const std::filesystem::path& path) {
+  constexpr std::array<std::string_view, 4> kExtensions{".cpp", ".hpp", ".cu", ".cuh"};
+  return std::find(kExtensions.begin(), kExtensions.end(), path.extension()) != kExtensions.end();
+}
+
 std::vector<SourceFile> read_all() {
   std::vector<SourceFile> files;
   for (const char* root : {"src", "tests"})
     for (const auto& entry : std::filesystem::recursive_directory_iterator(project_root() / root))
-      if (entry.path().extension() == ".cpp" || entry.path().extension() == ".hpp") files.push_back(read(entry.path()));
+      if (is_source(entry.path())) files.push_back(read(entry.path()));
   std::sort(files.begin(), files.end(), [](const SourceFile& a, const SourceFile& b) { return a.path < b.path; });
   return files;
 }

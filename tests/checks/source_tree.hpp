@@ -17,10 +17,10 @@ struct SourceFile {
   std::string_view root() const;
   /// The folder under src/, e.g. "comm"; empty for src/main.cpp and outside src/.
   std::string_view floor() const;
-  bool is_header() const { return path.ends_with(".hpp"); }
+  bool is_header() const { return path.ends_with(".hpp") || path.ends_with(".cuh"); }
 };
 
-/// Every .cpp and .hpp file under src/ and tests/, sorted by path.
+/// Every .cpp, .hpp, .cu and .cuh file under src/ and tests/, sorted by path.
 const std::vector<SourceFile>& source_files();
 /// The root of the project.
 std::filesystem::path project_root();

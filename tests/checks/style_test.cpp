@@ -95,7 +95,7 @@ TEST(Style, AFileSaysAtItsTopWhatItIsFor) {
   std::vector<std::string> findings;
   for (const SourceFile& file : source_files()) {
     const bool says = !file.lines.empty() && file.lines.front().starts_with("//");
-    const std::string header = file.path.substr(0, file.path.size() - 3) + "hpp";  // it then says it for both
+    const std::string header = file.path.substr(0, file.path.rfind('.')) + ".hpp";  // it then says it for both
     const bool header_says = !file.is_header() && std::filesystem::exists(project_root() / header);
     if (!says && !header_says) findings.push_back(at(file, 0, "does not say what it is for"));
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "comm/device_transport.hpp"
 #include "comm/mpi_transport.hpp"
 #include "comm/simulated_transport.hpp"
 #include "support/ranks/job.hpp"
@@ -14,6 +15,7 @@ namespace {
 struct TransportCase {
   std::string name;
   MpiOptions options;
+  std::int64_t staged_bytes = 0;  // above 0: through memory of this size, as the collectives of GPUs
 };
 
 void PrintTo(const TransportCase& transport, std::ostream* out) { *out << transport.name; }
@@ -23,7 +25,16 @@ std::vector<TransportCase> transports() {
   return {{"shared_memory", {}},
           {"shared_memory_tiny_chunks", {.shared_memory = tiny}},
           {"mpi", {.within_node = NodeTraffic::mpi}},
-          {"mpi_tiny_chunks", {.within_node = NodeTraffic::mpi, .message_limit_bytes = 24, .staging_bytes = 96}}};
+          {"mpi_tiny_chunks", {.within_node = NodeTraffic::mpi, .message_limit_bytes = 24, .staging_bytes = 96}},
+          {"staged_shared_memory", {}, 8 << 20},
+          {"staged_mpi_tiny_chunks", {.within_node = NodeTraffic::mpi}, 200}};
+}
+
+std::unique_ptr<Mesh::Transport> make_transport(const TransportCase& transport) {
+  auto made = make_mpi_transport(test::job(), transport.options);
+  if (transport.staged_bytes == 0) return made;
+  const StagedOptions staged{.chunk_bytes = transport.staged_bytes, .message_chunk_bytes = 64};
+  return make_device_transport(std::move(made), {.staged = staged});
 }
 
 enum class Placed { in_window, elsewhere, in_window_on_even_ranks };
@@ -72,11 +83,11 @@ bool same_bits(T left, T right) {
 
 /// The mesh of one transport, made once a test.
 struct World {
-  explicit World(const MpiOptions& options, MeshShape shape)
+  explicit World(const TransportCase& transport, MeshShape shape)
       : device(make_cpu_device(ledger)),
         stream(device->make_stream()),
-        mesh(make_mpi_transport(test::job(), options), shape, *device, {.timeout = std::chrono::seconds(60)}) {}
-  explicit World(const MpiOptions& options) : World(options, {.shard = test::job().size()}) {}
+        mesh(make_transport(transport), shape, *device, {.timeout = std::chrono::seconds(60)}) {}
+  explicit World(const TransportCase& transport) : World(transport, {.shard = test::job().size()}) {}
   MemoryLedger ledger;
   std::unique_ptr<Device> device;
   std::unique_ptr<Stream> stream;
@@ -176,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(Mpi, Transports, ::testing::ValuesIn(transports()),
                          [](const auto& each) { return each.param.name; });
 
 TEST_P(Transports, ReductionsAreSumsInRankOrderBitForBit) {
-  World world(GetParam().options);
+  World world(GetParam());
   check_reductions<float>(world);
   check_reductions<double>(world);
   check_reductions<bf16>(world);
@@ -185,7 +196,7 @@ TEST_P(Transports, ReductionsAreSumsInRankOrderBitForBit) {
 }
 
 TEST_P(Transports, GathersAndBroadcastsMoveAnyElementType) {
-  World world(GetParam().options);
+  World world(GetParam());
   check_moves<float>(world);
   check_moves<double>(world);
   check_moves<bf16>(world);
@@ -195,9 +206,11 @@ TEST_P(Transports, GathersAndBroadcastsMoveAnyElementType) {
 }
 
 TEST_P(Transports, AreChosenByWhereTheRanksAre) {
-  World world(GetParam().options);
+  World world(GetParam());
   const bool mpi = GetParam().options.within_node == NodeTraffic::mpi;
-  const std::string_view expected = test::job().size() == 1 ? "self" : mpi ? "mpi" : "shared-memory";
+  const std::string below = mpi ? "mpi" : "shared-memory";
+  const std::string several = GetParam().staged_bytes > 0 ? "staged " + below : below;
+  const std::string expected = test::job().size() == 1 ? "self" : several;
 
   EXPECT_EQ(world.mesh.shard().kind(), expected);
   EXPECT_EQ(world.mesh.place().ranks_on_node, test::job().size());
@@ -209,7 +222,7 @@ TEST_P(Transports, SayWhatMemoryTheirGroupsTake) {
   const int ranks = test::job().size();
   const MeshShape hybrid = ranks % 2 == 0 ? MeshShape{.replica = 2, .shard = ranks / 2} : MeshShape{.shard = ranks};
   for (const MeshShape shape : {MeshShape{.shard = ranks}, MeshShape{.replica = ranks}, hybrid}) {
-    const World world(GetParam().options, shape);
+    const World world(GetParam(), shape);
 
     EXPECT_EQ(world.mesh.transit_bytes(), world.ledger.current_bytes(MemoryKind::buffers));
     EXPECT_EQ(world.mesh.transit_bytes() > 0, ranks > 1);
@@ -217,7 +230,7 @@ TEST_P(Transports, SayWhatMemoryTheirGroupsTake) {
 }
 
 TEST_P(Transports, MessagesGoRoundARingInAnyOrder) {
-  World world(GetParam().options);
+  World world(GetParam());
   Communicator& group = world.mesh.world();
   if (group.size() == 1) return;
   const int next = (group.rank() + 1) % group.size(), before = (group.rank() + group.size() - 1) % group.size();
@@ -240,7 +253,7 @@ TEST_P(Transports, MessagesGoRoundARingInAnyOrder) {
 }
 
 TEST_P(Transports, SingleMessagesGoDownTheLine) {
-  World world(GetParam().options);
+  World world(GetParam());
   Communicator& group = world.mesh.world();
   double value = group.rank() == 0 ? 1.5 : 0.0;
   const TensorView view(reinterpret_cast<std::byte*>(&value), DType::f64, {1});
@@ -254,7 +267,7 @@ TEST_P(Transports, SingleMessagesGoDownTheLine) {
 
 TEST_P(Transports, ABufferOfAGroupIsReachedFromItsSubgroups) {
   if (test::job().size() % 2 != 0) return;
-  World world(GetParam().options, {.replica = 2, .shard = test::job().size() / 2});
+  World world(GetParam(), {.replica = 2, .shard = test::job().size() / 2});
   Communicator& data = world.mesh.data();
   Buffer buffer = data.allocate(1024, MemoryKind::gradients);
   const TensorView values = buffer.flat(DType::f32);
@@ -268,7 +281,7 @@ TEST_P(Transports, ABufferOfAGroupIsReachedFromItsSubgroups) {
 }
 
 TEST_P(Transports, SideStreamsOfTwoGroupsRunBesideEachOther) {
-  World world(GetParam().options, {.shard = test::job().size()});
+  World world(GetParam(), {.shard = test::job().size()});
   const std::unique_ptr<Stream> side = world.device->make_side_stream("side");
   std::vector<std::int64_t> first(301, 1), second(97, 1);
   const TensorView one(reinterpret_cast<std::byte*>(first.data()), DType::i64, {301});
@@ -299,7 +312,7 @@ TEST(Transports, SimulatedRanksGiveTheBitsOfProcesses) {
     mesh.world().all_reduce(*device->make_stream(), view, ReduceOp::sum);
   });
   for (const TransportCase& transport : transports()) {
-    World world(transport.options);
+    World world(transport);
     const Operand operand(world.mesh.world(), kCount, Placed::elsewhere, DType::bf16);
     fill<bf16>(operand.view(), world.mesh.rank());
     world.mesh.world().all_reduce(*world.stream, operand.view(), ReduceOp::sum);

@@ -54,6 +54,34 @@ TensorSet::TensorSet(Device& device, const std::vector<TensorSpec>& specs, Preci
   }
 }
 
+TensorSet::TensorSet(Device& device, Stream& stream, const TensorSet& host) : specs_(host.specs_) {
+  for (const auto& [name, from] : host.tensors_) {
+    Tensor& tensor = tensors_[name];
+    tensor.memory = device.allocate(from.memory.bytes(), MemoryKind::buffers);
+    tensor.view = from.view;
+    tensor.view.data = tensor.memory.data();
+    if (from.memory.bytes() > 0) device.copy(stream, from.memory.data(), tensor.memory.data(), from.memory.bytes());
+  }
+  stream.synchronize();
+}
+
+void TensorSet::take_back(Device& device, Stream& stream, const TensorSet& other) {
+  for (const auto& [name, tensor] : tensors_) {
+    const auto from = other.tensors_.find(name);
+    FERULA_CHECK(from != other.tensors_.end() && from->second.memory.bytes() == tensor.memory.bytes(),
+                 "{} is another tensor there", name);
+    if (tensor.memory.bytes() > 0)
+      device.copy(stream, from->second.memory.data(), tensor.memory.data(), tensor.memory.bytes());
+  }
+  stream.synchronize();
+}
+
+std::span<const std::byte> TensorSet::bytes_of_tensor(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  FERULA_CHECK(found != tensors_.end(), "no tensor {} in this case", name);
+  return {found->second.memory.data(), static_cast<std::size_t>(found->second.memory.bytes())};
+}
+
 TensorView TensorSet::operator[](const std::string& name) const {
   const auto found = tensors_.find(name);
   FERULA_CHECK(found != tensors_.end(), "no tensor {} in this case", name);

@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ enum class Precision : std::uint8_t {
 class TensorSet {
  public:
   TensorSet(Device& device, const std::vector<TensorSpec>& specs, Precision precision);
+  /// The tensors of `host` in memory of another device: equal bytes, those between rows included.
+  TensorSet(Device& device, Stream& stream, const TensorSet& host);
+  /// Takes the bytes of `other`, whose memory belongs to `device` and which was made from this set.
+  void take_back(Device& device, Stream& stream, const TensorSet& other);
 
   /// Fails a FERULA_CHECK for a name that no spec has.
   TensorView operator[](const std::string& name) const;
@@ -51,6 +56,8 @@ class TensorSet {
   void copy_from(const TensorSet& other);
   /// Whether the memory between rows still holds what it held at first.
   bool gaps_untouched() const;
+  /// The memory of one tensor, with what lies between its rows.
+  std::span<const std::byte> bytes_of_tensor(const std::string& name) const;
 
  private:
   struct Tensor {

@@ -152,6 +152,8 @@ std::vector<Attention> test_shapes(DType dtype) {
           {{5, 9}, 2, 2, 6, dtype},
           {{0, 2, 0, 1}, 2, 2, 36, dtype},
           {{131, 64, 128}, 1, 1, 16, dtype},
+          {{170, 20}, 2, 1, 64, dtype},
+          {{140, 1, 30}, 2, 1, 128, dtype},
           {{}, 2, 2, 64, dtype}};
 }
 
@@ -167,6 +169,7 @@ std::vector<OpCase> attention_cases() {
     for (const Cached& shape : {Cached{{0, 5, 9}, 10, 4, 2, 64, dtype},
                                 {{129, 63, 64}, 130, 3, 1, 32, dtype},
                                 {{7}, 8, 2, 2, 80, dtype},
+                                {{800, 3}, 1000, 2, 1, 128, dtype},
                                 {{2, 3, 1}, 4, 2, 2, 6, dtype},
                                 {{}, 4, 1, 1, 64, dtype}}) {
       cases.push_back(cache_append(shape));

@@ -60,6 +60,7 @@ std::vector<OpCase> loss_cases() {
                               {4, 256, 256, dtype},
                               {6, 50, 64, dtype, true, 60.0},
                               {3, 2500, 2503, dtype},
+                              {5, 8201, 8208, dtype},
                               {5, 20, 24, dtype, false},
                               {0, 8, 8, dtype}})
       cases.push_back(cross_entropy(shape));

@@ -174,7 +174,8 @@ std::vector<OpCase> matrix_cases(const Matrix& shape) {
 std::vector<OpCase> pointwise_cases() {
   std::vector<OpCase> cases;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    for (const Matrix& shape : {Matrix{5, 37, dtype}, {1, 16, dtype}, {9, 40, dtype, 24}, {0, 8, dtype}})
+    for (const Matrix& shape :
+         {Matrix{5, 37, dtype}, {1, 16, dtype}, {9, 40, dtype, 24}, {3, 515, dtype}, {0, 8, dtype}})
       for (OpCase& each : matrix_cases(shape)) cases.push_back(std::move(each));
     cases.push_back(dropout({4, 20, dtype}, 0.0));
     for (const RotaryDirection direction : {RotaryDirection::forward, RotaryDirection::backward})

@@ -157,6 +157,7 @@ std::vector<OpCase> product_cases() {
     for (const Linear& shape : {Linear{5, 7, 9, dtype, dtype},
                                 {1, 64, 33, dtype, dtype},
                                 {33, 48, 80, dtype, dtype, false},
+                                {130, 128, 192, dtype, dtype},
                                 {17, 40, 24, dtype, dtype, true, Accumulate::add, 8},
                                 {0, 8, 8, dtype, dtype}}) {
       cases.push_back(linear(shape));
@@ -164,7 +165,8 @@ std::vector<OpCase> product_cases() {
       cases.push_back(backward_weight(shape));
     }
     cases.push_back(prepared({19, 64, 48, dtype, dtype}));
-    for (const Embedding& shape : {Embedding{13, 11, 7, 24, dtype}, {1, 5, 3, 9, dtype}, {40, 6, 0, 17, dtype}}) {
+    for (const Embedding& shape :
+         {Embedding{13, 11, 7, 24, dtype}, {1, 5, 3, 9, dtype}, {40, 6, 0, 17, dtype}, {1100, 50, 64, 72, dtype}}) {
       cases.push_back(embed(shape));
       cases.push_back(embed_backward(shape));
     }

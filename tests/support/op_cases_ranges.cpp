@@ -96,9 +96,9 @@ OpCase fill_normal(std::int64_t count, DType dtype, std::int64_t first) {
 
 std::vector<OpCase> range_cases() {
   std::vector<OpCase> cases;
-  for (const std::int64_t count : {1, 1000, 20001, 0}) cases.push_back(sum_of_squares(count));
+  for (const std::int64_t count : {1, 1000, 20001, 100003, 0}) cases.push_back(sum_of_squares(count));
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    for (const std::int64_t count : {1, 1037})
+    for (const std::int64_t count : {1, 1037, 6000})
       for (const Update& update : updates(count, dtype)) cases.push_back(optimizer_update(update));
     cases.push_back(fill_normal(1, dtype, 0));
     cases.push_back(fill_normal(133, dtype, 77));

@@ -109,20 +109,35 @@ double slope_along(const Derivative::Gradient& each, const TensorSet& before, co
 
 }  // namespace
 
-std::string compare_with_reference(const OpCase& op_case, Ops& ops, Device& device) {
+void run_on(const OpCase& op_case, Ops& ops, Device& device, TensorSet& set) {
   const auto stream = device.make_stream();
+  const TensorSet there(device, *stream, set);
+  op_case.call(ops, *stream, there);
+  stream->synchronize();
+  set.take_back(device, *stream, there);
+}
+
+std::string compare_with_reference(const OpCase& op_case, Ops& ops, Device& device) {
+  return compare_with_reference(op_case, ops, device, device);
+}
+
+std::string compare_with_reference(const OpCase& op_case, Ops& ops, Device& device, Device& host) {
+  const auto stream = host.make_stream();
   ReferenceOps reference;
-  TensorSet found(device, op_case.tensors, Precision::declared);
+  TensorSet found(host, op_case.tensors, Precision::declared);
   if (op_case.prepare) op_case.prepare(reference, *stream, found);
-  TensorSet start(device, op_case.tensors, Precision::f64);
+  TensorSet start(host, op_case.tensors, Precision::f64);
   start.copy_from(found);
-  TensorSet exact(device, op_case.tensors, Precision::f64);
+  TensorSet exact(host, op_case.tensors, Precision::f64);
   exact.copy_from(found);
 
-  op_case.call(ops, *stream, found);
+  if (&device == &host)
+    op_case.call(ops, *stream, found);
+  else
+    run_on(op_case, ops, device, found);
   op_case.call(reference, *stream, exact);
 
-  const auto allowed = sensitivities(op_case, start, exact, device, *stream);
+  const auto allowed = sensitivities(op_case, start, exact, host, *stream);
   if (!found.gaps_untouched()) return "memory between the rows of a strided view was written";
   for (const TensorSpec& spec : op_case.tensors) {
     const auto allowance = allowed.find(spec.name);

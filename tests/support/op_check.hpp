@@ -15,6 +15,12 @@ namespace ferula::test {
 /// differ by a few roundings (Higham, "Accuracy and Stability of Numerical Algorithms", 1.5).
 std::string compare_with_reference(const OpCase& op_case, Ops& ops, Device& device);
 
+/// The same for operations of another device than the host's: operands go there and results come back.
+std::string compare_with_reference(const OpCase& op_case, Ops& ops, Device& device, Device& host);
+
+/// Runs the case's call on copies of the tensors of `set` in memory of `device`, and brings all of them back.
+void run_on(const OpCase& op_case, Ops& ops, Device& device, TensorSet& set);
+
 /// Compares the case's gradients with central differences of its forward pass along random directions, both on the
 /// reference in f64. Empty when all is well. Only for cases with a derivative.
 ///

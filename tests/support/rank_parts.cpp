@@ -14,8 +14,8 @@ void on_ranks_with(MeshShape shape, std::unique_ptr<Ops> (*make_ops)(Device&),
 }
 
 RankParts::RankParts(std::unique_ptr<Mesh::Transport> transport, MeshShape shape,
-                     std::unique_ptr<Ops> (*make_ops)(Device&))
-    : device(make_cpu_device(ledger)),
+                     std::unique_ptr<Ops> (*make_ops)(Device&), std::unique_ptr<Device> (*make_device)(MemoryLedger&))
+    : device(make_device(ledger)),
       ops(make_ops(*device)),
       compute(device->make_stream()),
       communication(device->make_stream()),

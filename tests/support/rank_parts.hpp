@@ -11,7 +11,8 @@ namespace ferula::test {
 
 /// One rank with its own ledger, device, streams and mesh. The collectives run on the rank's own thread.
 struct RankParts {
-  RankParts(std::unique_ptr<Mesh::Transport> transport, MeshShape shape, std::unique_ptr<Ops> (*make_ops)(Device&));
+  RankParts(std::unique_ptr<Mesh::Transport> transport, MeshShape shape, std::unique_ptr<Ops> (*make_ops)(Device&),
+            std::unique_ptr<Device> (*make_device)(MemoryLedger&) = make_cpu_device);
 
   MemoryLedger ledger;
   std::unique_ptr<Device> device;

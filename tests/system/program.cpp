@@ -118,7 +118,7 @@ void write_tiny_run(const Workplace& workplace, int steps) {
   for (int line = 0; line < 400; ++line) text += "Line " + std::to_string(line * line) + " of a text to learn.\n";
   workplace.write("text.txt", text);
   workplace.write("tiny.toml",
-                  "[run]\nname = \"tiny\"\n"
+                  "[run]\nname = \"tiny\"\ndevice = \"cpu\"\n"
                   "[model]\nlayers = 2\nwidth = 32\nheads = 2\ncontext = 32\n"
                   "[data]\ntext = [\"text.txt\"]\nsequence_length = 16\n"
                   "[training]\nsteps = " +

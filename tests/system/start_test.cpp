@@ -25,6 +25,22 @@ TEST(StartSystem, ATextThatIsTooShortIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("sequence_length"));
 }
 
+TEST(StartSystem, ARankWithoutAGpuSaysWhatItLookedFor) {
+  for (const std::vector<std::string>& layout : {std::vector<std::string>{}, {"--ranks", "2"}}) {
+    const Workplace workplace;
+    write_tiny_run(workplace, 5);
+    std::vector<std::string> words{"env", "CUDA_VISIBLE_DEVICES=", FERULA_PROGRAM, "train", "tiny.toml"};
+    words.insert(words.end(), layout.begin(), layout.end());
+    words.insert(words.end(), {"--set", "run.device=cuda"});
+
+    const Outcome refused = workplace.run(words);
+
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("error: "), HasSubstr("expected "), HasSubstr("device = \"cpu\"")));
+    EXPECT_FALSE(workplace.has("runs/tiny/metrics.jsonl"));
+  }
+}
+
 TEST(StartSystem, ARunThatFailsBeforeItsFirstStepSaysWhyInItsSummary) {
   for (const std::vector<std::string>& layout :
        {std::vector<std::string>{}, {"--ranks", "2"}, {"--ranks-simulated", "2"}}) {

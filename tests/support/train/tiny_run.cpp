@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "base/philox.hpp"
+#include "comm/device_transport.hpp"
 #include "comm/node_place.hpp"
+#include "comm/simulated_transport.hpp"
 #include "data/token_file_writer.hpp"
 
 namespace ferula::test {
@@ -87,9 +89,9 @@ StoreSettings settings_of(const TinyRun& run) {
 }
 
 std::string name_of_run(const TinyRun& run) {
-  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}", run.family, name_of(run.compute),
+  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}{}", run.family, name_of(run.compute),
                      run.stage, run.shape.replica, run.shape.shard, run.accumulation,
-                     run.overlap == Overlap::on ? " overlapped" : "",
+                     run.overlap == Overlap::on ? " overlapped" : "", run.staged_bytes > 0 ? " staged" : "",
                      run.reduction == GradientReduction::once_a_step ? " reduced once" : "");
 }
 
@@ -100,7 +102,7 @@ TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dat
       store(table_of(spec, run), settings_of(run), parts.mesh, execution),
       transformer(spec, store, execution,
                   {.compute = run.compute, .rows = batch_shape_of(run, parts.mesh).micro_batch * kLength, .seed = 5}),
-      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device),
+      loader(dataset, 5, batch_shape_of(run, parts.mesh), *parts.device, *parts.compute),
       learning_rate(learning_rate_of()),
       trainer({parts.mesh, execution, store, transformer, loader, learning_rate}, 1.0),
       rank(parts) {
@@ -108,8 +110,12 @@ TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dat
 }
 
 void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& body) {
-  on_ranks_with(run.shape, run.make_ops, [&](RankParts& parts) {
+  run_simulated_ranks(run.shape.ranks(), [&](std::unique_ptr<Mesh::Transport> transport) {
+    const StagedOptions staged{.chunk_bytes = run.staged_bytes, .message_chunk_bytes = run.staged_bytes};
+    if (run.staged_bytes > 0) transport = make_device_transport(std::move(transport), {.staged = staged});
+    RankParts parts(std::move(transport), run.shape, run.make_ops, run.make_device);
     set_compute_threads(1);
+    parts.compute->run([] { set_compute_threads(1); });  // where the stream has a thread of its own
     TinyRank rank(parts, run, dataset);
     body(rank);
   });

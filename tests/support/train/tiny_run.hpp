@@ -50,12 +50,14 @@ struct TinyRun {
   std::int64_t accumulation = 1;
   std::int64_t steps = 50;
   Overlap overlap = Overlap::off;
+  std::int64_t staged_bytes = 0;  // collectives pass through memory of this size, as those of GPUs do; 0: they do not
   GradientReduction reduction = GradientReduction::each_micro_batch;
   std::int64_t persistence_threshold = 0;
   std::int64_t prefetch_elements = 50'000'000;
   float dropout = 0.0f;
   OptimizerRule rule{.beta2 = 0.95};
   std::unique_ptr<Ops> (*make_ops)(Device&) = make_cpu_ops;
+  std::unique_ptr<Device> (*make_device)(MemoryLedger&) = make_cpu_device;
   std::int64_t batch = 48;
   TinyModel model = {};
 };

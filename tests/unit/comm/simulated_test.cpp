@@ -11,7 +11,10 @@ namespace ferula {
 namespace {
 
 using test::on_simulated_ranks;
+using test::OnDevice;
 using test::Rank;
+using test::rank_kinds;
+using test::RankKind;
 using test::view_of;
 
 float value_at(int rank, std::size_t element) {
@@ -30,15 +33,17 @@ float sum_at(int ranks, std::size_t element) {
   return sum;
 }
 
-class SimulatedRanks : public ::testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Ranks, SimulatedRanks, ::testing::Values(1, 2, 3, 4));
+class SimulatedRanks : public ::testing::TestWithParam<RankKind> {};
+INSTANTIATE_TEST_SUITE_P(Ranks, SimulatedRanks, ::testing::ValuesIn(rank_kinds()), ::testing::PrintToStringParamName());
 
 TEST_P(SimulatedRanks, AllReduceSumsInRankOrder) {
   on_simulated_ranks(GetParam(), [](Rank rank) {
     for (const std::size_t count : {0u, 1u, 3u, 7u, 5003u}) {
-      std::vector<float> values = operand_of(rank.mesh.rank(), count);
-      rank.mesh.world().all_reduce(rank.stream, view_of(values), ReduceOp::sum);
-      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(values[i], sum_at(rank.mesh.size(), i));
+      const OnDevice<float> operand(rank.device, rank.stream, operand_of(rank.mesh.rank(), count));
+      rank.mesh.world().all_reduce(rank.stream, operand.view(), ReduceOp::sum);
+
+      const std::vector<float> sums = operand.values();
+      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(sums[i], sum_at(rank.mesh.size(), i));
     }
   });
 }
@@ -48,41 +53,70 @@ TEST_P(SimulatedRanks, ReduceScatterInPlaceAndApartGiveTheSamePart) {
     const auto ranks = static_cast<std::size_t>(rank.mesh.size());
     const auto me = static_cast<std::size_t>(rank.mesh.rank());
     const std::size_t part = 997;
-    std::vector<float> whole = operand_of(rank.mesh.rank(), part * ranks), again = whole, apart(part);
-    const TensorView inside = view_of(again).range(static_cast<std::int64_t>(me * part), part);
+    const std::vector<float> values = operand_of(rank.mesh.rank(), part * ranks);
+    const OnDevice<float> whole(rank.device, rank.stream, values), again(rank.device, rank.stream, values);
+    const OnDevice<float> apart(rank.device, rank.stream, std::vector<float>(part));
 
-    rank.mesh.world().reduce_scatter(rank.stream, view_of(whole), view_of(apart), ReduceOp::sum);
-    rank.mesh.world().reduce_scatter(rank.stream, view_of(again), inside, ReduceOp::sum);
+    rank.mesh.world().reduce_scatter(rank.stream, whole.view(), apart.view(), ReduceOp::sum);
+    rank.mesh.world().reduce_scatter(rank.stream, again.view(), again.range(me * part, part), ReduceOp::sum);
 
+    const std::vector<float> found = apart.values(), inside = again.values();
     for (std::size_t i = 0; i < part; ++i) {
-      ASSERT_EQ(apart[i], sum_at(rank.mesh.size(), me * part + i));
-      ASSERT_EQ(inside.span<float>()[i], apart[i]);
+      ASSERT_EQ(found[i], sum_at(rank.mesh.size(), me * part + i));
+      ASSERT_EQ(inside[me * part + i], found[i]);
     }
   });
 }
 
-TEST_P(SimulatedRanks, AllGatherAndBroadcastMoveAnyElementType) {
+TEST_P(SimulatedRanks, AllGatherInPlaceAndApartMovesAnyElementType) {
   on_simulated_ranks(GetParam(), [](Rank rank) {
-    const auto ranks = static_cast<std::size_t>(rank.mesh.size());
-    std::vector<std::uint8_t> shard(13, static_cast<std::uint8_t>(rank.mesh.rank() + 1)), whole(13 * ranks);
-    std::vector<std::int64_t> number{rank.mesh.rank() * 100};
+    const auto ranks = static_cast<std::size_t>(rank.mesh.size()), me = static_cast<std::size_t>(rank.mesh.rank());
+    const std::size_t part = 131;
+    const std::vector<std::uint8_t> mine(part, static_cast<std::uint8_t>(me + 1));
+    const OnDevice<std::uint8_t> shard(rank.device, rank.stream, mine);
+    const OnDevice<std::uint8_t> apart(rank.device, rank.stream, std::vector<std::uint8_t>(part * ranks));
+    const OnDevice<std::uint8_t> whole(rank.device, rank.stream,
+                                       std::vector<std::uint8_t>(part * ranks, static_cast<std::uint8_t>(me + 1)));
 
-    rank.mesh.world().all_gather(rank.stream, view_of(shard), view_of(whole));
-    rank.mesh.world().broadcast(rank.stream, view_of(number), rank.mesh.size() - 1);
+    rank.mesh.world().all_gather(rank.stream, shard.view(), apart.view());
+    rank.mesh.world().all_gather(rank.stream, whole.range(me * part, part), whole.view());
 
-    for (std::size_t i = 0; i < whole.size(); ++i) ASSERT_EQ(whole[i], i / 13 + 1);
-    EXPECT_EQ(number[0], (rank.mesh.size() - 1) * 100);
+    const std::vector<std::uint8_t> found = apart.values();
+    for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], i / part + 1);
+    EXPECT_EQ(whole.values(), found);
+  });
+}
+
+TEST_P(SimulatedRanks, BroadcastsComeFromTheirRoot) {
+  on_simulated_ranks(GetParam(), [](Rank rank) {
+    for (int root = 0; root < rank.mesh.size(); ++root) {
+      const OnDevice<std::int64_t> numbers(rank.device, rank.stream,
+                                           std::vector<std::int64_t>(71, rank.mesh.rank() * 100));
+      rank.mesh.world().broadcast(rank.stream, numbers.view(), root);
+
+      EXPECT_EQ(numbers.values(), std::vector<std::int64_t>(71, root * 100));
+    }
   });
 }
 
 TEST_P(SimulatedRanks, SumsOfBf16AreRoundedOnce) {
   on_simulated_ranks(GetParam(), [](Rank rank) {
-    std::vector<bf16> values{bf16(rank.mesh.rank() == 0 ? 256.0f : 0.9f)};
-    rank.mesh.world().all_reduce(rank.stream, view_of(values), ReduceOp::sum);
+    const OnDevice<bf16> operand(rank.device, rank.stream, {bf16(rank.mesh.rank() == 0 ? 256.0f : 0.9f)});
+    rank.mesh.world().all_reduce(rank.stream, operand.view(), ReduceOp::sum);
 
+    const bf16 found = operand.values()[0];
     const float exact = 256.0f + 0.9f * static_cast<float>(rank.mesh.size() - 1);
-    EXPECT_EQ(values[0], bf16(256.0f + static_cast<float>(bf16(0.9f)) * static_cast<float>(rank.mesh.size() - 1)));
-    EXPECT_NEAR(static_cast<float>(values[0]), exact, 1.0f);  // half a unit in the last place at 256
+    EXPECT_EQ(found, bf16(256.0f + static_cast<float>(bf16(0.9f)) * static_cast<float>(rank.mesh.size() - 1)));
+    EXPECT_NEAR(static_cast<float>(found), exact, 1.0f);  // half a unit in the last place at 256
+  });
+}
+
+TEST_P(SimulatedRanks, HostScalarsAreAgreedOn) {
+  on_simulated_ranks(GetParam(), [](Rank rank) {
+    const int ranks = rank.mesh.size();
+    EXPECT_EQ(agree_sum(rank.mesh.world(), rank.stream, rank.mesh.rank() + 0.5), ranks * ranks * 0.5);
+    EXPECT_EQ(agree_max(rank.mesh.world(), rank.stream, rank.mesh.rank()), ranks - 1);
+    barrier(rank.mesh.world(), rank.stream);
   });
 }
 
@@ -91,31 +125,58 @@ TEST_P(SimulatedRanks, GroupedMessagesGoRoundARing) {
     const int ranks = rank.mesh.size();
     if (ranks == 1) return;
     const int next = (rank.mesh.rank() + 1) % ranks, before = (rank.mesh.rank() + ranks - 1) % ranks;
-    std::vector<float> first = operand_of(rank.mesh.rank(), 1001), second(1, 7.0f), got(1001), flag(1);
+    const OnDevice<float> first(rank.device, rank.stream, operand_of(rank.mesh.rank(), 1001));
+    const OnDevice<float> second(rank.device, rank.stream, {7.0f});
+    const OnDevice<float> got(rank.device, rank.stream, std::vector<float>(1001));
+    const OnDevice<float> flag(rank.device, rank.stream, {0.0f});
     Communicator& world = rank.mesh.world();
 
     world.group_begin();
-    world.send(rank.stream, view_of(first), next);
-    world.send(rank.stream, view_of(second), next);
-    world.receive(rank.stream, view_of(got), before);
-    world.receive(rank.stream, view_of(flag), before);
+    world.send(rank.stream, first.view(), next);
+    world.send(rank.stream, second.view(), next);
+    world.receive(rank.stream, got.view(), before);
+    world.receive(rank.stream, flag.view(), before);
     world.group_end();
 
-    EXPECT_EQ(got, operand_of(before, 1001));
-    EXPECT_EQ(flag[0], 7.0f);
+    EXPECT_EQ(got.values(), operand_of(before, 1001));
+    EXPECT_EQ(flag.values()[0], 7.0f);
+  });
+}
+
+TEST_P(SimulatedRanks, AGroupedMessageMeetsOnesThatAreNot) {
+  on_simulated_ranks(GetParam(), [](Rank rank) {
+    if (rank.mesh.size() == 1 || rank.mesh.rank() > 1) return;
+    const OnDevice<float> first(rank.device, rank.stream, operand_of(rank.mesh.rank(), 301));
+    const OnDevice<float> second(rank.device, rank.stream, operand_of(rank.mesh.rank() + 5, 77));
+    const OnDevice<float> answer(rank.device, rank.stream, std::vector<float>(59));
+    Communicator& world = rank.mesh.world();
+
+    if (rank.mesh.rank() == 0) {
+      world.group_begin();
+      world.receive(rank.stream, answer.view(), 1);  // comes after both that are sent
+      world.send(rank.stream, first.view(), 1);
+      world.send(rank.stream, second.view(), 1);
+      world.group_end();
+      EXPECT_EQ(answer.values(), operand_of(0, 59));
+    } else {
+      world.receive(rank.stream, first.view(), 0);
+      world.receive(rank.stream, second.view(), 0);
+      world.send(rank.stream, first.range(0, 59), 0);
+      EXPECT_EQ(second.values(), operand_of(5, 77));
+      EXPECT_EQ(first.values(), operand_of(0, 301));
+    }
   });
 }
 
 TEST_P(SimulatedRanks, CollectivesOnASideStreamKeepTheOrder) {
   on_simulated_ranks(GetParam(), [](Rank rank) {
     const std::unique_ptr<Stream> side = rank.device.make_side_stream("collectives");
-    std::vector<double> values{1.0};
-    for (int round = 0; round < 20; ++round) rank.mesh.world().all_reduce(*side, view_of(values), ReduceOp::sum);
-    side->synchronize();
+    const OnDevice<double> operand(rank.device, *side, {1.0});
+    for (int round = 0; round < 20; ++round) rank.mesh.world().all_reduce(*side, operand.view(), ReduceOp::sum);
 
     double expected = 1.0;
     for (int round = 0; round < 20; ++round) expected *= rank.mesh.size();
-    EXPECT_EQ(values[0], expected);
+    EXPECT_EQ(operand.values()[0], expected);
   });
 }
 

@@ -37,7 +37,9 @@ class Loader : public testing::Test {
     file_.emplace(*files_, folder_.path("tokens.h5"));
     dataset_.emplace(*file_, kLength, 0.1);
   }
-  BatchLoader loader(const BatchShape& shape, std::uint64_t seed = 1) { return {*dataset_, seed, shape, *device_}; }
+  BatchLoader loader(const BatchShape& shape, std::uint64_t seed = 1) {
+    return {*dataset_, seed, shape, *device_, *stream_};
+  }
   static void append(const TokenBatch& batch, std::vector<Seen>& seen) {
     const auto tokens = batch.token.span<std::int32_t>();
     const auto targets = batch.target.span<std::int32_t>();
@@ -66,6 +68,7 @@ class Loader : public testing::Test {
   std::optional<TokenDataset> dataset_;
   MemoryLedger ledger_;
   std::unique_ptr<Device> device_ = make_cpu_device(ledger_);
+  std::unique_ptr<Stream> stream_ = device_->make_stream();
 };
 
 TEST_F(Loader, EveryLayoutReadsTheSameGlobalBatches) {
@@ -199,7 +202,7 @@ TEST_F(Loader, SeedsGiveOrdersOfTheirOwn) {
 
 TEST_F(Loader, EvaluatesAFileWithoutTrainingSamples) {
   const TokenDataset everything(*file_, kLength, 1.0);
-  BatchLoader mine(everything, 1, {4, 1, 0, 1}, *device_);
+  BatchLoader mine(everything, 1, {4, 1, 0, 1}, *device_, *stream_);
   std::int64_t targets = 0;
 
   for (std::int64_t i = 0; i < mine.evaluation_batches(Split::validation); ++i) {

@@ -145,6 +145,24 @@ TEST(Layouts, OverlapPrefetchAndPersistenceChangeNoBit) {
   }
 }
 
+TEST(Layouts, StagedGroupsChangeNoBit) {
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    for (int stage = 0; stage <= 3; ++stage) {
+      for (const MeshShape& shape : {MeshShape{.replica = 1, .shard = 3}, MeshShape{.replica = 2, .shard = 2}}) {
+        TinyRun run{.compute = compute, .stage = stage, .shape = shape, .accumulation = 2, .steps = 5};
+        run.overlap = stage >= 2 ? Overlap::on : Overlap::off;
+        const Curve expected = curve_of(run, dataset());
+        run.staged_bytes = 5000;  // no unit fits: each passes in pieces
+        const Curve curve = curve_of(run, dataset());
+
+        EXPECT_EQ(curve.losses, expected.losses) << name_of_run(run);
+        EXPECT_EQ(curve.norms, expected.norms) << name_of_run(run);
+        EXPECT_EQ(curve.validation_loss, expected.validation_loss) << name_of_run(run);
+      }
+    }
+  }
+}
+
 TEST(Layouts, GradientsReducedOnceAStepFollowOneRank) {
   const Curve expected = curve_of({.steps = 10}, dataset());
   for (const int stage : {2, 3}) {

@@ -1,0 +1,98 @@
+// One NCCL communicator of one rank with its state, and the watchdog that ends all of a rank's when one fails.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "comm/nccl_state.hpp"
+
+namespace ferula {
+
+/// Owns the communicator. Calls come from the rank's thread; `check` and `abort` also from the watchdog's.
+class NcclSession {
+ public:
+  using Clock = NcclState::Clock;
+
+  /// `api` outlives the session. `identity` is what messages name.
+  NcclSession(NcclApi& api, GroupIdentity identity);
+  ~NcclSession();
+  NcclSession(const NcclSession&) = delete;
+  NcclSession& operator=(const NcclSession&) = delete;
+
+  /// How a start went. `late`: no answer in time, mostly the echo of another rank's failure.
+  struct Start {
+    enum class Outcome : std::uint8_t { ready, failed, late };
+    Outcome outcome = Outcome::ready;
+    std::string reason;
+  };
+  /// Blocks until the communicator is ready or not to be had, at most for `timeout`.
+  Start start(const NcclId& id, std::chrono::milliseconds timeout);
+
+  /// Makes one call of NCCL, waits until it has accepted it, and watches its work until that is done.
+  /// Throws CommError, or AbortedError after `abort`, naming `operation`, rank and host.
+  void launch(std::string_view operation, Stream& stream, const std::function<NcclResult(NcclComm)>& call);
+  void throw_if_over(std::string_view operation) const;
+
+  /// A collective whose turn on the GPU came longer ago has failed; zero waits for ever.
+  void set_timeout(std::chrono::milliseconds timeout);
+  /// The watchdog's look: why the group has failed, if it has just done so; it is then aborted.
+  std::optional<std::string> check(Clock::time_point now);
+  /// Whether work is under way.
+  bool is_busy() const;
+  /// Ends all work of the group on this rank, now; calls that come later throw. `failed`: as CommError.
+  enum class Ending : std::uint8_t { failed, aborted };
+  void abort(Ending ending, std::string reason);
+
+ private:
+  struct Flight {
+    std::string operation;
+    NcclMark begin = 0;
+    NcclMark end = 0;
+    std::optional<Clock::time_point> began = {};  // when `begin` was seen reached
+  };
+
+  NcclResult accepted(std::string_view operation, NcclResult result);
+  /// All below with `mutex_` held.
+  std::string look_at_flights(Clock::time_point now);
+  void end_locked(Ending ending, std::string reason);
+  [[noreturn]] void throw_locked(std::string_view operation) const;
+
+  NcclApi* api_;
+  GroupIdentity identity_;
+  mutable std::mutex mutex_;
+  NcclState state_;
+  NcclComm comm_ = nullptr;
+  std::chrono::milliseconds timeout_{0};
+  std::deque<Flight> flights_;
+};
+
+/// A thread that looks after the sessions of one rank: an asynchronous error or a late collective of one ends them all,
+/// so that no stream waits for ever. Sessions leave before they die.
+class NcclWatch {
+ public:
+  NcclWatch();
+  ~NcclWatch();
+  void join(NcclSession& session);
+  void leave(NcclSession& session);
+  /// A session has work under way.
+  void wake();
+  void abort_all(NcclSession::Ending ending, const std::string& reason);
+
+ private:
+  void work();
+
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  std::vector<NcclSession*> sessions_;
+  bool awake_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace ferula

@@ -1,0 +1,144 @@
+// Cross-entropy: one pass with an online maximum and sum (Milakov, Gimelshein 2018), one that writes the gradient.
+// A block takes a row. Long rows run one a multiprocessor: then the second pass finds them in the L2 cache.
+#include "ops/cuda/cross_entropy.hpp"
+#include "ops/cuda/launch.hpp"
+#include "ops/cuda/reduce.cuh"
+#include "ops/cuda/rows.cuh"
+
+namespace ferula::cuda {
+namespace {
+
+constexpr int kLogits = 4;  // of a thread at once
+constexpr int kShortRowThreads = 256;
+constexpr int kLongRowThreads = 1024;
+constexpr std::int64_t kLongRow = 8192;  // columns
+
+template <class T>
+struct LossRows {
+  Rows<const float> logits;
+  const std::int32_t* target;
+  float* losses;
+  Rows<T> gradient;  // null: losses only
+  std::int64_t vocabulary, columns;
+  float scale;
+  bool wide;  // rows can be read and written several elements at a time
+};
+
+/// Logits [column, column + kLogits), −∞ beyond the vocabulary.
+__device__ __forceinline__ void load_logits(const float* row, std::int64_t column, std::int64_t vocabulary, bool wide,
+                                            float (&x)[kLogits]) {
+  if (wide && column + kLogits <= vocabulary) return load<kLogits>(row + column, x);
+#pragma unroll
+  for (int i = 0; i < kLogits; ++i) x[i] = column + i < vocabulary ? row[column + i] : -INFINITY;
+}
+
+/// The largest logit of a row and Σ e^(logit − largest).
+struct Softmax {
+  float largest, sum;
+};
+
+__device__ __forceinline__ Softmax softmax_of(const float* row, std::int64_t vocabulary, bool wide) {
+  __shared__ float maxima[kWarp], sums[kWarp];
+  Softmax mine{-INFINITY, 0.0f};
+#pragma unroll 4
+  for (std::int64_t column = threadIdx.x * kLogits; column < vocabulary; column += blockDim.x * kLogits) {
+    float x[kLogits];
+    load_logits(row, column, vocabulary, wide, x);
+    const float largest = fmaxf(fmaxf(mine.largest, fmaxf(x[0], x[1])), fmaxf(x[2], x[3]));
+    if (largest == -INFINITY) continue;
+    float sum = mine.sum * __expf(mine.largest - largest);
+#pragma unroll
+    for (int i = 0; i < kLogits; ++i) sum += __expf(x[i] - largest);
+    mine = {largest, sum};
+  }
+  const float largest = block_max(mine.largest, maxima);
+  const float part = mine.sum == 0.0f ? 0.0f : mine.sum * __expf(mine.largest - largest);
+  return {largest, block_sum(part, sums)};
+}
+
+/// gradient = scale · (softmax − onehot), 0 in padding columns; from the end, which the cache saw last.
+template <class T>
+__device__ __forceinline__ void write_gradient(const LossRows<T>& views, const float* row, T* gradient, Softmax softmax,
+                                               std::int64_t target) {
+  const float factor = views.scale / softmax.sum;
+  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kLogits;
+  const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kLogits;
+  const std::int64_t steps = (views.columns + step - 1) / step;
+#pragma unroll 2
+  for (std::int64_t at = steps - 1; at >= 0; --at) {
+    const std::int64_t column = at * step + first;
+    if (column >= views.columns) continue;
+    float x[kLogits];
+    load_logits(row, column, views.vocabulary, views.wide, x);
+#pragma unroll
+    for (int i = 0; i < kLogits; ++i) {
+      const float power = __expf(x[i] - softmax.largest);  // 0 beyond the vocabulary
+      x[i] = column + i == target ? views.scale * (power / softmax.sum - 1.0f) : power * factor;
+    }
+    if (views.wide)
+      store_some<kLogits>(x, views.columns - column, gradient + column);
+    else
+      for (int i = 0; i < kLogits && column + i < views.columns; ++i) gradient[column + i] = from_float<T>(x[i]);
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kLongRowThreads) cross_entropy_kernel(LossRows<T> views) {
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t target = views.target[row];
+  T* gradient = views.gradient.data == nullptr ? nullptr : views.gradient.row(row);
+  if (target >= views.vocabulary) __trap();
+  if (target < 0) {  // the same for the whole block
+    if (threadIdx.x == 0) views.losses[row] = 0.0f;
+    if (gradient == nullptr) return;
+    for (std::int64_t column = threadIdx.x; column < views.columns; column += blockDim.x)
+      gradient[column] = from_float<T>(0.0f);
+    return;
+  }
+  const float* logits = views.logits.row(row);
+  const Softmax softmax = softmax_of(logits, views.vocabulary, views.wide);
+  if (threadIdx.x == 0) views.losses[row] = logf(softmax.sum) + (softmax.largest - logits[target]);
+  if (gradient != nullptr) write_gradient(views, logits, gradient, softmax, target);
+}
+
+/// More than half of a multiprocessor's shared memory keeps a second block away from it.
+template <class T>
+std::size_t reserved_bytes(std::int64_t multiprocessor_shared_bytes) {
+  const std::int64_t bytes = multiprocessor_shared_bytes / 2 + 1024;
+  check_cuda(cudaFuncSetAttribute(cross_entropy_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(bytes)),
+             "cudaFuncSetAttribute");
+  return static_cast<std::size_t>(bytes);
+}
+
+}  // namespace
+
+void cross_entropy(cudaStream_t stream, std::int64_t multiprocessor_shared_bytes, TensorView logits, TensorView target,
+                   std::int64_t vocabulary, float scale, TensorView losses, TensorView dlogits) {
+  if (logits.empty()) return;
+  const std::int64_t rows = logits.dim(0), columns = logits.dim(1);
+  FERULA_CHECK(logits.rank == 2 && vocabulary >= 1 && vocabulary <= columns, "a vocabulary of {} in {} columns",
+               vocabulary, columns);
+  FERULA_CHECK(logits.stride(1) == 1 && (dlogits.empty() || dlogits.stride(1) == 1), "columns do not lie together");
+  FERULA_CHECK(target.count() == rows && losses.count() == rows, "{} targets and {} losses for {} rows", target.count(),
+               losses.count(), rows);
+  with_type(dlogits.empty() ? DType::f32 : dlogits.dtype, [&](auto type) {
+    using T = decltype(type);
+    const bool has_gradient = !dlogits.empty();
+    const LossRows<T> views{
+        .logits = {elements<const float>(logits), logits.stride(0)},
+        .target = elements<const std::int32_t>(target),
+        .losses = elements<float>(losses),
+        .gradient = {has_gradient ? elements<T>(dlogits) : nullptr, has_gradient ? dlogits.stride(0) : 0},
+        .vocabulary = vocabulary,
+        .columns = columns,
+        .scale = scale,
+        .wide = rows_aligned(logits, 16) && (!has_gradient || rows_aligned(dlogits, pack_bytes(dlogits, kLogits)))};
+    const bool is_long = columns >= kLongRow;
+    cross_entropy_kernel<T><<<blocks_for(rows, 1), is_long ? kLongRowThreads : kShortRowThreads,
+                              is_long ? reserved_bytes<T>(multiprocessor_shared_bytes) : 0, stream>>>(views);
+  });
+  check_launch("cross_entropy");
+}
+
+}  // namespace ferula::cuda

@@ -1,0 +1,198 @@
+// cuBLASLt is column-major: a row-major product c = a · b is given to it as cᵀ = bᵀ · aᵀ, so its first operand is b.
+#include "ops/cuda/matmul.hpp"
+
+#include <optional>
+
+#include "ops/cuda/launch.hpp"
+
+namespace ferula::cuda {
+namespace {
+
+void check_blas(cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  const std::string message = fmt::format("{} failed: {}", call, cublasLtGetStatusString(status));
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) throw CapacityError(message);
+  throw DeviceError(message);
+}
+
+cudaDataType_t type_of(const TensorView& view) { return view.dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+/// The largest power of two up to 256 that divides the address.
+std::uint32_t alignment_of(const TensorView& view) {
+  const auto address = reinterpret_cast<std::uintptr_t>(view.data);
+  std::uint32_t alignment = 256;
+  while (address % alignment != 0) alignment /= 2;
+  return alignment;
+}
+
+cublasOperation_t operation(Transpose transpose) { return transpose == Transpose::yes ? CUBLAS_OP_T : CUBLAS_OP_N; }
+
+/// A row-major matrix as the library's column-major transpose.
+cublasLtMatrixLayout_t make_layout(const TensorView& matrix) {
+  cublasLtMatrixLayout_t layout = nullptr;
+  const std::int64_t leading = std::max(matrix.stride(0), matrix.dim(1));  // a single row may have any stride
+  check_blas(cublasLtMatrixLayoutCreate(&layout, type_of(matrix), static_cast<std::uint64_t>(matrix.dim(1)),
+                                        static_cast<std::uint64_t>(matrix.dim(0)), leading),
+             "cublasLtMatrixLayoutCreate");
+  return layout;
+}
+
+template <class T>
+void set(cublasLtMatmulDesc_t description, cublasLtMatmulDescAttributes_t attribute, T value) {
+  check_blas(cublasLtMatmulDescSetAttribute(description, attribute, &value, sizeof value),
+             "cublasLtMatmulDescSetAttribute");
+}
+
+template <class T>
+void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute, T value) {
+  check_blas(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value),
+             "cublasLtMatmulPreferenceSetAttribute");
+}
+
+void check_product(const Product& product) {
+  const bool a_plain = product.a_transpose == Transpose::no, b_plain = product.b_transpose == Transpose::no;
+  FERULA_CHECK(product.a.rank == 2 && product.b.rank == 2 && product.c.rank == 2, "a product of matrices expected");
+  FERULA_CHECK(product.a.dim(a_plain ? 0 : 1) == product.m() && product.b.dim(b_plain ? 1 : 0) == product.n() &&
+                   product.b.dim(b_plain ? 0 : 1) == product.k(),
+               "[{}, {}] and [{}, {}] do not make [{}, {}]", product.a.dim(0), product.a.dim(1), product.b.dim(0),
+               product.b.dim(1), product.m(), product.n());
+  FERULA_CHECK(product.a.dtype == product.b.dtype, "{} times {}", name_of(product.a.dtype), name_of(product.b.dtype));
+  FERULA_CHECK(product.a.stride(1) == 1 && product.b.stride(1) == 1 && product.c.stride(1) == 1,
+               "columns do not lie together");
+}
+
+}  // namespace
+
+/// What the library needs to know of a shape, and its best algorithm, if it has one.
+struct Matmul::Plan {
+  cublasLtMatmulDesc_t description = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
+  std::optional<cublasLtMatmulAlgo_t> algorithm;
+
+  Plan() = default;
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+  ~Plan() {
+    if (a != nullptr) cublasLtMatrixLayoutDestroy(a);
+    if (b != nullptr) cublasLtMatrixLayoutDestroy(b);
+    if (c != nullptr) cublasLtMatrixLayoutDestroy(c);
+    if (description != nullptr) cublasLtMatmulDescDestroy(description);
+  }
+};
+
+Matmul::Matmul(Device& device) : workspace_(device) { check_blas(cublasLtCreate(&handle_), "cublasLtCreate"); }
+
+Matmul::~Matmul() {
+  plans_.clear();
+  if (handle_ != nullptr) cublasLtDestroy(handle_);
+}
+
+Matmul::Key Matmul::key_of(const Product& product) {
+  return {product.m(),
+          product.n(),
+          product.k(),
+          product.a.stride(0),
+          product.b.stride(0),
+          product.c.stride(0),
+          static_cast<std::int64_t>(product.a.dtype),
+          static_cast<std::int64_t>(product.c.dtype),
+          product.a_transpose == Transpose::yes ? 1 : 0,
+          product.b_transpose == Transpose::yes ? 1 : 0,
+          product.bias.empty() ? 0 : alignment_of(product.bias),
+          product.adds ? 1 : 0,
+          (static_cast<std::int64_t>(alignment_of(product.a)) << 16) + alignment_of(product.b),
+          alignment_of(product.c)};
+}
+
+Matmul::Plan& Matmul::plan_of(const Product& product) {
+  const Key key = key_of(product);
+  if (const auto found = plans_.find(key); found != plans_.end()) return *found->second;
+  auto plan = std::make_unique<Plan>();
+  check_blas(cublasLtMatmulDescCreate(&plan->description, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+  set(plan->description, CUBLASLT_MATMUL_DESC_TRANSA, operation(product.b_transpose));
+  set(plan->description, CUBLASLT_MATMUL_DESC_TRANSB, operation(product.a_transpose));
+  if (!product.bias.empty()) {
+    set(plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(product.bias));
+    set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(product.bias.data));
+  }
+  plan->a = make_layout(product.a);
+  plan->b = make_layout(product.b);
+  plan->c = make_layout(product.c);
+  const auto best = suggestions(*plan, product, 1);
+  if (!best.empty()) plan->algorithm = best.front().algo;
+  return *plans_.emplace(key, std::move(plan)).first->second;
+}
+
+std::vector<cublasLtMatmulHeuristicResult_t> Matmul::suggestions(const Plan& plan, const Product& product, int most) {
+  cublasLtMatmulPreference_t preference = nullptr;
+  check_blas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
+  const auto destroy = [](cublasLtMatmulPreference_t owned) { cublasLtMatmulPreferenceDestroy(owned); };
+  const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>, decltype(destroy)> owner(preference,
+                                                                                                    destroy);
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(kWorkspaceBytes));
+  // Sums of split products in place depend on timing; those through the workspace do not.
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(product.b));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(product.a));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(product.c));
+  const std::uint32_t bias_alignment = product.bias.empty() ? 256 : alignment_of(product.bias);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::min(alignment_of(product.c), bias_alignment));
+  std::vector<cublasLtMatmulHeuristicResult_t> results(static_cast<std::size_t>(most));
+  int found = 0;
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, plan.description, plan.b, plan.a, plan.c,
+                                                               plan.c, preference, most, results.data(), &found);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return {};
+  check_blas(status, "cublasLtMatmulAlgoGetHeuristic");
+  results.resize(static_cast<std::size_t>(found));
+  std::erase_if(results, [](const auto& each) { return each.state != CUBLAS_STATUS_SUCCESS; });
+  return results;
+}
+
+void Matmul::execute(cudaStream_t stream, const Plan& plan, const Product& product,
+                     const cublasLtMatmulAlgo_t& algorithm) {
+  const float one = 1.0f, beta = product.adds ? 1.0f : 0.0f;
+  Workspace::Lease scratch = workspace_.lease(stream, kWorkspaceBytes);
+  if (!product.bias.empty())
+    set(plan.description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(product.bias.data));
+  check_blas(
+      cublasLtMatmul(handle_, plan.description, &one, product.b.data, plan.b, product.a.data, plan.a, &beta,
+                     product.c.data, plan.c, product.c.data, plan.c, &algorithm,
+                     scratch.take<std::byte>(kWorkspaceBytes), static_cast<std::size_t>(kWorkspaceBytes), stream),
+      "cublasLtMatmul");
+}
+
+void Matmul::run(cudaStream_t stream, const Product& product) {
+  check_product(product);
+  if (product.m() == 0 || product.n() == 0) return;
+  const bool bias_fits = product.bias.empty() || product.bias.dtype == product.c.dtype;
+  Product main = product;
+  if (!bias_fits) main.bias = {};
+  {
+    const std::lock_guard lock(mutex_);
+    const Plan& plan = plan_of(main);
+    if (plan.algorithm) {
+      execute(stream, plan, main, *plan.algorithm);
+    } else {
+      main.bias = {};
+      plain_product(stream, main);
+    }
+  }
+  if (main.bias.empty() && !product.bias.empty()) add_bias(stream, product.c, product.bias);
+}
+
+std::vector<cublasLtMatmulAlgo_t> Matmul::algorithms(const Product& product, int most) {
+  check_product(product);
+  const std::lock_guard lock(mutex_);
+  std::vector<cublasLtMatmulAlgo_t> result;
+  for (const auto& each : suggestions(plan_of(product), product, most)) result.push_back(each.algo);
+  return result;
+}
+
+void Matmul::run_with(cudaStream_t stream, const Product& product, const cublasLtMatmulAlgo_t& algorithm) {
+  const std::lock_guard lock(mutex_);
+  execute(stream, plan_of(product), product, algorithm);
+}
+
+}  // namespace ferula::cuda

@@ -1,0 +1,74 @@
+// One matrix product through cuBLASLt, with the algorithm of each shape remembered.
+#pragma once
+
+#include <cublasLt.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "device/device.hpp"
+#include "ops/cuda/workspace.hpp"
+
+namespace ferula::cuda {
+
+enum class Transpose : std::uint8_t { no, yes };
+
+/// c [m, n] = op(a) · op(b) (+ bias over the columns) (+ c when adding); all row-major, columns together, accumulated
+/// in f32, TF32 off. a and b share a type T; c is T or f32; bias [n] is of c's type, or empty.
+struct Product {
+  TensorView a;  // [m, k], or [k, m] transposed
+  TensorView b;  // [k, n], or [n, k] transposed
+  Transpose a_transpose = Transpose::no;
+  Transpose b_transpose = Transpose::no;
+  TensorView c;
+  TensorView bias;
+  bool adds = false;
+
+  std::int64_t m() const { return c.dim(0); }
+  std::int64_t n() const { return c.dim(1); }
+  std::int64_t k() const { return a.dim(a_transpose == Transpose::no ? 1 : 0); }
+};
+
+/// Owns the library's handle and its workspace. Thread-safe.
+class Matmul {
+ public:
+  /// The memory that the library may use beside the operands.
+  static constexpr std::int64_t kWorkspaceBytes = 32 << 20;
+
+  explicit Matmul(Device& device);
+  ~Matmul();
+  Matmul(const Matmul&) = delete;
+  Matmul& operator=(const Matmul&) = delete;
+
+  /// Falls back to a plain kernel where the library knows no algorithm (odd alignments).
+  void run(cudaStream_t stream, const Product& product);
+
+  /// The library's suggestions for a product, best first: for benchmarks.
+  std::vector<cublasLtMatmulAlgo_t> algorithms(const Product& product, int most);
+  /// Runs the product with one of them.
+  void run_with(cudaStream_t stream, const Product& product, const cublasLtMatmulAlgo_t& algorithm);
+
+ private:
+  struct Plan;
+  using Key = std::array<std::int64_t, 14>;
+
+  static Key key_of(const Product& product);
+  Plan& plan_of(const Product& product);
+  std::vector<cublasLtMatmulHeuristicResult_t> suggestions(const Plan& plan, const Product& product, int most);
+  void execute(cudaStream_t stream, const Plan& plan, const Product& product, const cublasLtMatmulAlgo_t& algorithm);
+
+  std::mutex mutex_;
+  cublasLtHandle_t handle_ = nullptr;
+  Workspace workspace_;
+  std::map<Key, std::unique_ptr<Plan>> plans_;
+};
+
+/// The product by plain loops over tiles, for any alignment.
+void plain_product(cudaStream_t stream, const Product& product);
+/// y [rows, columns] f32 or bf16 += bias [columns], of any of the two types.
+void add_bias(cudaStream_t stream, TensorView y, TensorView bias);
+
+}  // namespace ferula::cuda

@@ -1,0 +1,174 @@
+// The backward norms: a block walks over rows, keeps its part of the gradients of weight and bias in registers, and
+// writes them once; a second kernel adds the parts of all blocks.
+#include "ops/cuda/column_sums.hpp"
+#include "ops/cuda/norm.hpp"
+#include "ops/cuda/norm_shape.hpp"
+#include "ops/cuda/reduce.cuh"
+#include "ops/cuda/rows.cuh"
+
+namespace ferula::cuda {
+namespace {
+
+constexpr int kMostThreads = 512;     // leaves each 128 registers
+constexpr int kRowsTogether = 4;      // of one block, where rows are short
+constexpr int kSharedColumns = 1024;  // of such a block
+
+template <class T>
+struct BackwardRows {
+  Rows<const T> dy, x;
+  const T* weight;
+  Rows<const float> statistics;
+  Rows<T> dx;
+  float* dweight;  // [blocks, width], null where it is not wanted
+  float* dbias;
+  std::int64_t rows, width;
+  bool centred, adds;
+};
+
+/// Sums of a row's threads, several rows of a block at once. `buffer` alternates, so that one barrier is enough.
+struct RowSums {
+  float values[2][16][kRowsTogether][2];  // [buffer, warp of the row, row, which]
+};
+
+/// Σ g and Σ g · x̂ of the thread's row.
+__device__ __forceinline__ float2 row_sums(RowSums& shared, int buffer, float gradient, float normal) {
+  const int warps = static_cast<int>(blockDim.x) / kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int y = static_cast<int>(threadIdx.y);
+  gradient = warp_sum(gradient);
+  normal = warp_sum(normal);
+  if (threadIdx.x % kWarp == 0) {
+    shared.values[buffer][warp][y][0] = gradient;
+    shared.values[buffer][warp][y][1] = normal;
+  }
+  __syncthreads();
+  float2 total = {0.0f, 0.0f};
+  for (int each = 0; each < warps; ++each) {
+    total.x += shared.values[buffer][each][y][0];
+    total.y += shared.values[buffer][each][y][1];
+  }
+  return total;
+}
+
+/// Adds the registers of the rows of a block in their order, and writes one row of partial sums.
+template <int V, int K>
+__device__ __forceinline__ void write_partial(float (&part)[K][V], float* shared, float* partial, std::int64_t width) {
+  if (partial == nullptr) return;
+  for (unsigned y = 1; y < blockDim.y; ++y) {  // rows together have K = 1 and at most kSharedColumns columns
+    __syncthreads();
+    if (threadIdx.y == y)
+#pragma unroll
+      for (int i = 0; i < V; ++i) shared[threadIdx.x * V + i] = part[0][i];
+    __syncthreads();
+    if (threadIdx.y == 0)
+#pragma unroll
+      for (int i = 0; i < V; ++i) part[0][i] += shared[threadIdx.x * V + i];
+  }
+  if (threadIdx.y != 0) return;
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    const std::int64_t column = (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V;
+    if (column >= width) continue;
+#pragma unroll
+    for (int i = 0; i < V; ++i) partial[blockIdx.x * width + column + i] = part[k][i];
+  }
+}
+
+/// dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ with g = dy · weight; for rms without mean(g).
+template <int V, int K, class T>
+__global__ void __launch_bounds__(kMostThreads) norm_backward_kernel(BackwardRows<T> views) {
+  __shared__ RowSums sums;
+  __shared__ float columns[kSharedColumns];
+  float dweight[K][V] = {}, dbias[K][V] = {};
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.y;
+  const auto width = static_cast<float>(views.width);
+  int buffer = 0;
+  for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.y; first < views.rows; first += step) {
+    const std::int64_t row = first + threadIdx.y;
+    const bool inside = row < views.rows;
+    const float mean = inside ? views.statistics.row(row)[0] : 0.0f;
+    const float inverse = inside ? views.statistics.row(row)[1] : 0.0f;
+    float normal[K][V] = {}, weighted[K][V] = {};
+    float gradient_sum = 0.0f, normal_sum = 0.0f;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+      const std::int64_t column = (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V;
+      if (!inside || column >= views.width) continue;
+      float dy[V], weight[V];
+      load<V>(views.dy.row(row) + column, dy);
+      load<V>(views.x.row(row) + column, normal[k]);
+      load<V>(views.weight + column, weight);
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        normal[k][i] = (normal[k][i] - mean) * inverse;
+        weighted[k][i] = dy[i] * weight[i];
+        dweight[k][i] = fmaf(dy[i], normal[k][i], dweight[k][i]);
+        dbias[k][i] += dy[i];
+        gradient_sum += weighted[k][i];
+        normal_sum = fmaf(weighted[k][i], normal[k][i], normal_sum);
+      }
+    }
+    const float2 total = row_sums(sums, buffer, gradient_sum, normal_sum);
+    buffer ^= 1;
+    const float mean_gradient = views.centred ? total.x / width : 0.0f, mean_normal = total.y / width;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+      const std::int64_t column = (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V;
+      if (!inside || column >= views.width) continue;
+      float dx[V] = {};
+      if (views.adds) load<V>(views.dx.row(row) + column, dx);
+#pragma unroll
+      for (int i = 0; i < V; ++i)
+        dx[i] = fmaf(weighted[k][i] - mean_gradient - normal[k][i] * mean_normal, inverse, dx[i]);
+      store<V>(dx, views.dx.row(row) + column);
+    }
+  }
+  write_partial<V, K>(dweight, columns, views.dweight, views.width);
+  write_partial<V, K>(dbias, columns, views.dbias, views.width);
+}
+
+/// Blocks that walk over the rows: two a multiprocessor, of at most kRowsTogether rows.
+std::int64_t walking_blocks(int multiprocessors, std::int64_t rows) {
+  return std::min<std::int64_t>(rows, 2 * static_cast<std::int64_t>(multiprocessors));
+}
+
+}  // namespace
+
+std::int64_t norm_backward_scratch(int multiprocessors, std::int64_t rows, std::int64_t width) {
+  return 2 * scratch_bytes(walking_blocks(multiprocessors, rows) * width, sizeof(float));
+}
+
+void norm_backward(Workspace& workspace, int multiprocessors, cudaStream_t stream, const NormSpec& spec, TensorView dy,
+                   TensorView x, TensorView weight, TensorView statistics, TensorView dx, Accumulate accumulate,
+                   TensorView dweight, TensorView dbias) {
+  check_compute_type(dy, x, weight, dx);
+  const std::int64_t rows = x.dim(0), width = x.dim(1);
+  if (rows == 0) return;
+  const std::int64_t blocks = walking_blocks(multiprocessors, rows);
+  Workspace::Lease scratch = workspace.lease(stream, norm_backward_scratch(multiprocessors, rows, width));
+  float* dweight_parts = dweight.empty() ? nullptr : scratch.take<float>(blocks * width);
+  float* dbias_parts = dbias.empty() ? nullptr : scratch.take<float>(blocks * width);
+  with_type(x.dtype, [&](auto type) {
+    using T = decltype(type);
+    const BackwardRows<T> views{.dy = {elements<const T>(dy), dy.stride(0)},
+                                .x = {elements<const T>(x), x.stride(0)},
+                                .weight = elements<const T>(weight),
+                                .statistics = {elements<const float>(statistics), statistics.stride(0)},
+                                .dx = {elements<T>(dx), dx.stride(0)},
+                                .dweight = dweight_parts,
+                                .dbias = dbias_parts,
+                                .rows = rows,
+                                .width = width,
+                                .centred = spec.kind == NormKind::layer,
+                                .adds = accumulate == Accumulate::add};
+    with_norm_shape<T>(norm_is_wide({dy, x, dx}, {weight}), width, kMostThreads, [&](auto v, auto k, unsigned threads) {
+      const bool together = k.value == 1 && threads <= kMostThreads / kRowsTogether;
+      const dim3 shape(threads, together ? kRowsTogether : 1);
+      norm_backward_kernel<v.value, k.value, T><<<static_cast<unsigned>(blocks), shape, 0, stream>>>(views);
+    });
+  });
+  check_launch("norm_backward");
+  if (!dweight.empty()) add_column_sums(stream, dweight_parts, blocks, width, elements<float>(dweight));
+  if (!dbias.empty()) add_column_sums(stream, dbias_parts, blocks, width, elements<float>(dbias));
+}
+
+}  // namespace ferula::cuda

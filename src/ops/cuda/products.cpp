@@ -1,0 +1,40 @@
+// The three products of a linear layer as calls of Matmul.
+#include "ops/cuda/products.hpp"
+
+#include "ops/cuda/column_sums.hpp"
+#include "ops/cuda/launch.hpp"
+
+namespace ferula::cuda {
+
+void linear(Matmul& matmul, cudaStream_t stream, TensorView x, TensorView w, TensorView bias, TensorView y,
+            Accumulate accumulate) {
+  check_compute_type(x, w);
+  if (x.dim(0) == 0) return;
+  matmul.run(stream, {.a = as_matrix(x),
+                      .b = as_matrix(w),
+                      .b_transpose = Transpose::yes,
+                      .c = as_matrix(y),
+                      .bias = bias,
+                      .adds = accumulate == Accumulate::add});
+}
+
+void linear_backward_input(Matmul& matmul, cudaStream_t stream, TensorView dy, TensorView w, TensorView dx,
+                           Accumulate accumulate) {
+  check_compute_type(dy, w, dx);
+  if (dy.dim(0) == 0) return;
+  matmul.run(stream,
+             {.a = as_matrix(dy), .b = as_matrix(w), .c = as_matrix(dx), .adds = accumulate == Accumulate::add});
+}
+
+void linear_backward_weight(Matmul& matmul, Workspace& workspace, int multiprocessors, cudaStream_t stream,
+                            TensorView x, TensorView dy, TensorView dw, TensorView dbias) {
+  check_compute_type(x, dy);
+  if (x.dim(0) == 0) return;
+  const TensorView upstream = as_matrix(dy);
+  if (!dw.empty())
+    matmul.run(stream,
+               {.a = upstream, .b = as_matrix(x), .a_transpose = Transpose::yes, .c = as_matrix(dw), .adds = true});
+  if (!dbias.empty()) column_sums(workspace, multiprocessors, stream, upstream, dbias);
+}
+
+}  // namespace ferula::cuda

@@ -1,0 +1,267 @@
+#!/bin/sh
+# Checks a machine's GPU against the CPU, one rank and PyTorch, and measures it. Needs the GPU, its driver, the libraries
+# of the CUDA toolkit, and the built programs: an unpacked bundle (env/bundle.sh --program …/gpu_ops --program
+# …/gpu_device --program …/bench_gpu_ops), or a build folder. Writes OUT/gpu.json, OUT/gpu.txt (the table) and a log of each check.
+set -u
+
+usage() {
+  cat <<'TEXT'
+usage: tests/gpu.sh [options] [CHECK…]
+
+  --bundle DIR  an unpacked bundle, with bin/ferula (default: ferula-bundle, else build/)
+  --out DIR     where results and logs go (default: gpu-results)
+  --nccl LIB    an NCCL that lets several ranks use one GPU (2.30 or later), for the check nccl
+  --steps N     steps of each short run (default: 12)
+  --full        the benchmark of 1558M parameters, too
+
+checks: operations device compute layouts nccl resume generate train peer bench; without a name all of them, in this order. Exits 0
+where all passed or were skipped, 1 where one failed.
+TEXT
+}
+
+here=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
+bundle="" nccl="" out=gpu-results steps=12 full=no chosen=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --bundle) bundle=$2; shift ;;
+    --nccl) nccl=$(readlink -f "$2"); shift ;;
+    --out) out=$2; shift ;;
+    --steps) steps=$2; shift ;;
+    --full) full=yes ;;
+    --help | -h) usage; exit 0 ;;
+    -*) echo "expected one of the options in --help, found '$1'" >&2; exit 2 ;;
+    *) chosen="$chosen $1" ;;
+  esac
+  shift
+done
+[ -n "$chosen" ] || chosen="operations device compute layouts nccl resume generate train peer bench"
+if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
+if [ -n "$bundle" ]; then
+  bundle=$(CDPATH='' cd "$bundle" && pwd) ferula=$bundle/bin/ferula
+  gpu_ops=$bundle/bin/gpu_ops gpu_device=$bundle/bin/gpu_device bench_gpu_ops=$bundle/bin/bench_gpu_ops
+else
+  ferula=$here/build/ferula gpu_ops=$here/build/tests/gpu_ops/gpu_ops
+  gpu_device=$here/build/tests/gpu_device/gpu_device
+  bench_gpu_ops=$here/build/tests/gpu_ops/bench_gpu_ops
+fi
+[ -x "$ferula" ] || { echo "expected the program $ferula; unpack a bundle, or name it with --bundle" >&2; exit 2; }
+mkdir -p "$out" && out=$(CDPATH='' cd "$out" && pwd)
+rm -rf "$out/runs" && : >"$out/rows" && : >"$out/gpu.txt"
+started=$(date +%s)
+failures=0
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+# row CHECK NAME passed|failed|skipped|measured VALUE UNIT NOTE
+row() {
+  [ "$3" != failed ] || failures=$((failures + 1))
+  printf '%-11s %-44s %-9s %14s %-10s %s\n' "$1" "$2" "$3" "$4" "$5" "$6" | tee -a "$out/gpu.txt"
+  value=$4
+  case $value in '' | *[!0-9.eE+-]*) value=null ;; esac
+  note=$(printf '%s' "$6" | tr -d '\\"' | tr '\n\t' '  ')
+  printf '  {"check": "%s", "name": "%s", "state": "%s", "value": %s, "unit": "%s", "note": "%s"}\n' \
+    "$1" "$2" "$3" "$value" "$5" "$note" >>"$out/rows"
+}
+
+last_words() { grep -v '^ *$' "$1" | tail -n 1 | cut -c 1-160; }
+
+# train NAME DEVICE args…: a short run of the quick start's model; its losses are then in losses NAME.
+train() {
+  name=$1 device=$2
+  shift 2
+  (cd "$here" && timeout 300 "$ferula" train configs/quickstart.toml --set "run.output_dir=$out/runs" \
+    --set "run.name=$name" --set "run.device=$device" --set run.share_gpu=true --set "training.steps=$steps" \
+    --set scheduler.params.total_num_steps=100 --set scheduler.params.warmup_num_steps=2 --set training.train_batch_size=12 \
+    --set training.train_micro_batch_size_per_gpu=1 --set training.evaluate_every=0 \
+    --set data.sequence_length=64 "$@") >"$out/$name.log" 2>&1
+}
+losses() { sed -n 's/.*"loss": *\([-+0-9.eEna]*\).*/\1/p' "$out/runs/$1/metrics.jsonl" 2>/dev/null; }
+
+# compare CHECK NAME REFERENCE FOUND BOUND: the largest relative difference of two runs' losses.
+compare() {
+  losses "$3" >"$out/a" && losses "$4" >"$out/b"
+  worst=$(paste "$out/a" "$out/b" | awk '
+    NF != 2 || $1 + 0 == 0 { bad = 1; next }
+    { d = ($1 - $2) / $1; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
+    END { if (bad || n == 0) print "none"; else printf "%.3e", worst }')
+  if [ "$worst" = none ]; then
+    row "$1" "$2" failed "" "" "$(last_words "$out/$4.log")"
+  elif awk "BEGIN { exit !($worst <= $5) }"; then
+    row "$1" "$2" passed "$worst" relative "at most $5"
+  else
+    row "$1" "$2" failed "$worst" relative "expected at most $5"
+  fi
+}
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+# gtests CHECK NAME PROGRAM: all tests of a program that returns 77 where it finds no GPU.
+gtests() {
+  [ -x "$3" ] || { row "$1" "$2" skipped "" "" "$3 is not there"; return; }
+  timeout 300 "$3" --gtest_brief=1 >"$out/$1.log" 2>&1
+  code=$?
+  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$out/$1.log")
+  case $code in
+    0) row "$1" "$2" passed "${passed:-0}" tests "" ;;
+    77) row "$1" "$2" skipped "" "" "$(last_words "$out/$1.log")" ;;
+    *) row "$1" "$2" failed "${passed:-0}" passed "exit $code: $(grep -m 3 'FAILED' "$out/$1.log" | tr '\n' ' ')" ;;
+  esac
+}
+check_operations() { gtests operations "every operation against the reference" "$gpu_ops"; }
+check_device() { gtests device "streams, memory and tiny runs" "$gpu_device"; }
+
+# f32 sums in another order: 1e-4 after a few steps of AdamW. bf16 rounds at other places: 2 %.
+check_compute() {
+  for family in gpt2 llama; do
+    for bf16 in false true; do
+      bound=1e-4
+      [ $bf16 = false ] || bound=2e-2
+      for device in cpu cuda; do
+        train "$family-$bf16-$device" $device --set "model.family=$family" --set bf16.enabled=$bf16 \
+          --set model.ffn_width=1024 --set zero_optimization.stage=0
+      done
+      compare compute "$family, bf16 $bf16: GPU against CPU" "$family-$bf16-cpu" "$family-$bf16-cuda" $bound
+    done
+  done
+}
+
+check_layouts() {
+  train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  train again cuda --set bf16.enabled=false --set zero_optimization.stage=0 --set run.deterministic=true
+  compare layouts "one rank, a second time" one again 0
+  for ranks in 2 3 4; do
+    for stage in 0 1 2 3; do
+      train "ranks$ranks-stage$stage" cuda --ranks-simulated $ranks --set bf16.enabled=false \
+        --set zero_optimization.stage=$stage
+      compare layouts "$ranks ranks, staged, stage $stage, against one" one "ranks$ranks-stage$stage" 1e-4
+    done
+  done
+  train hybrid cuda --ranks-simulated 4 --set bf16.enabled=false --set zero_optimization.stage=3 \
+    --set zero_optimization.shard_size=2
+  compare layouts "4 ranks, staged, hybrid 2 x 2, against one" one hybrid 1e-4
+  export FERULA_NCCL_LIBRARY=none
+  train processes cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=3
+  compare layouts "2 processes, staged, stage 3, against one" one processes 1e-4
+  unset FERULA_NCCL_LIBRARY
+}
+
+check_nccl() {
+  [ -n "$nccl" ] || { row nccl "process groups on one GPU" skipped "" "" "no library was named with --nccl"; return; }
+  [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  export FERULA_NCCL_LIBRARY="$nccl" NCCL_MULTI_RANK_GPU_ENABLE=1
+  for stage in 0 1 2 3; do
+    train "nccl-stage$stage" cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=$stage
+    compare nccl "2 ranks, NCCL, stage $stage, against one" one "nccl-stage$stage" 1e-4
+    grep -q 'communication *nccl' "$out/nccl-stage$stage.log" ||
+      row nccl "2 ranks, stage $stage: over NCCL" failed "" "" \
+        "$(sed -n 's/^ *communication */found /p' "$out/nccl-stage$stage.log")"
+  done
+  unset FERULA_NCCL_LIBRARY NCCL_MULTI_RANK_GPU_ENABLE
+}
+
+# Stops half way, then goes on: from the GPU on the GPU with another layout, and from the GPU on the CPU.
+check_resume() {
+  [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  all=$steps
+  for device in cuda cpu; do
+    steps=$((all / 2))
+    train "resume-$device" cuda --set bf16.enabled=false --set zero_optimization.stage=0
+    steps=$all
+    train "resume-$device" $device --ranks-simulated 2 --set bf16.enabled=false --set zero_optimization.stage=2
+    compare resume "from one GPU rank to two ranks on $device" one "resume-$device" 1e-4
+  done
+}
+
+check_generate() {
+  [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  for device in cpu cuda; do
+    timeout 120 "$ferula" generate --checkpoint "$out/runs/one" --set "run.device=$device" --prompt "The " --greedy \
+      --max-new-tokens 48 >"$out/generate-$device.log" 2>"$out/generate-$device.err"
+  done
+  if [ -s "$out/generate-cuda.log" ] && cmp -s "$out/generate-cpu.log" "$out/generate-cuda.log"; then
+    row generate "greedy text: GPU against CPU" passed "" "" ""
+  else
+    row generate "greedy text: GPU against CPU" failed "" "" "$(last_words "$out/generate-cuda.err")"
+  fi
+}
+
+# speed NAME LAYERS WIDTH HEADS MICRO-BATCH: tokens a second in bf16 with sequences of 1,024.
+speed() {
+  name=$1
+  (cd "$here" && timeout 200 "$ferula" train configs/gpt2-124m.toml --resume never --set "run.output_dir=$out/runs" \
+    --set "run.name=$name" --set run.device=cuda --set "model.layers=$2" --set "model.width=$3" --set "model.heads=$4" \
+    --set 'data.tokens=""' --set 'data.text=["src/**/*.cpp", "src/**/*.hpp", "docs/**/*.md"]' --set data.tokenizer=bytes \
+    --set training.epochs=auto --set training.steps=20 --set "training.train_batch_size=$5" \
+    --set "training.train_micro_batch_size_per_gpu=$5" --set training.evaluate_every=0 --set bf16.enabled=true \
+    --set zero_optimization.stage=0 --set scheduler.params.warmup_num_steps=2 \
+    --set checkpoint.every_steps=0) >"$out/$name.log" 2>&1
+  rate=$(sed -n 's/.*"tokens_per_second": *\([0-9.eE+]*\).*/\1/p' "$out/runs/$name/summary.json" 2>/dev/null | head -n 1)
+  if [ -n "$rate" ]; then
+    row train "$name, bf16, 1,024 tokens, micro batch $5" measured "$rate" tokens/s \
+      "$(sed -n 's/.*\(mfu [0-9-]* %\).*/\1/p' "$out/$name.log" | tail -n 1)"
+  else
+    row train "$name" failed "" "" "$(last_words "$out/$name.log")"
+  fi
+}
+check_train() {
+  speed gpt2-124M 12 768 12 16
+  [ $full = no ] || speed gpt2-1558M 48 1600 25 8
+}
+
+check_peer() {
+  if ! python3 -c 'import torch; assert torch.cuda.is_available()' >/dev/null 2>&1; then
+    row peer "PyTorch on the same GPU" skipped "" "" "python3 has no torch that sees a GPU"
+    return
+  fi
+  for compiled in no yes; do
+    flag=""
+    [ $compiled = no ] || flag=--compile
+    rate=$(timeout 240 python3 "$here/tests/oracles/gpu_torch_step.py" --batch 16 $flag 2>"$out/peer-$compiled.log")
+    if [ -n "$rate" ]; then
+      row peer "PyTorch GPT-2 124M, bf16, compiled: $compiled" measured "$rate" tokens/s ""
+    else
+      row peer "PyTorch GPT-2 124M, bf16, compiled: $compiled" skipped "" "" "$(last_words "$out/peer-$compiled.log")"
+    fi
+  done
+}
+
+check_bench() {
+  [ -x "$bench_gpu_ops" ] || { row bench "operations" skipped "" "" "$bench_gpu_ops is not there"; return; }
+  timeout 200 "$bench_gpu_ops" >"$out/bench.json" 2>"$out/bench.log"
+  code=$?
+  case $code in
+    0)
+      sed -n 's/.*"name": "\([^"]*\)".*"rate": \([0-9.]*\), "unit": "\([^"]*\)"\(.*\)/\1|\2|\3|\4/p' "$out/bench.json" |
+        while IFS='|' read -r name rate unit rest; do
+          fraction=$(printf '%s' "$rest" | sed -n 's/.*"fraction": \([0-9.]*\).*/\1/p')
+          echo "$name|$rate|$unit|${fraction:+$fraction of its ceiling}"
+        done >"$out/bench.rows"
+      while IFS='|' read -r name rate unit note; do row bench "$name" measured "$rate" "$unit" "$note"; done <"$out/bench.rows" ;;
+    77) row bench operations skipped "" "" "$(last_words "$out/bench.log")" ;;
+    *) row bench operations failed "" "" "exit $code: $(last_words "$out/bench.log")" ;;
+  esac
+}
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+for check in $chosen; do
+  case $check in
+    operations | device | compute | layouts | nccl | resume | generate | train | peer | bench) ;;
+    *) echo "expected one of the checks in --help, found '$check'" >&2; exit 2 ;;
+  esac
+  before=$(date +%s)
+  "check_$check"
+  echo "# $check took $(($(date +%s) - before)) s" | tee -a "$out/gpu.txt"
+done
+
+gpu=$(nvidia-smi --query-gpu=name,uuid,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)
+{
+  printf '{"program": "%s", "commit": "%s",\n "gpu": "%s", "date": "%s", "seconds": %s, "failures": %s,\n "results": [\n' \
+    "$("$ferula" --version | head -n 1)" "$(git -C "$here" rev-parse HEAD 2>/dev/null)" "$gpu" \
+    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(($(date +%s) - started))" "$failures"
+  sed '$!s/$/,/' "$out/rows"
+  printf ']}\n'
+} >"$out/gpu.json"
+rm -f "$out/a" "$out/b" "$out/rows" "$out/bench.rows"
+echo "$gpu: $failures failed; $out/gpu.json"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,136 @@
+// Whole tiny runs on a GPU against the same on the CPU: layouts, checkpoints and generation. Ranks are threads that
+// share the GPU, over staged communicators.
+#include <gtest/gtest.h>
+
+#include "device/cuda/cuda_device.hpp"
+#include "generate/decode_model.hpp"
+#include "ops/cuda/cuda_ops.hpp"
+#include "support/train/tiny_training.hpp"
+
+namespace ferula {
+namespace {
+
+using test::Curve;
+using test::curve_of;
+using test::name_of_run;
+using test::TinyRank;
+using test::TinyRun;
+using test::worst_relative;
+
+// A few steps of AdamW: f32 sums in another order move a loss by some 1e-6; bf16 rounds at other places.
+constexpr double kF32Bound = 1e-4;
+constexpr double kBf16Bound = 2e-2;
+double bound_of(const TinyRun& run) { return run.compute == DType::f32 ? kF32Bound : kBf16Bound; }
+
+const TokenDataset& dataset() {
+  static const test::TinyCorpus corpus(16);
+  return corpus.dataset();
+}
+
+TinyRun on_gpu(TinyRun run) {
+  run.make_device = [](MemoryLedger& ledger) { return make_cuda_device(0, ledger); };
+  run.make_ops = make_cuda_ops;
+  run.staged_bytes = 64 << 10;
+  return run;
+}
+
+std::vector<TinyRun> layouts() {
+  std::vector<TinyRun> runs;
+  for (const char* family : {"gpt2", "llama"})
+    for (const DType compute : {DType::f32, DType::bf16})
+      for (const int shard : {1, 3})
+        for (int stage = 0; stage <= 3; ++stage)
+          runs.push_back({.family = family,
+                          .compute = compute,
+                          .stage = stage,
+                          .shape = {.shard = shard},
+                          .accumulation = 2,
+                          .steps = 8,
+                          .overlap = test::Overlap::on,
+                          .dropout = 0.1f,
+                          .model = {.width = 128, .ffn_width = 192}});
+  runs.push_back(
+      {.stage = 3, .shape = {.replica = 2, .shard = 2}, .steps = 8, .model = {.width = 128, .ffn_width = 192}});
+  return runs;
+}
+
+TEST(GpuTraining, FollowsTheCpuOnEveryLayout) {
+  for (const TinyRun& run : layouts()) {
+    TinyRun alone = run;
+    alone.shape = {};
+    const Curve expected = curve_of(alone, dataset()), found = curve_of(on_gpu(run), dataset());
+
+    EXPECT_LE(worst_relative(found.losses, expected.losses), bound_of(run)) << name_of_run(run);
+    EXPECT_NEAR(found.validation_loss, expected.validation_loss, bound_of(run) * expected.validation_loss)
+        << name_of_run(run);
+  }
+}
+
+TEST(GpuTraining, GivesTheSameBitsEachTime) {
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    const TinyRun run = on_gpu({.compute = compute,
+                                .stage = 2,
+                                .shape = {.shard = 2},
+                                .steps = 8,
+                                .overlap = test::Overlap::on,
+                                .dropout = 0.1f,
+                                .model = {.width = 128, .ffn_width = 192}});
+    const Curve once = curve_of(run, dataset()), again = curve_of(run, dataset());
+
+    EXPECT_EQ(once.losses, again.losses) << name_of_run(run);
+    EXPECT_EQ(once.norms, again.norms) << name_of_run(run);
+  }
+}
+
+double loss_after_a_stop(const TinyRun& before, const TinyRun& behind) {
+  const ScratchDirectory scratch;
+  double loss = 0.0;
+  on_tiny_ranks(before, dataset(), [&](TinyRank& rank) {
+    for (int step = 0; step < 3; ++step) rank.trainer.step();
+    test::save(rank, scratch.path("checkpoints"));
+  });
+  on_tiny_ranks(behind, dataset(), [&](TinyRank& rank) {
+    test::load(rank, scratch.path("checkpoints"));
+    rank.trainer.step();
+    const double last = rank.trainer.step().loss;
+    if (rank.rank.mesh.rank() == 0) loss = last;
+  });
+  return loss;
+}
+
+TEST(GpuTraining, GoesOnFromACheckpointOfEitherDevice) {
+  const TinyRun run{.stage = 2, .shape = {.shard = 2}, .model = {.width = 128, .ffn_width = 2048}};
+  const double expected = loss_after_a_stop(run, run);
+
+  EXPECT_NEAR(loss_after_a_stop(on_gpu(run), on_gpu(run)), expected, kF32Bound * expected);
+  EXPECT_NEAR(loss_after_a_stop(on_gpu(run), run), expected, kF32Bound * expected);
+  EXPECT_NEAR(loss_after_a_stop(run, on_gpu(run)), expected, kF32Bound * expected);
+}
+
+std::vector<float> logits_of(const TinyRun& run) {
+  std::vector<float> all;
+  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    TransformerDecoder decoder(rank.transformer, rank.execution);
+    std::int64_t first = 0;
+    for (const std::vector<std::int32_t>& piece : {std::vector<std::int32_t>{72, 101, 108}, {108}, {111, 33}}) {
+      const std::span<const float> logits = decoder.read(piece, first);
+      first += std::ssize(piece);
+      if (rank.rank.mesh.rank() == 0) all.insert(all.end(), logits.begin(), logits.end());
+    }
+  });
+  return all;
+}
+
+TEST(GpuGeneration, GivesTheLogitsOfTheCpu) {
+  for (const char* family : {"gpt2", "llama"}) {
+    const TinyRun run{.family = family, .stage = 3, .shape = {.shard = 2}, .model = {.width = 128, .ffn_width = 192}};
+    const std::vector<float> expected = logits_of(run), found = logits_of(on_gpu(run));
+
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t index = 0; index < found.size(); ++index)
+      EXPECT_NEAR(found[index], expected[index], 1e-3f) << name_of_run(run) << ", " << index;
+  }
+}
+
+}  // namespace
+}  // namespace ferula

@@ -1,0 +1,111 @@
+// What staging adds to another communicator: its memory, its name, its errors.
+#include "comm/staged_communicator.hpp"
+
+#include <gtest/gtest.h>
+
+#include "comm_fixture.hpp"
+
+namespace ferula {
+namespace {
+
+using test::on_simulated_ranks;
+using test::OnDevice;
+using test::Rank;
+using test::RankKind;
+
+constexpr RankKind kTwo{.ranks = 2, .groups = RankKind::Groups::staged, .staged_bytes = 128};
+constexpr RankKind kThree{.ranks = 3, .groups = RankKind::Groups::staged, .staged_bytes = 128};
+constexpr MeshOptions kPatient{.timeout = std::chrono::seconds(60)};
+constexpr MeshOptions kHasty{.timeout = std::chrono::milliseconds(100)};
+
+template <class Body>
+std::string message_of(Body body) {
+  try {
+    body();
+  } catch (const CommError& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(Staged, SaysWhatItStages) {
+  on_simulated_ranks(kTwo, [](Rank rank) {
+    EXPECT_EQ(rank.mesh.world().kind(), "staged simulated");
+    EXPECT_EQ(rank.mesh.self().kind(), "self");
+  });
+}
+
+TEST(Staged, TakesTheMemoryThatItAnnounces) {
+  on_simulated_ranks(kThree, [](Rank rank) {  // world, data and shard have three ranks each
+    EXPECT_EQ(rank.mesh.transit_bytes(), 3 * 128);
+    EXPECT_EQ(rank.device.ledger().current_bytes(MemoryKind::buffers), rank.mesh.transit_bytes());
+  });
+}
+
+TEST(Staged, CollectivesAllocateNothing) {
+  on_simulated_ranks(kTwo, [](Rank rank) {
+    const OnDevice<float> operand(rank.device, rank.stream, std::vector<float>(1000, 1.0f));
+    const std::int64_t before = rank.device.ledger().allocations();
+
+    rank.mesh.world().all_reduce(rank.stream, operand.view(), ReduceOp::sum);
+    rank.mesh.world().broadcast(rank.stream, operand.view(), 1);
+
+    EXPECT_EQ(operand.values(), std::vector<float>(1000, 2.0f));
+    EXPECT_EQ(rank.device.ledger().allocations(), before);
+  });
+}
+
+TEST(Staged, ItsBuffersAreMemoryOfTheDevice) {
+  on_simulated_ranks(kTwo, [](Rank rank) {
+    const Buffer buffer = rank.mesh.world().allocate(64, MemoryKind::gradients);
+    EXPECT_EQ(rank.device.ledger().current_bytes(MemoryKind::gradients), 64);
+
+    rank.mesh.world().all_reduce(rank.stream, buffer.flat(DType::i64), ReduceOp::sum);  // no segmentation fault
+    rank.stream.synchronize();
+  });
+}
+
+TEST(Staged, AGroupOfOneCopiesOnTheDevice) {
+  on_simulated_ranks(kTwo, [](Rank rank) {
+    const OnDevice<float> from(rank.device, rank.stream, {1.0f, 2.0f}), to(rank.device, rank.stream, {0.0f, 0.0f});
+    rank.mesh.self().all_gather(rank.stream, from.view(), to.view());
+    EXPECT_EQ(to.values(), (std::vector<float>{1.0f, 2.0f}));
+  });
+}
+
+TEST(Staged, AMissingRankIsNamedAfterTheTimeout) {
+  const std::string message = message_of([] {
+    on_simulated_ranks(kThree, kHasty, [](Rank rank) {
+      if (rank.mesh.rank() == 0) barrier(rank.mesh.world(), rank.stream);
+    });
+  });
+
+  EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
+  EXPECT_NE(message.find("for rank 1 ("), std::string::npos) << message;
+}
+
+TEST(Staged, AbortReachesWaitingRanksWithItsReason) {
+  on_simulated_ranks(kThree, kPatient, [](Rank rank) {
+    if (rank.mesh.rank() == 0) {
+      rank.mesh.world().abort("the disk is full");
+      return;
+    }
+    const std::string message = message_of([&] { barrier(rank.mesh.world(), rank.stream); });
+    EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
+  });
+}
+
+TEST(Staged, DifferentCallsAreAnErrorOnEveryRank) {
+  on_simulated_ranks(kThree, [](Rank rank) {
+    const OnDevice<float> values(rank.device, rank.stream, std::vector<float>(rank.mesh.rank() == 2 ? 6 : 3));
+    const std::string message = message_of([&] {
+      rank.mesh.world().all_reduce(rank.stream, values.view(), ReduceOp::sum);
+      rank.stream.synchronize();
+    });
+    EXPECT_NE(message.find("f32 × 3"), std::string::npos) << message;
+    EXPECT_NE(message.find("f32 × 6"), std::string::npos) << message;
+  });
+}
+
+}  // namespace
+}  // namespace ferula

@@ -1,0 +1,48 @@
+// Generation over a device whose memory the host cannot touch, against the CPU, bit for bit.
+#include <gtest/gtest.h>
+
+#include "generate/decode_model.hpp"
+#include "support/far_device.hpp"
+#include "support/far_ops.hpp"
+#include "support/train/tiny_run.hpp"
+
+namespace ferula {
+namespace {
+
+const TokenDataset& dataset() {
+  static const test::TinyCorpus corpus(16);
+  return corpus.dataset();
+}
+
+/// The logits behind each piece of a text that is read in three pieces.
+std::vector<float> logits_of(const test::TinyRun& run) {
+  std::vector<float> all;
+  on_tiny_ranks(run, dataset(), [&](test::TinyRank& rank) {
+    TransformerDecoder decoder(rank.transformer, rank.execution);
+    std::int64_t first = 0;
+    for (const std::vector<std::int32_t>& piece : {std::vector<std::int32_t>{72, 101, 108}, {108}, {111, 33}}) {
+      const std::span<const float> logits = decoder.read(piece, first);
+      first += std::ssize(piece);
+      if (rank.rank.mesh.rank() == 0) all.insert(all.end(), logits.begin(), logits.end());
+    }
+  });
+  return all;
+}
+
+TEST(FarMemory, GeneratesTheSameBits) {
+  for (const char* family : {"gpt2", "llama"}) {
+    for (const int ranks : {1, 2}) {
+      test::TinyRun run{.family = family, .stage = 3, .shape = {.shard = ranks}};
+      const std::vector<float> expected = logits_of(run);
+      run.make_ops = test::make_far_ops;
+      run.make_device = test::make_far_device;
+      run.staged_bytes = 4096;
+
+      ASSERT_EQ(expected.size(), 3u * 256u);
+      EXPECT_EQ(logits_of(run), expected) << name_of_run(run);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ferula
