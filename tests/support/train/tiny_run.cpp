@@ -118,6 +118,8 @@ void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::f
     parts.compute->run([] { set_compute_threads(1); });  // where the stream has a thread of its own
     TinyRank rank(parts, run, dataset);
     body(rank);
+    parts.compute->synchronize();  // what the last step began still works on what the rank owns
+    rank.side->synchronize();
   });
 }
 
