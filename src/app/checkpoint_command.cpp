@@ -27,11 +27,12 @@ std::string layout_in_words(const WriterLayout& layout) {
 std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 boost::json::object as_json(const CheckpointEntry& entry) {
-  boost::json::object row{{"step", entry.step},
+  boost::json::object row{{"step", nullptr},
                           {"checkpoint", entry.checkpoint},
                           {"bytes", nullptr},
                           {"tokens", nullptr},
                           {"problem", entry.problem}};
+  if (entry.step) row["step"] = *entry.step;
   if (entry.bytes) row["bytes"] = *entry.bytes;
   if (entry.state) row["tokens"] = entry.state->tokens_seen;
   return row;
@@ -40,7 +41,7 @@ boost::json::object as_json(const CheckpointEntry& entry) {
 std::string as_table(const std::vector<CheckpointEntry>& entries) {
   Table table({"checkpoint", "step", "tokens", "size", "written by", "state"});
   for (const CheckpointEntry& entry : entries)
-    table.add({entry.checkpoint, fmt::format("{}", entry.step),
+    table.add({entry.checkpoint, entry.step ? fmt::format("{}", *entry.step) : kUnknown,
                entry.state ? human_count(static_cast<double>(entry.state->tokens_seen)) : kUnknown,
                entry.bytes ? human_bytes(*entry.bytes) : kUnknown,
                entry.state ? layout_in_words(entry.state->layout) : kUnknown,

@@ -137,6 +137,20 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
   EXPECT_EQ(ferula({"checkpoint", "list", "runs/nowhere"}).code, 1);
 }
 
+TEST_F(InferenceSystem, AListOfOneCheckpointIsThisOne) {
+  const std::string older = "runs/tiny/checkpoints/step-00000005";
+  std::filesystem::create_directories(workplace_->path() / "runs/half/checkpoints/step-00000007");
+
+  const Outcome good = ferula({"checkpoint", "list", older});
+  const Outcome damaged = ferula({"checkpoint", "list", "runs/half/checkpoints/step-00000007/", "--json"});
+
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_THAT(good.out, testing::ContainsRegex(older + " +5 .*good\n"));
+  EXPECT_THAT(good.out, testing::Not(HasSubstr("step-00000010")));
+  EXPECT_EQ(damaged.code, 1);
+  EXPECT_THAT(damaged.out, AllOf(HasSubstr("\"step\":7,"), HasSubstr("MANIFEST.json")));
+}
+
 TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore) {
   std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/hurt",
                         std::filesystem::copy_options::recursive);
