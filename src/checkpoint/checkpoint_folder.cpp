@@ -81,14 +81,25 @@ std::optional<std::string> folder_of_checkpoints(FileSystem& files, const std::s
       path, kManifestName));
 }
 
-std::string find_checkpoint(FileSystem& files, const std::string& path) {
+FoundCheckpoint find_newest_good(FileSystem& files, const std::string& path) {
   const std::optional<std::string> folder = folder_of_checkpoints(files, path);
-  if (!folder) return path;
-  if (const auto step = newest_good_step(files, *folder)) return join_path(*folder, step_name(*step));
+  if (!folder) return {.checkpoint = path, .passed_over = {}};
+  FoundCheckpoint found;
+  const std::vector<std::int64_t> steps = steps_in(files, *folder);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    found.checkpoint = join_path(*folder, step_name(*step));
+    const std::string problem = problem_of(files, found.checkpoint);
+    if (problem.empty()) return found;
+    found.passed_over.push_back({found.checkpoint, problem});
+  }
   throw DataError(
       fmt::format("{}: expected a good checkpoint, found only damaged ones; `ferula checkpoint list {}` says what is "
                   "wrong with each",
                   *folder, path));
+}
+
+std::string find_checkpoint(FileSystem& files, const std::string& path) {
+  return find_newest_good(files, path).checkpoint;
 }
 
 }  // namespace ferula

@@ -26,7 +26,19 @@ std::optional<std::int64_t> newest_good_step(FileSystem& files, const std::strin
 /// The folder of checkpoints that `path` means, a run or its checkpoints folder; nothing where it is a checkpoint
 /// itself. DataError where it is neither; a file instead of a folder gets an explanation.
 std::optional<std::string> folder_of_checkpoints(FileSystem& files, const std::string& path);
-/// The checkpoint that `path` means: a checkpoint itself, or the newest good one of such a folder; else DataError.
+/// A checkpoint that is no choice because it is damaged, and how.
+struct DamagedCheckpoint {
+  std::string checkpoint;
+  std::string problem;
+};
+struct FoundCheckpoint {
+  std::string checkpoint;
+  std::vector<DamagedCheckpoint> passed_over;  // newer ones, the newest first
+};
+/// The checkpoint that `path` means: a checkpoint itself, or the newest one of such a folder that looks whole; else
+/// DataError.
+FoundCheckpoint find_newest_good(FileSystem& files, const std::string& path);
+/// The same where nobody asks what was passed over, or whoever loads it says so.
 std::string find_checkpoint(FileSystem& files, const std::string& path);
 
 }  // namespace ferula

@@ -137,6 +137,31 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
   EXPECT_EQ(ferula({"checkpoint", "list", "runs/nowhere"}).code, 1);
 }
 
+TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointIsNotVerifiedInSilence) {
+  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/cut",
+                        std::filesystem::copy_options::recursive);
+  const std::string newest = "runs/cut/checkpoints/step-00000010";
+  std::filesystem::remove(workplace_->path() / newest / "shard-00001.h5");
+
+  const Outcome verified = ferula({"checkpoint", "verify", "runs/cut"});
+  const Outcome json = ferula({"checkpoint", "verify", "runs/cut", "--json"});
+  const Outcome shown = ferula({"checkpoint", "show", "runs/cut"});
+
+  EXPECT_EQ(verified.code, 1);
+  EXPECT_THAT(verified.out, AllOf(HasSubstr(newest + " is damaged: " + newest + "/shard-00001.h5"),
+                                  HasSubstr("step-00000005: all ")));
+  EXPECT_THAT(verified.err, HasSubstr("1 newer checkpoint is damaged"));
+  EXPECT_EQ(json.code, 1);
+  const boost::json::value report = boost::json::parse(json.out);
+  EXPECT_FALSE(report.at("good").as_bool());
+  ASSERT_EQ(report.at("newer_damaged").as_array().size(), 1u);
+  EXPECT_EQ(report.at("newer_damaged").at(0).at("checkpoint").as_string(), newest);
+  EXPECT_EQ(shown.code, 0);
+  EXPECT_THAT(shown.out, StartsWith("runs/cut/checkpoints/step-00000005\n"));
+  EXPECT_THAT(shown.err, AllOf(StartsWith("warning: "), HasSubstr(newest + "/shard-00001.h5")));
+  EXPECT_EQ(ferula({"checkpoint", "show", "runs/tiny"}).err, "");
+}
+
 TEST_F(InferenceSystem, AListOfOneCheckpointIsThisOne) {
   const std::string older = "runs/tiny/checkpoints/step-00000005";
   std::filesystem::create_directories(workplace_->path() / "runs/half/checkpoints/step-00000007");
