@@ -56,6 +56,17 @@ TEST_F(InferenceSystem, AnswersAFileOfPromptsInJson) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("\"prompt\":\"of a\""), HasSubstr("\"finish_reason\":\"length\"")));
 }
 
+TEST_F(InferenceSystem, CountsPromptsFromOneAndNamesThoseOfAFileByTheirLine) {
+  workplace_->write("empty.jsonl", "\"of a\"\n\n\"\"\n");
+
+  const Outcome outcome =
+      ferula({"generate", "tiny.toml", "--prompt", "x", "--prompt", "", "--prompts", "empty.jsonl"});
+
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("prompt 2: expected at least one token"),
+                                 HasSubstr("empty.jsonl:3: expected at least one token")));
+}
+
 TEST_F(InferenceSystem, RefusesOptionsOutOfTheirRange) {
   const Outcome outcome = ferula({"generate", "tiny.toml", "--prompt", "x", "--top-p", "1.5"});
 
