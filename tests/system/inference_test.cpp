@@ -236,6 +236,17 @@ TEST_F(InferenceSystem, AFullDiskIsToldInPlainWordsAndLeavesNoHalfFile) {
   EXPECT_THAT(workplace_->read("runs/full/summary.json"), HasSubstr("failed: "));
 }
 
+TEST_F(InferenceSystem, AMissingTextIsNamedByWhatTheUserGave) {
+  const Outcome evaluated = ferula({"evaluate", "--checkpoint", "runs/tiny", "--text", "nofile"});
+  const Outcome tokenized = ferula({"tokenize", "nothing", "--out", "d.h5"});
+
+  EXPECT_EQ(evaluated.code, 1);
+  EXPECT_THAT(evaluated.err, AllOf(HasSubstr("readable text for --text, found"), HasSubstr("nofile: no such file")));
+  EXPECT_EQ(tokenized.code, 1);
+  EXPECT_THAT(tokenized.err,
+              AllOf(HasSubstr("readable text for `ferula tokenize`, found"), HasSubstr("nothing: no such")));
+}
+
 TEST_F(InferenceSystem, TokenizesAndTrainsFromTheTokenFile) {
   const Outcome tokens = ferula({"tokenize", "text.txt", "--out", "text.h5"});
   ASSERT_EQ(tokens.code, 0) << tokens.err;
