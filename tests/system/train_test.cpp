@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <regex>
 
 #include "program.hpp"
@@ -12,8 +13,10 @@ namespace ferula::system_tests {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
+using testing::Key;
 using testing::Not;
 using testing::SizeIs;
 
@@ -83,17 +86,30 @@ TEST(TrainSystem, ResumesBitForBitOnTheSameLayout) {
   EXPECT_THAT(metric(workplace, "tiny", "loss"), ElementsAreArray(metric(workplace, "straight", "loss")));
 }
 
+/// Every file of a run but log.txt, which tells of each start.
+std::map<std::string, std::string> files_of(const Workplace& workplace, const std::string& run) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(workplace.path() / run)) {
+    const std::string name = entry.path().lexically_relative(workplace.path());
+    if (entry.is_regular_file() && name != run + "/log.txt") files[name] = workplace.read(name);
+  }
+  return files;
+}
+
 TEST(TrainSystem, AFinishedRunSaysSoAndChangesNothing) {
   const Workplace workplace;
   write_tiny_run(workplace, 5);
   ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
-  const std::string before = workplace.read("runs/tiny/metrics.jsonl");
+  const auto before = files_of(workplace, "runs/tiny");
+  ASSERT_THAT(before, AllOf(Contains(Key("runs/tiny/summary.json")), Contains(Key("runs/tiny/checkpoints/latest"))));
+  const std::size_t logged = workplace.lines_of("runs/tiny/log.txt");
 
   const Outcome again = workplace.ferula({"train", "tiny.toml"});
 
   EXPECT_EQ(again.code, 0);
   EXPECT_THAT(again.out, AllOf(HasSubstr("finished"), HasSubstr("training.steps=10")));
-  EXPECT_EQ(workplace.read("runs/tiny/metrics.jsonl"), before);
+  EXPECT_EQ(files_of(workplace, "runs/tiny"), before);
+  EXPECT_GT(workplace.lines_of("runs/tiny/log.txt"), logged);
 }
 
 constexpr const char* kInterrupted = "interrupted, saved";
