@@ -112,6 +112,18 @@ TEST(TrainSystem, AFinishedRunSaysSoAndChangesNothing) {
   EXPECT_GT(workplace.lines_of("runs/tiny/log.txt"), logged);
 }
 
+TEST(TrainSystem, ARunThatDivergesBeforeItHasSavedIsPromisedNoCheckpoint) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+
+  const Outcome run = workplace.ferula(
+      {"train", "tiny.toml", "--set", "optimizer.params.lr=1e30", "--set", "checkpoint.every_steps=0"});
+
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("expected a finite gradient norm"), HasSubstr("checkpoint, if there is one")));
+  EXPECT_THAT(workplace.read("runs/tiny/summary.json"), HasSubstr("\"slowest_rank\":{\"rank\":0"));
+}
+
 constexpr const char* kInterrupted = "interrupted, saved";
 constexpr const char* kSaved = "saved after SIGUSR1, SIGTERM or SIGHUP";
 
