@@ -27,11 +27,12 @@ std::string layout_in_words(const WriterLayout& layout) {
 std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 boost::json::object as_json(const CheckpointEntry& entry) {
-  boost::json::object row{{"step", entry.step},
+  boost::json::object row{{"step", nullptr},
                           {"checkpoint", entry.checkpoint},
                           {"bytes", nullptr},
                           {"tokens", nullptr},
                           {"problem", entry.problem}};
+  if (entry.step) row["step"] = *entry.step;
   if (entry.bytes) row["bytes"] = *entry.bytes;
   if (entry.state) row["tokens"] = entry.state->tokens_seen;
   return row;
@@ -40,7 +41,7 @@ boost::json::object as_json(const CheckpointEntry& entry) {
 std::string as_table(const std::vector<CheckpointEntry>& entries) {
   Table table({"checkpoint", "step", "tokens", "size", "written by", "state"});
   for (const CheckpointEntry& entry : entries)
-    table.add({entry.checkpoint, fmt::format("{}", entry.step),
+    table.add({entry.checkpoint, entry.step ? fmt::format("{}", *entry.step) : kUnknown,
                entry.state ? human_count(static_cast<double>(entry.state->tokens_seen)) : kUnknown,
                entry.bytes ? human_bytes(*entry.bytes) : kUnknown,
                entry.state ? layout_in_words(entry.state->layout) : kUnknown,
@@ -74,6 +75,10 @@ ExitCode list(const CommandLine& line, FileSystem& files) {
   return ExitCode::done;
 }
 
+std::string in_words(const DamagedCheckpoint& damaged) {
+  return fmt::format("{} is damaged: {}", damaged.checkpoint, damaged.problem);
+}
+
 std::string roles_in_words(const TensorEntry& tensor) {
   std::vector<std::string> words;
   for (const auto& [role, dtype] : tensor.roles) words.push_back(fmt::format("{} {}", role, name_of(dtype)));
@@ -104,7 +109,10 @@ boost::json::object as_json(const CheckpointDescription& found) {
 }
 
 ExitCode show(const CommandLine& line, FileSystem& files) {
-  const CheckpointDescription found = describe_checkpoint(files, line.positional(1, kWhere));
+  const FoundCheckpoint newest = find_newest_good(files, line.positional(1, kWhere));
+  for (const DamagedCheckpoint& damaged : newest.passed_over)
+    fmt::print(stderr, "warning: {}; shown is the newest good one, {}\n", in_words(damaged), newest.checkpoint);
+  const CheckpointDescription found = describe_checkpoint(files, newest.checkpoint);
   if (line.has(kJson.name)) {
     fmt::print("{}\n", boost::json::serialize(as_json(found)));
     return ExitCode::done;
@@ -134,7 +142,10 @@ void print_damage(const Damage& damage) {
     fmt::print("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
 }
 
-boost::json::object as_json(const VerifyReport& report) {
+boost::json::object as_json(const VerifyReport& report, const std::vector<DamagedCheckpoint>& passed_over) {
+  boost::json::array newer;
+  for (const DamagedCheckpoint& damaged : passed_over)
+    newer.push_back({{"checkpoint", damaged.checkpoint}, {"problem", damaged.problem}});
   boost::json::array damages;
   for (const Damage& damage : report.damages) {
     boost::json::array parts;
@@ -150,17 +161,20 @@ boost::json::object as_json(const VerifyReport& report) {
                        {"parts", parts}});
   }
   return {{"checkpoint", report.checkpoint},
-          {"good", report.good()},
+          {"good", report.good() && passed_over.empty()},
           {"files", report.files},
           {"bytes", report.bytes},
-          {"damages", damages}};
+          {"damages", damages},
+          {"newer_damaged", newer}};
 }
 
 ExitCode verify(const CommandLine& line, FileSystem& files) {
-  const VerifyReport report = verify_checkpoint(files, find_checkpoint(files, line.positional(1, kWhere)));
+  const FoundCheckpoint found = find_newest_good(files, line.positional(1, kWhere));
+  const VerifyReport report = verify_checkpoint(files, found.checkpoint);
   if (line.has(kJson.name)) {
-    fmt::print("{}\n", boost::json::serialize(as_json(report)));
+    fmt::print("{}\n", boost::json::serialize(as_json(report, found.passed_over)));
   } else {
+    for (const DamagedCheckpoint& damaged : found.passed_over) fmt::print("{}\n", in_words(damaged));
     for (const Damage& damage : report.damages) print_damage(damage);
   }
   if (!report.good())
@@ -171,6 +185,11 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
   if (!line.has(kJson.name))
     fmt::print("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
                human_bytes(report.bytes));
+  std::fflush(stdout);
+  if (!found.passed_over.empty())
+    throw DataError(fmt::format("{} is good, but {} newer checkpoint{} damaged; a resume goes on from the good one",
+                                report.checkpoint, found.passed_over.size(),
+                                found.passed_over.size() == 1 ? " is" : "s are"));
   return ExitCode::done;
 }
 
@@ -193,7 +212,8 @@ Command checkpoint_command() {
               "list PATH    the checkpoints of a run: step, size, who wrote it, good or what is wrong;\n"
               "             ends with 1 where one is damaged\n"
               "show PATH    what is in one: state, tensors with shapes and roles, configuration\n"
-              "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements\n"
+              "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements,\n"
+              "             and newer checkpoints of a run that are damaged: both end with 1\n"
               "PATH is a run (its newest good checkpoint counts) or one checkpoint.",
           .options = {kJson},
           .examples = {"ferula checkpoint list runs/quickstart", "ferula checkpoint show runs/quickstart --json",

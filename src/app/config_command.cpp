@@ -86,7 +86,8 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   if (files->exists(path))
     throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));
   write_file_atomically(*files, path, text, Replace::never);
-  fmt::print("wrote {} (preset {}); next: ferula train {}\n", path, preset, path);
+  fmt::print("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, path,
+             line.has(kForRanks.name) ? fmt::format(" --ranks {}", ranks) : "");
   return ExitCode::done;
 }
 

@@ -69,7 +69,7 @@ std::string as_json(const std::vector<FileScore>& scores) {
 
 ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRequest& request,
                   const CommandLine& line) {
-  const TextCorpus corpus = survey_text(context.files, line.all(kText.name), *request.tokenizer);
+  const TextCorpus corpus = survey_text(context.files, line.all(kText.name), *request.tokenizer, "--text");
   std::optional<LogprobFile> logprobs;
   if (const auto path = line.text(kLogprobs.name); path && context.mesh.rank() == 0)
     logprobs.emplace(context.files, *path, corpus, *request.tokenizer, model.checkpoint);

@@ -37,23 +37,26 @@ SamplingOptions sampling_options(const CommandLine& line, const Config& config) 
   return options;
 }
 
-std::vector<std::string> prompts_of(const CommandLine& line) {
-  std::vector<std::string> prompts = line.all(kPrompt.name);
+std::vector<Prompt> prompts_of(const CommandLine& line) {
+  std::vector<Prompt> prompts;
+  for (const std::string& text : line.all(kPrompt.name))
+    prompts.push_back({text, fmt::format("prompt {}", prompts.size() + 1)});
   for (const std::string& path : line.all(kPrompts.name)) {
-    const std::vector<std::string> read = read_prompts(path);
+    const std::vector<Prompt> read = read_prompts(path);
     prompts.insert(prompts.end(), read.begin(), read.end());
   }
   if (prompts.empty()) throw ConfigError("expected a prompt: --prompt TEXT or --prompts FILE.jsonl");
   return prompts;
 }
 
-std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::vector<std::string>& prompts,
+std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::vector<Prompt>& prompts,
                                            const Tokenizer& tokenizer) {
   std::vector<GenerationRequest> requests;
-  for (const std::string& prompt : prompts) {
+  for (const Prompt& prompt : prompts) {
     GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1).value_or(128),
-                              .stop = line.all(kStop.name)};
-    tokenizer.encode(prompt, request.prompt);
+                              .stop = line.all(kStop.name),
+                              .name = prompt.name};
+    tokenizer.encode(prompt.text, request.prompt);
     requests.push_back(std::move(request));
   }
   return requests;
@@ -69,17 +72,18 @@ std::string as_json(const std::string& prompt, const GenerationResult& result) {
 }
 
 /// A text that ends before its wanted length says so.
-void warn_of_full_context(Log& log, const std::vector<GenerationResult>& results, std::int64_t context) {
+void warn_of_full_context(Log& log, const std::vector<Prompt>& prompts, const std::vector<GenerationResult>& results,
+                          std::int64_t context) {
   for (std::size_t index = 0; index < results.size(); ++index)
     if (results[index].finish == FinishReason::context_full)
-      log.warning(fmt::format("prompt {}: the text ends after {} new tokens, where the model's context of {} is full",
-                              index + 1, results[index].tokens.size(), context));
+      log.warning(fmt::format("{}: the text ends after {} new tokens, where the model's context of {} is full",
+                              prompts[index].name, results[index].tokens.size(), context));
 }
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const InferenceRequest request = inference_request(line, invocation);
   const SamplingOptions options = sampling_options(line, request.config);
-  const std::vector<std::string> prompts = prompts_of(line);
+  const std::vector<Prompt> prompts = prompts_of(line);
   const std::vector<GenerationRequest> requests = requests_of(line, prompts, *request.tokenizer);
   const std::int64_t rows = std::min(kPromptRows, request.config.model.context);
   return run_with_model(invocation, request, rows, [&](RankContext& context, InferenceModel& model) {
@@ -87,10 +91,11 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication}, options);
     const std::vector<GenerationResult> results = generator.run(requests);
     for (std::size_t index = 0; index < results.size(); ++index) {
-      const std::string whole = prompts[index] + with_valid_utf8(results[index].text);
-      context.log.info(line.has(kJson.name) ? as_json(prompts[index], results[index]) : whole);
+      const std::string& prompt = prompts[index].text;
+      const std::string whole = prompt + with_valid_utf8(results[index].text);
+      context.log.info(line.has(kJson.name) ? as_json(prompt, results[index]) : whole);
     }
-    warn_of_full_context(context.log, results, request.config.model.context);
+    warn_of_full_context(context.log, prompts, results, request.config.model.context);
     return ExitCode::done;
   });
 }

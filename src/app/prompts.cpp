@@ -21,15 +21,16 @@ std::string prompt_of(const std::string& line, const std::string& where) {
 
 }  // namespace
 
-std::vector<std::string> read_prompts(const std::string& path) {
+std::vector<Prompt> read_prompts(const std::string& path) {
   std::ifstream lines(path);
   if (!lines) throw DataError(fmt::format("expected a file of prompts, but '{}' cannot be read", path));
-  std::vector<std::string> prompts;
+  std::vector<Prompt> prompts;
   std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    prompts.push_back(prompt_of(line, fmt::format("{}:{}", path, number)));
+    const std::string name = fmt::format("{}:{}", path, number);
+    prompts.push_back({prompt_of(line, name), name});
   }
   if (prompts.empty()) throw DataError(fmt::format("'{}' holds no prompt", path));
   return prompts;

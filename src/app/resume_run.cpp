@@ -13,10 +13,17 @@
 namespace ferula {
 namespace {
 
+/// A checkpoint holds values in the precision of its run: to go on in the other one is impossible.
+constexpr std::string_view kPrecisionKey = "bf16.enabled";
+
+ResumeEffect effect_of(const ConfigDifference& difference) {
+  return difference.key == kPrecisionKey ? ResumeEffect::incompatible : difference.effect;
+}
+
 std::string changes_of(const std::vector<ConfigDifference>& differences, ResumeEffect effect) {
   std::string text;
   for (const ConfigDifference& difference : differences)
-    if (difference.effect == effect)
+    if (effect_of(difference) == effect)
       text += fmt::format("\n  {}: was {}, is {}", difference.key, difference.before, difference.after);
   return text;
 }
@@ -28,11 +35,11 @@ void check_configuration(RankContext& context, const std::string& checkpoint, co
   const std::vector<ConfigDifference> differences = differences_that_matter(before, config);
   const std::string impossible = changes_of(differences, ResumeEffect::incompatible);
   if (!impossible.empty())
-    throw ConfigError(
-        fmt::format("{} was written by another model:{}\nexpected the same values; change them back, choose another "
-                    "run.name, or start "
-                    "anew with --resume never",
-                    checkpoint, impossible));
+    throw ConfigError(fmt::format(
+        "{} was written by another model or precision:{}\nexpected the same values; change them back, choose another "
+        "run.name, or start "
+        "anew with --resume never",
+        checkpoint, impossible));
   const std::string changed = changes_of(differences, ResumeEffect::changes_training);
   if (!changed.empty())
     context.log.warning("these settings differ from those that wrote the checkpoint and change what is computed:" +

@@ -54,7 +54,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   check_target(*files, *out);
   const Stopwatch watch;
-  const TextCorpus corpus = survey_text(*files, patterns, *tokenizer);
+  const TextCorpus corpus = survey_text(*files, patterns, *tokenizer, "`ferula tokenize`");
   write_token_file(*files, *out, corpus, *tokenizer, invocation.command);
   show(corpus, TokenFile(*files, *out), watch.seconds());
   return ExitCode::done;

@@ -16,13 +16,8 @@ void check_size(FileSystem& files, const std::string& path, std::int64_t expecte
   if (found != expected) throw DamageError(fmt::format("{}: expected {} bytes, found {}", path, expected, found));
 }
 
-bool looks_whole(FileSystem& files, const std::string& checkpoint) {
-  return outcome_of([&] {
-           const Manifest manifest = load_manifest(files, checkpoint);
-           check_sizes(files, checkpoint, manifest);
-           load_text(files, checkpoint, manifest, kConfigName);
-         })
-      .good();
+std::string problem_of(FileSystem& files, const std::string& checkpoint) {
+  return outcome_of([&] { load_whole_manifest(files, checkpoint); }).problem;
 }
 
 }  // namespace
@@ -35,6 +30,13 @@ Manifest load_manifest(FileSystem& files, const std::string& checkpoint) {
 void check_sizes(FileSystem& files, const std::string& checkpoint, const Manifest& manifest) {
   for (const FileEntry& file : manifest.files) check_size(files, join_path(checkpoint, file.name), file.bytes);
   for (const ShardEntry& shard : manifest.shards) check_size(files, join_path(checkpoint, shard.name), shard.bytes);
+}
+
+Manifest load_whole_manifest(FileSystem& files, const std::string& checkpoint) {
+  Manifest manifest = load_manifest(files, checkpoint);
+  check_sizes(files, checkpoint, manifest);
+  load_text(files, checkpoint, manifest, kConfigName);
+  return manifest;
 }
 
 std::string load_text(FileSystem& files, const std::string& checkpoint, const Manifest& manifest,
@@ -60,7 +62,7 @@ std::vector<std::int64_t> steps_in(FileSystem& files, const std::string& folder)
 std::optional<std::int64_t> newest_good_step(FileSystem& files, const std::string& folder) {
   const std::vector<std::int64_t> steps = steps_in(files, folder);
   const auto found = std::find_if(steps.rbegin(), steps.rend(), [&](std::int64_t step) {
-    return looks_whole(files, join_path(folder, step_name(step)));
+    return problem_of(files, join_path(folder, step_name(step))).empty();
   });
   if (found == steps.rend()) return std::nullopt;
   return *found;
@@ -79,14 +81,25 @@ std::optional<std::string> folder_of_checkpoints(FileSystem& files, const std::s
       path, kManifestName));
 }
 
-std::string find_checkpoint(FileSystem& files, const std::string& path) {
+FoundCheckpoint find_newest_good(FileSystem& files, const std::string& path) {
   const std::optional<std::string> folder = folder_of_checkpoints(files, path);
-  if (!folder) return path;
-  if (const auto step = newest_good_step(files, *folder)) return join_path(*folder, step_name(*step));
+  if (!folder) return {.checkpoint = path, .passed_over = {}};
+  FoundCheckpoint found;
+  const std::vector<std::int64_t> steps = steps_in(files, *folder);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    found.checkpoint = join_path(*folder, step_name(*step));
+    const std::string problem = problem_of(files, found.checkpoint);
+    if (problem.empty()) return found;
+    found.passed_over.push_back({found.checkpoint, problem});
+  }
   throw DataError(
       fmt::format("{}: expected a good checkpoint, found only damaged ones; `ferula checkpoint list {}` says what is "
                   "wrong with each",
                   *folder, path));
+}
+
+std::string find_checkpoint(FileSystem& files, const std::string& path) {
+  return find_newest_good(files, path).checkpoint;
 }
 
 }  // namespace ferula

@@ -16,6 +16,22 @@ std::int64_t bytes_of_files(const Manifest& manifest) {
   return bytes;
 }
 
+CheckpointEntry entry_of(FileSystem& files, const std::string& checkpoint, std::optional<std::int64_t> step) {
+  CheckpointEntry entry{.step = step, .checkpoint = checkpoint, .problem = {}, .bytes = {}, .state = {}};
+  entry.problem = outcome_of([&] {
+                    const Manifest manifest = load_whole_manifest(files, checkpoint);
+                    entry.step = manifest.state.step;
+                    entry.bytes = bytes_of_files(manifest);
+                    entry.state = manifest.state;
+                  }).problem;
+  return entry;
+}
+
+std::string last_name(const std::string& path) {
+  const std::string trimmed = path.substr(0, path.find_last_not_of('/') + 1);
+  return trimmed.substr(trimmed.rfind('/') + 1);
+}
+
 }  // namespace
 
 std::string listed_folder(FileSystem& files, const std::string& path) {
@@ -27,19 +43,11 @@ std::string listed_folder(FileSystem& files, const std::string& path) {
 
 std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path) {
   const std::string folder = listed_folder(files, path);
+  const std::optional<std::int64_t> own_step = step_of_name(last_name(path));
+  if (own_step || files.exists(join_path(path, kManifestName))) return {entry_of(files, path, own_step)};
   std::vector<CheckpointEntry> entries;
-  for (const std::int64_t step : steps_in(files, folder)) {
-    CheckpointEntry entry{
-        .step = step, .checkpoint = join_path(folder, step_name(step)), .problem = {}, .bytes = {}, .state = {}};
-    entry.problem = outcome_of([&] {
-                      const Manifest manifest = load_manifest(files, entry.checkpoint);
-                      check_sizes(files, entry.checkpoint, manifest);
-                      load_text(files, entry.checkpoint, manifest, kConfigName);
-                      entry.bytes = bytes_of_files(manifest);
-                      entry.state = manifest.state;
-                    }).problem;
-    entries.push_back(std::move(entry));
-  }
+  for (const std::int64_t step : steps_in(files, folder))
+    entries.push_back(entry_of(files, join_path(folder, step_name(step)), step));
   return entries;
 }
 

@@ -94,10 +94,10 @@ void survey_file(FileSystem& files, const Candidate& candidate, const Tokenizer&
   }
 }
 
-[[noreturn]] void refuse(std::vector<std::string> problems) {
+[[noreturn]] void refuse(std::vector<std::string> problems, std::string_view giver) {
   const std::size_t all = problems.size();
   problems.resize(std::min(all, kShownProblems));
-  throw DataError(fmt::format("expected readable text for data.text, found:\n  {}{}", fmt::join(problems, "\n  "),
+  throw DataError(fmt::format("expected readable text for {}, found:\n  {}{}", giver, fmt::join(problems, "\n  "),
                               all > kShownProblems ? fmt::format("\n  and {} more", all - kShownProblems) : ""));
 }
 
@@ -132,7 +132,8 @@ TextSource read_in_pieces(FileSystem& files, const std::string& path,
   return source;
 }
 
-TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer) {
+TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer,
+                       std::string_view giver) {
   TextCorpus corpus;
   std::vector<std::string> problems;
   std::set<std::string> seen;
@@ -147,7 +148,7 @@ TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns,
     problems = corpus.skipped;
     problems.emplace_back("so there is no text at all");
   }
-  if (!problems.empty()) refuse(std::move(problems));
+  if (!problems.empty()) refuse(std::move(problems), giver);
   return corpus;
 }
 

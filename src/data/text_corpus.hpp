@@ -35,7 +35,9 @@ struct TextCorpus {
 /// paths, and a file that several entries name counts once. Empty files of folders and globs are skipped.
 /// Throws one DataError that names all problems: an entry that finds nothing and what was looked for, a file that
 /// cannot be read, is not text (holds a zero byte; in a folder it is skipped instead) or is empty although named.
-TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer);
+/// `giver`: what the user gave `patterns` by, for the message.
+TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer,
+                       std::string_view giver = "data.text");
 
 /// Changes with the name, size or content of any source and with the tokenizer: equal keys give equal token files.
 Digest content_key(const TextCorpus& corpus, const Tokenizer& tokenizer);

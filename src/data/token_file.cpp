@@ -20,13 +20,30 @@ auto advised(TokenFileOwner owner, Work work) {
   } catch (const DataError& error) {
     throw DataError(fmt::format("{}; {}", error.what(),
                                 owner == TokenFileOwner::run ? "delete it: the run makes it anew from data.text"
-                                                             : "delete it and make it anew with: ferula tokenize"));
+                                                             : "make it anew from its text with: ferula tokenize"));
   }
+}
+
+/// False for a text that was given as tokens. A token file that was cut is still one.
+bool begins_as_hdf5(FileSystem& files, const std::string& path) {
+  constexpr std::string_view kSignature{"\x89HDF\r\n\x1a\n", 8};
+  if (files.is_directory(path)) return false;
+  const std::unique_ptr<File> file = files.open(path, OpenMode::read);
+  std::string begin(kSignature.size(), '\0');
+  if (file->bytes() < std::ssize(begin)) return false;
+  file->read_at(0, std::as_writable_bytes(std::span(begin)));
+  return begin == kSignature;
 }
 
 Hdf5File open_existing(FileSystem& files, const std::string& path, TokenFileOwner owner) {
   if (!files.exists(path)) {
     throw DataError(fmt::format("{}: no such token file; make one with: ferula tokenize", path));
+  }
+  if (owner == TokenFileOwner::user && !begins_as_hdf5(files, path)) {
+    throw DataError(
+        fmt::format("{}: expected a token file, found no HDF5 file; give text as data.text, or make a token file of it "
+                    "with: ferula tokenize",
+                    path));
   }
   return advised(owner, [&] { return Hdf5File::open(path); });
 }

@@ -30,7 +30,8 @@ void check_requests(std::span<const GenerationRequest> requests, std::int64_t co
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const GenerationRequest& request = requests[i];
     const auto length = static_cast<std::int64_t>(request.prompt.size());
-    const auto add = [&](const std::string& problem) { problems.push_back(fmt::format("prompt {}: {}", i, problem)); };
+    const std::string name = request.name.empty() ? fmt::format("prompt {}", i + 1) : request.name;
+    const auto add = [&](const std::string& problem) { problems.push_back(fmt::format("{}: {}", name, problem)); };
     if (length == 0) add("expected at least one token, found none");
     if (length > context) {
       add(fmt::format("expected at most {} tokens, the model's context, found {}; shorten it", context, length));

@@ -13,6 +13,7 @@ struct GenerationRequest {
   std::vector<std::int32_t> prompt;
   std::int64_t max_new_tokens = 128;
   std::vector<std::string> stop;  // the text ends before the first of them
+  std::string name = {};          // for messages; empty: "prompt N", counted from 1
 };
 
 /// Why a text ended: `max_new_tokens` were written, a stop text came, or the model can read no further token.

@@ -14,6 +14,7 @@ struct PackedSummary {
   std::array<char, 32> device{};
   std::array<std::int64_t, kMemoryKinds> memory_bytes{};
   std::int64_t peak_bytes = 0;
+  std::int64_t steps = 0;
   TrafficCounts traffic{};
   double step_seconds = 0.0;
 };
@@ -27,6 +28,7 @@ void put_text(std::array<char, Size>& field, const std::string& text) {
 PackedSummary packed(const RankSummary& row) {
   PackedSummary out{.memory_bytes = row.memory_bytes,
                     .peak_bytes = row.peak_bytes,
+                    .steps = row.steps,
                     .traffic = row.traffic,
                     .step_seconds = row.step_seconds};
   put_text(out.host, row.host);
@@ -40,6 +42,7 @@ RankSummary unpacked(int rank, const PackedSummary& row) {
           .device = row.device.data(),
           .memory_bytes = row.memory_bytes,
           .peak_bytes = row.peak_bytes,
+          .steps = row.steps,
           .traffic = row.traffic,
           .step_seconds = row.step_seconds};
 }
@@ -65,6 +68,7 @@ RankSummary summary_of_rank(Mesh& mesh, Execution& execution, const StepTotals& 
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     row.memory_bytes[kind] = ledger.peak_bytes(static_cast<MemoryKind>(kind));
   row.peak_bytes = ledger.peak_bytes();
+  row.steps = totals.steps;
   row.traffic = totals.traffic;
   if (totals.steps > 0) row.step_seconds = busy_seconds(execution.phases) / static_cast<double>(totals.steps);
   return row;

@@ -61,9 +61,9 @@ struct RunOutcome {
   std::int64_t steps = 0;   // that are done
   double final_loss = std::numeric_limits<double>::quiet_NaN();  // of the last step; not a number without one
   std::optional<double> validation_loss;
-  std::optional<double> tokens_per_second;  // without the first steps
-  double elapsed_seconds = 0.0;
-  std::string checkpoint;  // the last one; empty where there is none
+  std::optional<double> tokens_per_second;                            // without the first steps
+  double elapsed_seconds = std::numeric_limits<double>::quiet_NaN();  // not a number where it never began
+  std::string checkpoint;                                             // the last one; empty where there is none
 };
 
 /// Where the time went, memory by kind, traffic, the slowest rank, the files and the command that goes on.

@@ -32,7 +32,8 @@ json::object seconds_of(const PhaseTimes& phases) {
   return seconds;
 }
 
-json::object memory_of(const RankSummary& rank) {
+json::value memory_of(const RankSummary& rank) {
+  if (rank.peak_bytes == 0) return nullptr;  // it failed before it had any
   json::object memory;
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     memory[name_of(static_cast<MemoryKind>(kind))] = rank.memory_bytes[kind];
@@ -40,7 +41,8 @@ json::object memory_of(const RankSummary& rank) {
   return memory;
 }
 
-json::object communication_of(const RankSummary& rank) {
+json::value communication_of(const RankSummary& rank) {
+  if (rank.steps == 0) return nullptr;
   json::object communication;
   for (std::size_t each = 0; each < kCollectives; ++each) {
     const Traffic& traffic = rank.traffic[each];
@@ -60,15 +62,21 @@ json::array ranks_of(const std::vector<RankSummary>& ranks) {
                                 {"device", rank.device},
                                 {"memory", memory_of(rank)},
                                 {"communication", communication_of(rank)},
-                                {"step_seconds", rank.step_seconds}});
+                                {"step_seconds", rank.steps > 0 ? json::value(rank.step_seconds) : nullptr}});
   return rows;
+}
+
+/// Null where there is nothing to compare: before the first step, or where only a failed rank tells of several.
+json::value slowest_of(const RunFacts& facts, const std::vector<RankSummary>& ranks) {
+  if (std::ssize(ranks) != facts.mesh.ranks() || ranks.front().steps == 0) return nullptr;
+  const SlowestRank slowest = slowest_rank(ranks);
+  return {{"rank", slowest.rank}, {"slower_percent", slowest.slower_percent}};
 }
 
 }  // namespace
 
 std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
                          const std::vector<RankSummary>& ranks) {
-  const SlowestRank slowest = slowest_rank(ranks);
   const json::object summary{
       {"version", facts.version},
       {"revision", facts.revision},
@@ -81,10 +89,10 @@ std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const
       {"validation_loss", outcome.validation_loss ? number_or_null(*outcome.validation_loss) : json::value(nullptr)},
       {"tokens_per_second",
        outcome.tokens_per_second ? number_or_null(*outcome.tokens_per_second) : json::value(nullptr)},
-      {"elapsed_seconds", outcome.elapsed_seconds},
-      {"seconds", seconds_of(phases)},
+      {"elapsed_seconds", number_or_null(outcome.elapsed_seconds)},
+      {"seconds", std::isfinite(outcome.elapsed_seconds) ? json::value(seconds_of(phases)) : nullptr},
       {"ranks", ranks_of(ranks)},
-      {"slowest_rank", {{"rank", slowest.rank}, {"slower_percent", slowest.slower_percent}}},
+      {"slowest_rank", slowest_of(facts, ranks)},
   };
   return json::serialize(summary) + "\n";
 }

@@ -37,11 +37,10 @@ double Trainer::update() {
   const std::int64_t step = progress_.step + 1;
   const double norm = parts_.store.gradient_norm();
   if (!std::isfinite(norm)) {
-    throw Error(
-        fmt::format("step {}: expected a finite gradient norm, found {}; the values were not updated. Go on from the "
-                    "last checkpoint "
-                    "with a smaller optimizer.params.lr, a longer warm-up or another seed",
-                    step, norm));
+    throw Error(fmt::format(
+        "step {}: expected a finite gradient norm, found {}; the values were not updated. Go on from an "
+        "earlier checkpoint, if there is one, with a smaller optimizer.params.lr, a longer warm-up or another seed",
+        step, norm));
   }
   parts_.store.update({.learning_rate = parts_.learning_rate.at(step),
                        .gradient_scale = clip_scale(norm, gradient_clipping_),

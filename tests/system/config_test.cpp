@@ -61,7 +61,10 @@ TEST(ConfigSystem, FindsAGlobThatMatchesNoTensor) {
 TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {
   const Workplace workplace;
 
-  EXPECT_EQ(workplace.ferula({"config", "new", "my.toml", "--set", "training.steps=700"}).code, 0);
+  const Outcome written = workplace.ferula({"config", "new", "my.toml", "--set", "training.steps=700"});
+
+  EXPECT_EQ(written.code, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("next: ferula train my.toml\n"));
 
   EXPECT_EQ(workplace.ferula({"config", "check", "my.toml"}).code, 0);
   EXPECT_THAT(workplace.ferula({"config", "show", "my.toml"}).out, HasSubstr("training.steps"));
@@ -74,6 +77,7 @@ TEST(ConfigSystem, ANewConfigurationTakesTokensAndAShortRun) {
       {"config", "new", "my.toml", "--set", "data.tokens=corpus.h5", "--set", "training.steps=7", "--ranks", "2"});
 
   EXPECT_EQ(written.code, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("next: ferula train my.toml --ranks 2\n"));
   const Outcome check = workplace.ferula({"config", "check", "my.toml", "--ranks", "2"});
   EXPECT_EQ(check.code, 0) << check.err;
 }

@@ -56,6 +56,17 @@ TEST_F(InferenceSystem, AnswersAFileOfPromptsInJson) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("\"prompt\":\"of a\""), HasSubstr("\"finish_reason\":\"length\"")));
 }
 
+TEST_F(InferenceSystem, CountsPromptsFromOneAndNamesThoseOfAFileByTheirLine) {
+  workplace_->write("empty.jsonl", "\"of a\"\n\n\"\"\n");
+
+  const Outcome outcome =
+      ferula({"generate", "tiny.toml", "--prompt", "x", "--prompt", "", "--prompts", "empty.jsonl"});
+
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("prompt 2: expected at least one token"),
+                                 HasSubstr("empty.jsonl:3: expected at least one token")));
+}
+
 TEST_F(InferenceSystem, RefusesOptionsOutOfTheirRange) {
   const Outcome outcome = ferula({"generate", "tiny.toml", "--prompt", "x", "--top-p", "1.5"});
 
@@ -137,6 +148,45 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
   EXPECT_EQ(ferula({"checkpoint", "list", "runs/nowhere"}).code, 1);
 }
 
+TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointIsNotVerifiedInSilence) {
+  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/cut",
+                        std::filesystem::copy_options::recursive);
+  const std::string newest = "runs/cut/checkpoints/step-00000010";
+  std::filesystem::remove(workplace_->path() / newest / "shard-00001.h5");
+
+  const Outcome verified = ferula({"checkpoint", "verify", "runs/cut"});
+  const Outcome json = ferula({"checkpoint", "verify", "runs/cut", "--json"});
+  const Outcome shown = ferula({"checkpoint", "show", "runs/cut"});
+
+  EXPECT_EQ(verified.code, 1);
+  EXPECT_THAT(verified.out, AllOf(HasSubstr(newest + " is damaged: " + newest + "/shard-00001.h5"),
+                                  HasSubstr("step-00000005: all ")));
+  EXPECT_THAT(verified.err, HasSubstr("1 newer checkpoint is damaged"));
+  EXPECT_EQ(json.code, 1);
+  const boost::json::value report = boost::json::parse(json.out);
+  EXPECT_FALSE(report.at("good").as_bool());
+  ASSERT_EQ(report.at("newer_damaged").as_array().size(), 1u);
+  EXPECT_EQ(report.at("newer_damaged").at(0).at("checkpoint").as_string(), newest);
+  EXPECT_EQ(shown.code, 0);
+  EXPECT_THAT(shown.out, StartsWith("runs/cut/checkpoints/step-00000005\n"));
+  EXPECT_THAT(shown.err, AllOf(StartsWith("warning: "), HasSubstr(newest + "/shard-00001.h5")));
+  EXPECT_EQ(ferula({"checkpoint", "show", "runs/tiny"}).err, "");
+}
+
+TEST_F(InferenceSystem, AListOfOneCheckpointIsThisOne) {
+  const std::string older = "runs/tiny/checkpoints/step-00000005";
+  std::filesystem::create_directories(workplace_->path() / "runs/half/checkpoints/step-00000007");
+
+  const Outcome good = ferula({"checkpoint", "list", older});
+  const Outcome damaged = ferula({"checkpoint", "list", "runs/half/checkpoints/step-00000007/", "--json"});
+
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_THAT(good.out, testing::ContainsRegex(older + " +5 .*good\n"));
+  EXPECT_THAT(good.out, testing::Not(HasSubstr("step-00000010")));
+  EXPECT_EQ(damaged.code, 1);
+  EXPECT_THAT(damaged.out, AllOf(HasSubstr("\"step\":7,"), HasSubstr("MANIFEST.json")));
+}
+
 TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore) {
   std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/hurt",
                         std::filesystem::copy_options::recursive);
@@ -184,6 +234,17 @@ TEST_F(InferenceSystem, AFullDiskIsToldInPlainWordsAndLeavesNoHalfFile) {
       EXPECT_FALSE(workplace_->has(half)) << words << half;
   }
   EXPECT_THAT(workplace_->read("runs/full/summary.json"), HasSubstr("failed: "));
+}
+
+TEST_F(InferenceSystem, AMissingTextIsNamedByWhatTheUserGave) {
+  const Outcome evaluated = ferula({"evaluate", "--checkpoint", "runs/tiny", "--text", "nofile"});
+  const Outcome tokenized = ferula({"tokenize", "nothing", "--out", "d.h5"});
+
+  EXPECT_EQ(evaluated.code, 1);
+  EXPECT_THAT(evaluated.err, AllOf(HasSubstr("readable text for --text, found"), HasSubstr("nofile: no such file")));
+  EXPECT_EQ(tokenized.code, 1);
+  EXPECT_THAT(tokenized.err,
+              AllOf(HasSubstr("readable text for `ferula tokenize`, found"), HasSubstr("nothing: no such")));
 }
 
 TEST_F(InferenceSystem, TokenizesAndTrainsFromTheTokenFile) {

@@ -224,5 +224,25 @@ TEST(StartSystem, AResumeByPathComparesTheConfigurationToo) {
   EXPECT_THAT(other.err, HasSubstr("model.width: was 32, is 64"));
 }
 
+TEST(StartSystem, AnotherPrecisionThanThatOfTheCheckpointIsRefusedByItsKey) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  for (const auto& [before, after] : {std::pair{"false", "true"}, std::pair{"true", "false"}}) {
+    const std::vector<std::string> words{"train", "tiny.toml", "--set", std::string("run.name=was_bf16_") + before};
+    const auto with = [&](const std::string& bf16, const std::string& steps) {
+      std::vector<std::string> all = words;
+      all.insert(all.end(), {"--set", "bf16.enabled=" + bf16, "--set", "training.steps=" + steps});
+      return workplace.ferula(all);
+    };
+    ASSERT_EQ(with(before, "5").code, 0);
+
+    const Outcome refused = with(after, "10");
+
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_THAT(refused.err, HasSubstr(std::string("bf16.enabled: was ") + before + ", is " + after));
+    EXPECT_THAT(refused.err, testing::Not(HasSubstr("embedding")));
+  }
+}
+
 }  // namespace
 }  // namespace ferula::system_tests

@@ -53,5 +53,39 @@ TEST(SummarySystem, ShowsTheTrafficOfTheZeroPapersWithoutValidation) {
   }
 }
 
+TEST(SummarySystem, IsNullWhereARunFailedBeforeItMeasuredAnything) {
+  for (const char* ranks : {"1", "3"}) {
+    const Workplace workplace;
+    write_tiny_run(workplace, kSteps);
+    const Outcome run =
+        workplace.ferula({"train", "tiny.toml", "--set", "data.text=[\"nofile.txt\"]", "--ranks-simulated", ranks});
+    ASSERT_EQ(run.code, 1) << run.err;
+
+    const json::object summary = summary_of(workplace);
+
+    for (const char* field : {"final_loss", "tokens_per_second", "elapsed_seconds", "seconds", "slowest_rank"})
+      EXPECT_TRUE(summary.at(field).is_null()) << field;
+    const json::object& rank = summary.at("ranks").at(0).as_object();
+    for (const char* field : {"memory", "communication", "step_seconds"})
+      EXPECT_TRUE(rank.at(field).is_null()) << field;
+  }
+}
+
+TEST(SummarySystem, HoldsNumbersWhereTheyWereMeasured) {
+  const Workplace workplace;
+  write_tiny_run(workplace, kSteps);
+  ASSERT_EQ(workplace.ferula(train_words(0)).code, 0);
+
+  const json::object summary = summary_of(workplace);
+
+  EXPECT_GT(summary.at("elapsed_seconds").to_number<double>(), 0.0);
+  EXPECT_GT(summary.at("seconds").at("forward").to_number<double>(), 0.0);
+  EXPECT_GE(summary.at("slowest_rank").at("slower_percent").to_number<double>(), 0.0);
+  for (const json::value& rank : summary.at("ranks").as_array()) {
+    EXPECT_GT(rank.at("memory").at("peak").to_number<double>(), 0.0);
+    EXPECT_GT(rank.at("step_seconds").to_number<double>(), 0.0);
+  }
+}
+
 }  // namespace
 }  // namespace ferula::system_tests

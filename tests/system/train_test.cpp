@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <regex>
 
 #include "program.hpp"
@@ -12,9 +13,11 @@ namespace ferula::system_tests {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ContainsRegex;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
+using testing::Key;
 using testing::Not;
 using testing::SizeIs;
 
@@ -84,17 +87,42 @@ TEST(TrainSystem, ResumesBitForBitOnTheSameLayout) {
   EXPECT_THAT(metric(workplace, "tiny", "loss"), ElementsAreArray(metric(workplace, "straight", "loss")));
 }
 
+/// Every file of a run but log.txt, which tells of each start.
+std::map<std::string, std::string> files_of(const Workplace& workplace, const std::string& run) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(workplace.path() / run)) {
+    const std::string name = entry.path().lexically_relative(workplace.path());
+    if (entry.is_regular_file() && name != run + "/log.txt") files[name] = workplace.read(name);
+  }
+  return files;
+}
+
 TEST(TrainSystem, AFinishedRunSaysSoAndChangesNothing) {
   const Workplace workplace;
   write_tiny_run(workplace, 5);
   ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
-  const std::string before = workplace.read("runs/tiny/metrics.jsonl");
+  const auto before = files_of(workplace, "runs/tiny");
+  ASSERT_THAT(before, AllOf(Contains(Key("runs/tiny/summary.json")), Contains(Key("runs/tiny/checkpoints/latest"))));
+  const std::size_t logged = workplace.lines_of("runs/tiny/log.txt");
 
   const Outcome again = workplace.ferula({"train", "tiny.toml"});
 
   EXPECT_EQ(again.code, 0);
   EXPECT_THAT(again.out, AllOf(HasSubstr("finished"), HasSubstr("training.steps=10")));
-  EXPECT_EQ(workplace.read("runs/tiny/metrics.jsonl"), before);
+  EXPECT_EQ(files_of(workplace, "runs/tiny"), before);
+  EXPECT_GT(workplace.lines_of("runs/tiny/log.txt"), logged);
+}
+
+TEST(TrainSystem, ARunThatDivergesBeforeItHasSavedIsPromisedNoCheckpoint) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+
+  const Outcome run = workplace.ferula(
+      {"train", "tiny.toml", "--set", "optimizer.params.lr=1e30", "--set", "checkpoint.every_steps=0"});
+
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("expected a finite gradient norm"), HasSubstr("checkpoint, if there is one")));
+  EXPECT_THAT(workplace.read("runs/tiny/summary.json"), HasSubstr("\"slowest_rank\":{\"rank\":0"));
 }
 
 constexpr const char* kInterrupted = "interrupted, saved";

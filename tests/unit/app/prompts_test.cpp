@@ -12,6 +12,7 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::FieldsAre;
 using testing::HasSubstr;
 
 class Prompts : public testing::Test {
@@ -30,8 +31,9 @@ class Prompts : public testing::Test {
 };
 
 TEST_F(Prompts, ReadsStringsAndObjectsAndSkipsEmptyLines) {
-  EXPECT_THAT(read_prompts(written("\"one\"\n\n{\"prompt\": \"two \\u03a8\", \"id\": 7}\r\n   \n")),
-              ElementsAre("one", "two \u03a8"));
+  const std::string path = written("\"one\"\n\n{\"prompt\": \"two \\u03a8\", \"id\": 7}\r\n   \n");
+
+  EXPECT_THAT(read_prompts(path), ElementsAre(FieldsAre("one", path + ":1"), FieldsAre("two \u03a8", path + ":3")));
 }
 
 TEST_F(Prompts, NamesTheLineThatIsNoPrompt) {

@@ -183,18 +183,21 @@ TEST(Generator, NamesEveryRequestThatCannotBeServed) {
   foreign.prompt[1] = 300;
   GenerationRequest stop = request(3, 4);
   stop.stop = {""};
-  const std::vector<GenerationRequest> requests{request(25, 4), request(0, 4), request(3, 0),
-                                                foreign,        stop,          request(3, 4)};
+  GenerationRequest of_file = request(0, 4);
+  of_file.name = "prompts.jsonl:9";
+  const std::vector<GenerationRequest> requests{request(25, 4), request(0, 4), request(3, 0), foreign,
+                                                stop,           request(3, 4), of_file};
   try {
     check_requests(requests, kContext, 256);
     FAIL() << "expected DataError";
   } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("prompt 0: expected at most 24 tokens, the model's context, found 25"));
-    EXPECT_THAT(error.what(), HasSubstr("prompt 1: expected at least one token"));
-    EXPECT_THAT(error.what(), HasSubstr("prompt 2: expected max_new_tokens"));
-    EXPECT_THAT(error.what(), HasSubstr("prompt 3: expected ids below 256, found 300"));
-    EXPECT_THAT(error.what(), HasSubstr("prompt 4: expected stop texts"));
-    EXPECT_THAT(error.what(), testing::Not(HasSubstr("prompt 5")));
+    EXPECT_THAT(error.what(), HasSubstr("prompt 1: expected at most 24 tokens, the model's context, found 25"));
+    EXPECT_THAT(error.what(), HasSubstr("prompt 2: expected at least one token"));
+    EXPECT_THAT(error.what(), HasSubstr("prompt 3: expected max_new_tokens"));
+    EXPECT_THAT(error.what(), HasSubstr("prompt 4: expected ids below 256, found 300"));
+    EXPECT_THAT(error.what(), HasSubstr("prompt 5: expected stop texts"));
+    EXPECT_THAT(error.what(), testing::Not(HasSubstr("prompt 6")));
+    EXPECT_THAT(error.what(), HasSubstr("prompts.jsonl:9: expected at least one token"));
   }
   EXPECT_THROW(write_alone(request(25, 4)), DataError);
 }
