@@ -163,12 +163,12 @@ check_nccl() {
 check_resume() {
   [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
   all=$steps
-  for device in cuda cpu; do
+  for where in cuda cpu; do
     steps=$((all / 2))
-    train "resume-$device" cuda --set bf16.enabled=false --set zero_optimization.stage=0
+    train "resume-$where" cuda --set bf16.enabled=false --set zero_optimization.stage=0
     steps=$all
-    train "resume-$device" $device --ranks-simulated 2 --set bf16.enabled=false --set zero_optimization.stage=2
-    compare resume "from one GPU rank to two ranks on $device" one "resume-$device" 1e-4
+    train "resume-$where" $where --ranks-simulated 2 --set bf16.enabled=false --set zero_optimization.stage=2
+    compare resume "from one GPU rank to two ranks on $where" one "resume-$where" 1e-4
   done
 }
 

@@ -65,8 +65,8 @@ std::vector<GenerationResult> gather_results(Communicator& group, Stream& stream
   const std::vector<std::byte> packed = pack(mine);
   const auto longest = static_cast<std::int64_t>(agree_max(group, stream, static_cast<double>(packed.size())));
   if (longest == 0) return {};
-  const Buffer memory = group.allocate(group.size() * longest, MemoryKind::buffers);
-  const TensorView whole = memory.flat(DType::u8);
+  std::vector<std::byte> memory(static_cast<std::size_t>(group.size() * longest));  // of the host, which fills it
+  const TensorView whole(memory.data(), DType::u8, {std::ssize(memory)});
   const TensorView shard = whole.rows(group.rank() * longest, longest);
   std::ranges::copy(packed, shard.data);
   group.all_gather(stream, shard, whole);

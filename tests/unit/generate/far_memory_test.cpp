@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "generate/decode_model.hpp"
+#include "generate/generator.hpp"
 #include "support/far_device.hpp"
 #include "support/far_ops.hpp"
 #include "support/train/tiny_run.hpp"
@@ -12,6 +13,41 @@ namespace {
 const TokenDataset& dataset() {
   static const test::TinyCorpus corpus(16);
   return corpus.dataset();
+}
+
+test::TinyRun far(test::TinyRun run) {
+  run.make_ops = test::make_far_ops;
+  run.make_device = test::make_far_device;
+  run.staged_bytes = 4096;
+  return run;
+}
+
+/// The texts that continue three prompts, as rank 0 has them.
+std::vector<std::string> texts_of(const test::TinyRun& run) {
+  std::vector<std::string> texts;
+  on_tiny_ranks(run, dataset(), [&](test::TinyRank& rank) {
+    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer("bytes");
+    TransformerDecoder decoder(rank.transformer, rank.execution);
+    Generator generator(decoder, *tokenizer, {rank.rank.mesh.world(), rank.execution.communication}, {.seed = 3});
+    std::vector<GenerationRequest> requests(3);
+    for (std::size_t index = 0; index < requests.size(); ++index) {
+      requests[index].max_new_tokens = 4 + static_cast<std::int64_t>(index);
+      tokenizer->encode(std::string(index + 1, 'a'), requests[index].prompt);
+    }
+    for (const GenerationResult& result : generator.run(requests))
+      if (rank.rank.mesh.rank() == 0) texts.push_back(result.text);
+  });
+  return texts;
+}
+
+TEST(FarMemory, GeneratesTheSameTexts) {
+  for (const int ranks : {1, 2}) {
+    const test::TinyRun run{.stage = 3, .shape = {.shard = ranks}};
+    const std::vector<std::string> expected = texts_of(run);
+
+    ASSERT_EQ(expected.size(), 3u);
+    EXPECT_EQ(texts_of(far(run)), expected) << name_of_run(run);
+  }
 }
 
 /// The logits behind each piece of a text that is read in three pieces.
@@ -32,14 +68,11 @@ std::vector<float> logits_of(const test::TinyRun& run) {
 TEST(FarMemory, GeneratesTheSameBits) {
   for (const char* family : {"gpt2", "llama"}) {
     for (const int ranks : {1, 2}) {
-      test::TinyRun run{.family = family, .stage = 3, .shape = {.shard = ranks}};
+      const test::TinyRun run{.family = family, .stage = 3, .shape = {.shard = ranks}};
       const std::vector<float> expected = logits_of(run);
-      run.make_ops = test::make_far_ops;
-      run.make_device = test::make_far_device;
-      run.staged_bytes = 4096;
 
       ASSERT_EQ(expected.size(), 3u * 256u);
-      EXPECT_EQ(logits_of(run), expected) << name_of_run(run);
+      EXPECT_EQ(logits_of(far(run)), expected) << name_of_run(run);
     }
   }
 }
