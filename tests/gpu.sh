@@ -254,10 +254,10 @@ for check in $chosen; do
   echo "# $check took $(($(date +%s) - before)) s" | tee -a "$out/gpu.txt"
 done
 
-gpu=$(nvidia-smi --query-gpu=name,uuid,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)
+gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)
 {
-  printf '{"program": "%s", "commit": "%s",\n "gpu": "%s", "date": "%s", "seconds": %s, "failures": %s,\n "results": [\n' \
-    "$("$ferula" --version | head -n 1)" "$(git -C "$here" rev-parse HEAD 2>/dev/null)" "$gpu" \
+  printf '{"program": "%s",\n "gpu": "%s", "date": "%s", "seconds": %s, "failures": %s,\n "results": [\n' \
+    "$("$ferula" --version | head -n 1)" "$gpu" \
     "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(($(date +%s) - started))" "$failures"
   sed '$!s/$/,/' "$out/rows"
   printf ']}\n'

@@ -33,6 +33,14 @@ class Rank {
     }
   }
 
+  /// Each stream may still wait for a point of the other one, so both are idle before the first of them goes.
+  ~Rank() {
+    drain(*compute_);
+    if (side_) drain(*side_);
+  }
+  Rank(const Rank&) = delete;
+  Rank& operator=(const Rank&) = delete;
+
   ExitCode run(const std::function<ExitCode(RankContext&)>& body) {
     Execution execution{*device_, *ops_, *compute_, side_ ? *side_ : *compute_, phases_};
     RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_, backend_, gpus_};
@@ -54,6 +62,13 @@ class Rank {
   }
 
  private:
+  static void drain(Stream& stream) noexcept {
+    try {
+      stream.synchronize();
+    } catch (...) {  // has been told: it ended the body, or nobody asked for the work
+    }
+  }
+
   MemoryLedger ledger_;
   PhaseTimes phases_;
   int threads_;

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Writes docs/gpu.md from the results of tests/gpu.sh: gpu_page.py GPU.json > docs/gpu.md"""
+
+import json
+import sys
+
+CHECKS = {
+    "operations": "Every operation against the plain reference",
+    "device": "Streams, memory and tiny runs",
+    "compute": "A GPU's run against the processor's",
+    "layouts": "Layouts on staged communicators against one rank",
+    "nccl": "Process groups over NCCL, several ranks on one GPU",
+    "resume": "A run that goes on elsewhere",
+    "generate": "Generation",
+    "train": "Training speed",
+    "peer": "PyTorch on the same GPU",
+    "bench": "Operations beside their ceilings",
+}
+
+# What no machine with more than one GPU, or with another one, has shown yet.
+NEVER_RUN = [
+    "Code for compute capabilities 8.0, 8.6 and 8.9 (A100, A5000, RTX 6000 Ada): compiled, not run.",
+    "NCCL between GPUs of one node and between nodes: compiled, not run.",
+    "The choice of a GPU by node-local rank where a node has several: tested with a fake backend, not run.",
+    "The 1558M model's speed, and the overlap of gather and reduce with compute on several GPUs: not measured.",
+]
+
+
+def figure(row):
+    if row["value"] is None:
+        return ""
+    value = row["value"]
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{text} {row['unit']}".strip()
+
+
+def table(rows):
+    yield "| what | result | figure | |"
+    yield "|---|---|---|---|"
+    for row in rows:
+        note = row["note"].replace("|", "/")
+        yield f"| {row['name']} | {row['state']} | {figure(row)} | {note} |"
+
+
+def page(results):
+    yield "# What ran on a GPU"
+    yield ""
+    yield "This page is made by `docs/gpu_page.py` from `docs/gpu.json`, the result of"
+    yield ""
+    yield "```sh needs-gpu"
+    yield "tests/gpu.sh --out gpu-results"
+    yield "```"
+    yield ""
+    yield f"- program: {results['program']}"
+    yield f"- GPU: {results['gpu']}"
+    yield f"- date: {results['date']}; {results['seconds']} s; {results['failures']} failed"
+    yield ""
+    for check, title in CHECKS.items():
+        rows = [row for row in results["results"] if row["check"] == check]
+        yield f"## {title}"
+        yield ""
+        if rows:
+            yield from table(rows)
+        else:
+            yield "Compiled, not run."
+        yield ""
+    yield "## Compiled, not run"
+    yield ""
+    for line in NEVER_RUN:
+        yield f"- {line}"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with open(sys.argv[1], encoding="utf-8") as file:
+        print("\n".join(page(json.load(file))))
