@@ -53,12 +53,31 @@ __device__ __forceinline__ void load(const T* from, float (&to)[V]) {
   for (int i = 0; i < V; ++i) to[i] = to_float(pack.values[i]);
 }
 
-template <int V, class T>
-__device__ __forceinline__ void store(const float (&from)[V], T* to) {
-  Pack<T, V> pack;
+template <int V>
+__device__ __forceinline__ void store(const float (&from)[V], float* to) {
+  Pack<float, V> pack;
 #pragma unroll
-  for (int i = 0; i < V; ++i) pack.values[i] = from_float<T>(from[i]);
-  *reinterpret_cast<Pack<T, V>*>(to) = pack;
+  for (int i = 0; i < V; ++i) pack.values[i] = from[i];
+  *reinterpret_cast<Pack<float, V>*>(to) = pack;
+}
+
+/// By whole words: two-byte stores of elements would be merged with those of a guarded tail, and stay two bytes each.
+template <int V>
+__device__ __forceinline__ void store(const float (&from)[V], bfloat* to) {
+  static_assert(V == 1 || V == 2 || V == 4 || V == 8);
+  if constexpr (V == 1) {
+    *to = from_float<bfloat>(from[0]);
+  } else {
+    unsigned words[V / 2];
+#pragma unroll
+    for (int i = 0; i < V / 2; ++i) {
+      const __nv_bfloat162 both = __floats2bfloat162_rn(from[2 * i], from[2 * i + 1]);
+      words[i] = *reinterpret_cast<const unsigned*>(&both);
+    }
+    if constexpr (V == 2) *reinterpret_cast<unsigned*>(to) = words[0];
+    if constexpr (V == 4) *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
+    if constexpr (V == 8) *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
+  }
 }
 
 /// The first `count` of V elements; the others become `missing`.
