@@ -91,7 +91,7 @@ TrainingRank::TrainingRank(std::unique_ptr<Mesh::Transport> transport, const Ste
       shape.spec, *store_, *execution_,
       TransformerSettings{.compute = shape.compute, .rows = shape.batch * shape.length, .seed = kSeed});
   const BatchShape batch{.micro_batch = shape.batch, .data_rank = mesh_->data().rank(), .data_ranks = ranks};
-  loader_ = std::make_unique<BatchLoader>(corpus_->dataset(), kSeed, batch, *device_);
+  loader_ = std::make_unique<BatchLoader>(corpus_->dataset(), kSeed, batch, *device_, *compute_);
   learning_rate_ = std::make_unique<LearningRate>(constant_rate());
   trainer_ = std::make_unique<Trainer>(
       Trainer::Parts{*mesh_, *execution_, *store_, *transformer_, *loader_, *learning_rate_}, 1.0);

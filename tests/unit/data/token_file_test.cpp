@@ -189,8 +189,8 @@ TEST_F(Tokens, AByteThatChangedIsFoundAndTheOwnerIsToldWhatToDo) {
     return "nothing was refused";
   };
 
-  EXPECT_THAT(problem(TokenFileOwner::user),
-              AllOf(HasSubstr("expected the tokens that were written"), HasSubstr("anew with: ferula tokenize")));
+  EXPECT_THAT(problem(TokenFileOwner::user), AllOf(HasSubstr("expected the tokens that were written"),
+                                                   HasSubstr("make it anew from its text with: ferula tokenize")));
   EXPECT_THAT(problem(TokenFileOwner::run), HasSubstr("delete it: the run makes it anew"));
 }
 
