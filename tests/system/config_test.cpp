@@ -132,7 +132,7 @@ TEST(ConfigSystem, ShowsWhereAValueComesFrom) {
 
   EXPECT_EQ(shown.code, 0);
   EXPECT_THAT(shown.out,
-              AllOf(HasSubstr("tiny.toml:4"), HasSubstr("--set"), HasSubstr("environment"), HasSubstr("default")));
+              AllOf(HasSubstr("tiny.toml:5"), HasSubstr("--set"), HasSubstr("environment"), HasSubstr("default")));
 }
 
 TEST(ConfigSystem, KeysAreListedAndFiltered) {
