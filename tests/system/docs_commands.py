@@ -19,7 +19,6 @@ SKIPPED = {
     "needs-build": "builds the project or changes its sources",
     "needs-hour": "trains a model for long, on a text of the reader's choice",
     "needs-cluster": "is for a cluster's scheduler",
-    "needs-gpu": "needs a GPU",
     "needs-peers": "measures beside programs that are not installed here",
 }
 LARGEST_SKIPPED_SHARE = 0.2
