@@ -71,7 +71,7 @@ StoreBytes store_bytes(const RangesByUnit& ranges_by_unit, const OptimizerRule& 
     contributed.push_back(contribution_bytes(ranges));
   }
   bytes.buffers = sum_of(slot_sizes(gathered)) + sum_of(slot_sizes(contributed)) +
-                  std::int64_t{2 * kStepScalars} * bytes_of(DType::f32) + bytes_of(DType::f64);
+                  std::int64_t{2} * kStepScalars * bytes_of(DType::f32) + bytes_of(DType::f64);
   return bytes;
 }
 
