@@ -3,9 +3,11 @@
 #include <utility>
 
 #include "app/gpu_library.hpp"
+#include "base/narrow.hpp"
 #include "comm/device_transport.hpp"
 #include "comm/launch_environment.hpp"
 #include "comm/simulated_transport.hpp"
+#include "device/host_memory.hpp"
 #include "ops/capabilities.hpp"
 
 namespace ferula {
@@ -25,6 +27,10 @@ class HostBackend final : public ComputeBackend {
   std::unique_ptr<Ops> make_ops(Device& device) const override { return make_cpu_ops(device); }
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
     return transport;
+  }
+  std::optional<std::int64_t> memory_for(const NodePlace& place) const override {
+    const std::optional<std::int64_t> available = available_host_memory();
+    return available ? std::optional(*available / place.ranks_on_node) : std::nullopt;
   }
   const std::string& note() const override { return note_; }
 
@@ -48,6 +54,11 @@ class GpusOfProcess final : public ComputeBackend {
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
     if (transport->size() == 1) return make_device_transport(std::move(transport));
     return make_device_transport(std::move(transport), backend_->make_nccl().api);
+  }
+  std::optional<std::int64_t> memory_for(const NodePlace& place) const override {
+    const auto gpus = std::ssize(gpus_);
+    const std::int64_t sharers = ceil_div(place.ranks_on_node - place.rank_on_node % gpus, gpus);
+    return gpu_of(place)->memory_bytes / sharers;
   }
   const std::string& note() const override { return note_; }
 
@@ -86,6 +97,15 @@ std::unique_ptr<ComputeBackend> gpus_of_process() {
 }
 
 }  // namespace
+
+DeviceFacts device_facts(const ComputeBackend& compute) {
+  std::string reason = compute.note();
+  if (compute.kind() != "cpu") reason = "this process sees a GPU";
+  if (reason.empty()) reason = "this build is for the CPU alone";
+  return {.kind = std::string(compute.kind()),
+          .reason = std::move(reason),
+          .has_native_bf16 = compute.computes_bf16()};
+}
 
 std::unique_ptr<ComputeBackend> choose_compute(const RunConfig& run) {
   if (run.device == "cpu") return std::make_unique<HostBackend>("");

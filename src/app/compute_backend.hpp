@@ -2,10 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "comm/mesh.hpp"
-#include "config/run_config.hpp"
+#include "config/resolve_config.hpp"
 #include "device/gpu_info.hpp"
 #include "ops/ops.hpp"
 
@@ -26,6 +27,9 @@ class ComputeBackend {
   virtual std::unique_ptr<Ops> make_ops(Device& device) const = 0;
   /// `transport` with groups for this backend's memory.
   virtual std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const = 0;
+  /// Bytes that the rank at `place` may take: its share of what its node has left, or of its GPU. Absent where the
+  /// system does not tell.
+  virtual std::optional<std::int64_t> memory_for(const NodePlace& place) const = 0;
   /// Why these are not GPUs although they could have been; empty where nothing is to be said.
   virtual const std::string& note() const = 0;
 };
@@ -33,6 +37,9 @@ class ComputeBackend {
 /// As [run] device says. "auto": GPUs where the process sees one, else the host with a note. "cuda": throws DeviceError
 /// which says what was looked for, where there is none.
 std::unique_ptr<ComputeBackend> choose_compute(const RunConfig& run);
+
+/// What "auto" values of a configuration become with this backend.
+DeviceFacts device_facts(const ComputeBackend& compute);
 
 /// Whether several ranks may have one GPU ([run] share_gpu).
 enum class GpuSharing : unsigned char { refused, allowed };

@@ -26,13 +26,16 @@ std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
   return line.integer(kForRanks.name, 1).value_or(invocation.ranks);
 }
 
-/// Of a machine without GPUs, too: a configuration is often checked where it does not run.
-bool computes_bf16(const RunConfig& run) { return run.device == "cuda" || choose_compute(run)->computes_bf16(); }
+/// Without a look for GPUs where they are asked for: a configuration is often checked where it does not run.
+DeviceFacts device_of(const RunConfig& run) {
+  if (run.device == "cuda") return {.kind = run.device, .reason = {}, .has_native_bf16 = true};
+  return device_facts(*choose_compute(run));
+}
 
 ResolveFacts facts_for(const Config& config, std::int64_t ranks) {
   return {.data_parallel_ranks = ranks,
           .tokenizer_vocabulary = make_tokenizer(config.data.tokenizer)->vocabulary(),
-          .device_has_native_bf16 = computes_bf16(config.run),
+          .device = device_of(config.run),
           .tensor_names = tensor_names};
 }
 

@@ -1,6 +1,7 @@
 #include "app/inference_setup.hpp"
 
 #include "app/common_options.hpp"
+#include "app/config_match.hpp"
 #include "app/model_setup.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/resume.hpp"
@@ -12,7 +13,8 @@ namespace {
 
 ConfigDraft config_of_checkpoint(FileSystem& files, const std::string& checkpoint, const CommandLine& line) {
   const std::string text = load_text(files, checkpoint, load_manifest(files, checkpoint), kConfigName);
-  std::vector<std::string> sets{"zero_optimization.shard_size=all"};  // the writer's layout is not the reader's
+  std::vector<std::string> sets{"zero_optimization.shard_size=all",
+                                "run.device=auto"};  // the writer's, not the reader's
   for (std::string& set : line.all(kSet.name)) sets.push_back(std::move(set));
   return draft_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets);
 }
@@ -37,7 +39,7 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
   request.compute = choose_compute(draft.loaded.config.run);
   request.config = resolve_config(std::move(draft), {.data_parallel_ranks = invocation.ranks,
                                                      .tokenizer_vocabulary = request.tokenizer->vocabulary(),
-                                                     .device_has_native_bf16 = request.compute->computes_bf16(),
+                                                     .device = device_facts(*request.compute),
                                                      .use = ConfigUse::inference})
                        .config;
   if (given) return request;
@@ -53,6 +55,7 @@ InferenceModel::InferenceModel(RankContext& context, const InferenceRequest& req
       transformer(spec, store, context.execution, inference_settings(request.config, rows)) {
   const LoadContext load{context.files, context.mesh.world(), context.execution.device,
                          context.execution.communication};
+  match_configuration(context, find_checkpoint(context.files, request.source), request.config, StoreUse::inference);
   const std::vector<OwnedPiece> needed = store.needed_pieces();
   const LoadedCheckpoint loaded = load_from(load, request.source, needed, ReadScope::values_only);
   for (const std::string& warning : loaded.warnings) context.log.warning(warning);

@@ -2,45 +2,18 @@
 
 #include <filesystem>
 
+#include "app/config_match.hpp"
 #include "app/run_data.hpp"
 #include "checkpoint/agreement.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/names.hpp"
 #include "checkpoint/set_aside.hpp"
-#include "config/config_text.hpp"
-#include "config/load_config.hpp"
 
 namespace ferula {
 namespace {
 
-/// A checkpoint holds values in the precision of its run: to go on in the other one is impossible.
-constexpr std::string_view kPrecisionKey = "bf16.enabled";
-
-ResumeEffect effect_of(const ConfigDifference& difference) {
-  return difference.key == kPrecisionKey ? ResumeEffect::incompatible : difference.effect;
-}
-
-std::string changes_of(const std::vector<ConfigDifference>& differences, ResumeEffect effect) {
-  std::string text;
-  for (const ConfigDifference& difference : differences)
-    if (effect_of(difference) == effect)
-      text += fmt::format("\n  {}: was {}, is {}", difference.key, difference.before, difference.after);
-  return text;
-}
-
-/// Compares the run's configuration with the one that wrote the checkpoint.
 void check_configuration(RankContext& context, const std::string& checkpoint, const Config& config) {
-  const CheckpointReader reader(context.files, context.execution.device, checkpoint);
-  const Config before = load_config_text(reader.config_text(), checkpoint + "/config.toml", {}, {}).config;
-  const std::vector<ConfigDifference> differences = differences_that_matter(before, config);
-  const std::string impossible = changes_of(differences, ResumeEffect::incompatible);
-  if (!impossible.empty())
-    throw ConfigError(fmt::format(
-        "{} was written by another model or precision:{}\nexpected the same values; change them back, choose another "
-        "run.name, or start "
-        "anew with --resume never",
-        checkpoint, impossible));
-  const std::string changed = changes_of(differences, ResumeEffect::changes_training);
+  const std::string changed = match_configuration(context, checkpoint, config, StoreUse::training);
   if (!changed.empty())
     context.log.warning("these settings differ from those that wrote the checkpoint and change what is computed:" +
                         changed);

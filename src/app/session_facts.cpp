@@ -111,6 +111,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
           .resumed_from = {},
           .memory = expected_memory(context, config, spec),
+          .memory_room = context.compute.memory_for(context.mesh.place()),
           .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
 }
 

@@ -38,7 +38,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::unique_ptr<ComputeBackend> compute = choose_compute(draft.loaded.config.run);
   const ResolveFacts facts{.data_parallel_ranks = invocation.ranks,
                            .tokenizer_vocabulary = tokenizer->vocabulary(),
-                           .device_has_native_bf16 = compute->computes_bf16(),
+                           .device = device_facts(*compute),
                            .tensor_names = tensor_names};
   const Config known = resolve_config(draft, facts).config;
   const bool overlaps = known.zero_optimization.overlap_comm.get();

@@ -85,6 +85,11 @@ RunFacts planned_facts(RankContext& context, const SessionRequest& request, cons
                   directory);
 }
 
+/// Whether each rank has the memory that it is expected to take; the same on all.
+Outcome agreed_room(RankContext& context, const RunFacts& facts) {
+  return agree(context.mesh.world(), context.execution.communication, outcome_of([&] { require_room(facts); }));
+}
+
 /// Resolves what the data decides; the warnings are told once a run.
 Config resolved(RankContext& context, const SessionRequest& request, const RunData& data) {
   ResolveFacts facts = request.facts;
@@ -108,6 +113,8 @@ class RunStart {
   /// it, or an earlier run that was to be replaced is as it was.
   bool prepare() {
     enter();
+    const Outcome room = agreed_room(context_, facts_);
+    if (!room.good()) context_.log.warning(room.problem);
     try {
       open_data();
       session_.emplace(context_, *config_, data_);
@@ -229,6 +236,7 @@ ExitCode plan_training(RankContext& context, const SessionRequest& request) {
   const TransformerSpec spec = transformer_spec(config.model, request.facts.tokenizer_vocabulary);
   context.log.info(run_header(facts) + "\n\n" + plan_text(config, spec, context.mesh) +
                    "\nnothing was trained (--dry-run)");
+  require(agreed_room(context, facts));
   return ExitCode::done;
 }
 

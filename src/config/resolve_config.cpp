@@ -24,6 +24,12 @@ class Resolver {
   Resolver(ConfigDraft& draft, const ResolveFacts& facts)
       : loaded_(draft.loaded), config_(loaded_.config), mistakes_(draft.mistakes), facts_(facts) {}
 
+  void device() {
+    if (config_.run.device != "auto") return;
+    config_.run.device = facts_.device.kind;
+    automatic("run.device", facts_.device.reason);
+  }
+
   void model() {
     ModelConfig& model = config_.model;
     const bool llama = model.family == "llama";
@@ -55,9 +61,9 @@ class Resolver {
   }
 
   void precision() {
-    settle("bf16.enabled", config_.bf16.enabled, facts_.device_has_native_bf16,
-           facts_.device_has_native_bf16 ? "the device computes bf16 natively"
-                                         : "the device does not compute bf16 natively");
+    const bool native = facts_.device.has_native_bf16;
+    settle("bf16.enabled", config_.bf16.enabled, native,
+           native ? "the device computes bf16 natively" : "the device does not compute bf16 natively");
   }
 
   void zero() {
@@ -205,6 +211,7 @@ LoadedConfig resolve_config(ConfigDraft draft, const ResolveFacts& facts) {
   FERULA_CHECK(facts.data_parallel_ranks >= 1, "{} data-parallel ranks", facts.data_parallel_ranks);
   FERULA_CHECK(facts.training_samples.value_or(1) >= 1, "{} training samples", *facts.training_samples);
   Resolver resolver(draft, facts);
+  resolver.device();
   resolver.model();
   resolver.globs();
   resolver.precision();

@@ -14,11 +14,18 @@ namespace ferula {
 /// What a configuration is for: inference needs no batches and no steps.
 enum class ConfigUse { training, inference };
 
+/// What the ranks compute with where the configuration leaves it open.
+struct DeviceFacts {
+  std::string kind = "cpu";  // what [run] device = "auto" becomes
+  std::string reason = "no GPU was looked for";
+  bool has_native_bf16 = false;
+};
+
 /// What the run knows when it resolves its configuration.
 struct ResolveFacts {
   std::int64_t data_parallel_ranks = 1;
   std::int64_t tokenizer_vocabulary = 256;
-  bool device_has_native_bf16 = false;
+  DeviceFacts device{};
   /// Samples of sequence_length tokens in one epoch; absent while the data has not been opened.
   std::optional<std::int64_t> training_samples{};
   ConfigUse use = ConfigUse::training;

@@ -47,9 +47,10 @@ void describe(RunConfig& run, SectionTable table) {
   table.add("output_dir", run.output_dir, {}, "Directory of all runs.");
   table.add("seed", run.seed, at_least(0), "Seed of initialisation, order of samples, dropout and sampling.")
       .on_resume(kChanges);
-  table.add("device", run.device, one_of({"auto", "cpu", "cuda"}),
-            "Where the ranks compute: on GPUs, one a rank (cuda); on the processors (cpu); or on GPUs where there are "
-            "any (auto).");
+  table
+      .add("device", run.device, one_of({"auto", "cpu", "cuda"}),
+           "Where the ranks compute: on GPUs, one a rank (cuda), or on the processors (cpu).")
+      .when_auto("cuda where the process sees a GPU, else cpu");
   table.add("share_gpu", run.share_gpu, {},
             "Several ranks may compute on one GPU: for tests, since they take its memory and time from each other.");
   table.add("deterministic", run.deterministic, {},
@@ -215,7 +216,7 @@ void describe(SchedulerParams& params, SectionTable table) {
 void describe(Bf16Config& bf16, SectionTable table) {
   table.add("enabled", bf16.enabled, {}, "Weights and activations in bfloat16, master weights and sums in f32.")
       .when_auto("true where the device computes bf16 natively")
-      .on_resume(kChanges);
+      .on_resume(kIncompatible);
 }
 
 void describe(ZeroConfig& zero, SectionTable table) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.hpp"
 #include "base/human.hpp"
 
 namespace ferula {
@@ -16,12 +17,13 @@ std::string layout_text(const RunFacts& facts) {
                      facts.stage_name, facts.mesh.shard, facts.mesh.replica);
 }
 
-std::string expected_memory(const MemoryByKind& memory) {
+std::string expected_memory(const MemoryByKind& memory, const std::optional<std::int64_t>& room) {
   std::string kinds;
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", name_of(static_cast<MemoryKind>(kind)),
                          human_bytes(memory[kind]));
-  return fmt::format("{} a rank expected: {}", human_bytes(sum_of(memory)), kinds);
+  const std::string of_room = room ? fmt::format(" of {}", human_bytes(*room)) : std::string();
+  return fmt::format("{} a rank expected{}: {}", human_bytes(sum_of(memory)), of_room, kinds);
 }
 
 std::string mfu_text(const std::optional<double>& mfu) {
@@ -76,12 +78,22 @@ std::string run_header(const RunFacts& facts) {
   text += field("optimizer", facts.optimizer);
   text += field("data", facts.data);
   text += field("batch", facts.batch);
-  text += field("memory", expected_memory(facts.memory));
+  text += field("memory", expected_memory(facts.memory, facts.memory_room));
   text += field("directory", facts.directory);
   if (!facts.resumed_from.empty())
     text += field("resumes", fmt::format("{} after step {}", facts.resumed_from, facts.first_step));
   text.pop_back();
   return text;
+}
+
+void require_room(const RunFacts& facts) {
+  const std::int64_t needed = sum_of(facts.memory);
+  if (!facts.memory_room || needed <= *facts.memory_room) return;
+  throw CapacityError(
+      fmt::format("this run does not fit: a rank needs {}, and {} is free for it; a higher zero_optimization.stage, a "
+                  "smaller train_micro_batch_size_per_gpu or more ranks need less a rank; in a SLURM job --mem asks "
+                  "for more",
+                  human_bytes(needed), human_bytes(*facts.memory_room)));
 }
 
 std::string progress_text(const ProgressLine& line) {

@@ -33,16 +33,20 @@ struct RunFacts {
   int threads = 1;
   std::vector<std::string> gpus;  // a line for each rank, or why none is used
   std::int64_t parameters = 0;
-  std::int64_t steps = 0;       // of the whole run
-  std::int64_t first_step = 0;  // steps that were done before, by the checkpoint it resumes from
-  std::string resumed_from;     // its folder; empty for a new run
-  MemoryByKind memory{};        // of this rank: the peak that is expected
+  std::int64_t steps = 0;                   // of the whole run
+  std::int64_t first_step = 0;              // steps that were done before, by the checkpoint it resumes from
+  std::string resumed_from;                 // its folder; empty for a new run
+  MemoryByKind memory{};                    // of this rank: the peak that is expected
+  std::optional<std::int64_t> memory_room;  // bytes that this rank may take; absent: unknown
   double flops_per_token = 0.0;
   double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
 };
 
 /// Several lines: layout, model, data, batch triangle, memory a rank.
 std::string run_header(const RunFacts& facts);
+
+/// Throws CapacityError with what would help, where the expected memory exceeds the room.
+void require_room(const RunFacts& facts);
 
 /// "step 120/150  loss 2.314  |g| 0.81  lr 1.0e-04  10.9k tok/s  mfu 71 %  0.42 GiB  eta 0:08".
 struct ProgressLine {

@@ -13,6 +13,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 /// One trained run for all tests of this file.
@@ -83,6 +84,19 @@ TEST_F(InferenceSystem, EvaluatesAlikeOnEveryLayout) {
   EXPECT_THAT(alone.out, HasSubstr("perplexity"));
 
   for (const std::vector<std::string>& layout : kLayouts) EXPECT_EQ(ferula(words, layout).out, alone.out);
+}
+
+TEST_F(InferenceSystem, AnotherModelOrPrecisionIsRefusedByItsKey) {
+  const Outcome precision =
+      ferula({"generate", "--checkpoint", "runs/tiny", "--prompt", "x", "--set", "bf16.enabled=true", "--ranks", "2"});
+  const Outcome size = ferula({"evaluate", "tiny.toml", "--text", "text.txt", "--set", "model.layers=3"});
+
+  EXPECT_EQ(precision.code, 2);
+  EXPECT_THAT(precision.err, AllOf(HasSubstr("bf16.enabled: was false, is true"), Not(HasSubstr("blocks."))));
+  EXPECT_EQ(size.code, 2);
+  EXPECT_THAT(size.err, AllOf(HasSubstr("model.layers: was 2, is 3"), HasSubstr("--checkpoint DIR")));
+  EXPECT_EQ(ferula({"evaluate", "tiny.toml", "--text", "text.txt", "--set", "optimizer.type=SGD"}).code, 0)
+      << "nobody trains here";
 }
 
 TEST_F(InferenceSystem, LogProbabilitiesAddUpToTheLoss) {

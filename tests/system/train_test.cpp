@@ -196,7 +196,7 @@ TEST(TrainSystem, WarnsOnceOfAPeakThatDeepSpeedWouldChooseOtherwise) {
 /// The bytes behind each kind in the header's "memory" line, as they are printed: rounded to three digits.
 std::vector<double> expected_memory(const std::string& header) {
   const std::regex pattern("(parameters|gradients|optimizer|activations|buffers) ([0-9.]+) (B|KiB|MiB|GiB)");
-  const std::size_t begin = header.find("a rank expected: ");
+  const std::size_t begin = header.find("a rank expected");
   const std::string line = header.substr(begin, header.find('\n', begin) - begin);
   std::vector<double> bytes;
   for (std::sregex_iterator found(line.begin(), line.end(), pattern), end; found != end; ++found) {
@@ -257,6 +257,18 @@ TEST(TrainSystem, ADryRunTrainsNothing) {
                               ContainsRegex("optimizer +3 +1"), ContainsRegex("parameter +1 +3"),
                               HasSubstr("forward 1 (last)\nbackward 1 (last)\nreduce\nupdate")));
   EXPECT_FALSE(workplace.has("runs"));
+}
+
+TEST(TrainSystem, ADryRunOfWhatDoesNotFitEndsWithThree) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome plan = workplace.ferula({"train", "tiny.toml", "--dry-run", "--ranks-simulated", "2", "--set",
+                                         "model.width=131072", "--set", "model.head_dim=64"});
+
+  EXPECT_EQ(plan.code, 3) << plan.out;
+  EXPECT_THAT(plan.out, HasSubstr("a rank expected of "));
+  EXPECT_THAT(plan.err, AllOf(HasSubstr("does not fit: a rank needs"), HasSubstr("a higher zero_optimization.stage")));
 }
 
 TEST(TrainSystem, RunsUnderABareMpirun) {

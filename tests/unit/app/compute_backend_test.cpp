@@ -110,6 +110,7 @@ class FarBackend final : public ComputeBackend {
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
     return make_device_transport(std::move(transport));
   }
+  std::optional<std::int64_t> memory_for(const NodePlace& place) const override { return gpu_of(place)->memory_bytes; }
   const std::string& note() const override { return note_; }
 
  private:

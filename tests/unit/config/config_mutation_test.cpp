@@ -93,6 +93,7 @@ const std::vector<std::string> kValues = {"true",       "0",         "1",       
 const std::map<std::string, std::set<std::string>> kLegal = {
     {"run.name", {"\"auto\"", "\"all\"", "\"AdamW\"", "\"other\""}},
     {"run.output_dir", {"\"auto\"", "\"all\"", "\"AdamW\"", "\"other\""}},
+    {"run.device", {"\"auto\""}},
     {"run.seed", {"0", "1", "2", "3", "8", "1.0", "1e18"}},
     {"model.layers", {"1", "2", "3", "8", "1.0"}},
     {"model.heads", {"1", "2", "3", "8", "1.0"}},

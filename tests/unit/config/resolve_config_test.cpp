@@ -66,9 +66,21 @@ TEST(ResolveConfig, GivesEachAutomaticValueARuleWithItsNumbers) {
 }
 
 TEST(ResolveConfig, TurnsBf16OnWhereTheDeviceHasIt) {
-  EXPECT_TRUE(resolved({"bf16.enabled=auto"}, {.device_has_native_bf16 = true}).config.bf16.enabled.get());
+  EXPECT_TRUE(resolved({"bf16.enabled=auto"}, {.device = {.has_native_bf16 = true}}).config.bf16.enabled.get());
   EXPECT_FALSE(resolved({"bf16.enabled=auto"}).config.bf16.enabled.get());
-  EXPECT_FALSE(resolved({}, {.device_has_native_bf16 = true}).config.bf16.enabled.get());
+  EXPECT_FALSE(resolved({}, {.device = {.has_native_bf16 = true}}).config.bf16.enabled.get());
+}
+
+TEST(ResolveConfig, ChoosesTheDeviceThatTheProcessSees) {
+  const DeviceFacts gpu{.kind = "cuda", .reason = "this process sees a GPU"};
+
+  const LoadedConfig found = resolved({}, {.device = gpu});
+  const LoadedConfig asked = resolved({"run.device=cpu"}, {.device = gpu});
+
+  EXPECT_EQ(found.config.run.device, "cuda");
+  EXPECT_EQ(found.sources.at("run.device").in_words(), "auto: this process sees a GPU");
+  EXPECT_EQ(asked.config.run.device, "cpu");
+  EXPECT_EQ(asked.sources.at("run.device").in_words(), "--set");
 }
 
 TEST(ResolveConfig, OverlapsCommunicationAtTheHighestStage) {
