@@ -64,6 +64,7 @@ pid_t Workplace::start(const std::vector<std::string>& words) const {
     if (chdir(path_.c_str()) != 0) _exit(126);
     redirect(path_ / ".out", STDOUT_FILENO);
     redirect(path_ / ".err", STDERR_FILENO);
+    std::signal(SIGINT, SIG_DFL);  // ignored where the tests run in the background of a shell
     execvp(pointers.front(), pointers.data());
     _exit(127);
   }

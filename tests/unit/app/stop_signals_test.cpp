@@ -3,18 +3,29 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "app/launch_report.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
 
-TEST(StopSignals, NobodyAsksAtTheBeginning) {
+/// Whoever started the tests in the background of a shell has told them to ignore SIGINT.
+class ListeningProcess : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const int signal : {SIGUSR1, SIGTERM, SIGHUP, SIGINT}) std::signal(signal, SIG_DFL);
+  }
+};
+using ListeningProcessDeathTest = ListeningProcess;
+
+TEST_F(ListeningProcess, NobodyAsksAtTheBeginning) {
   EXPECT_EQ(StopSignals().asked(), ExitCode::done);
   EXPECT_EQ(NoStopRequest().asked(), ExitCode::done);
 }
 
-TEST(StopSignals, Usr1AndTermAskForAResume) {
+TEST_F(ListeningProcess, Usr1AndTermAskForAResume) {
   for (const int signal : {SIGUSR1, SIGTERM, SIGHUP}) {
     const StopSignals signals;
 
@@ -24,7 +35,7 @@ TEST(StopSignals, Usr1AndTermAskForAResume) {
   }
 }
 
-TEST(StopSignals, TheFirstInterruptAsksToo) {
+TEST_F(ListeningProcess, TheFirstInterruptAsksToo) {
   const StopSignals signals;
 
   std::raise(SIGUSR1);
@@ -33,7 +44,7 @@ TEST(StopSignals, TheFirstInterruptAsksToo) {
   EXPECT_EQ(signals.asked(), ExitCode::interrupted);
 }
 
-TEST(StopSignals, AnInterruptIsNotForgottenForATerm) {
+TEST_F(ListeningProcess, AnInterruptIsNotForgottenForATerm) {
   const StopSignals signals;
 
   std::raise(SIGINT);
@@ -42,7 +53,7 @@ TEST(StopSignals, AnInterruptIsNotForgottenForATerm) {
   EXPECT_EQ(signals.asked(), ExitCode::interrupted);
 }
 
-TEST(StopSignalsDeathTest, TheSecondInterruptEndsTheProgram) {
+TEST_F(ListeningProcessDeathTest, TheSecondInterruptEndsTheProgram) {
   EXPECT_EXIT(
       {
         const StopSignals signals;
@@ -52,7 +63,7 @@ TEST(StopSignalsDeathTest, TheSecondInterruptEndsTheProgram) {
       testing::KilledBySignal(SIGINT), "");
 }
 
-TEST(StopSignals, LeaveAnIgnoredHangUpIgnoredAndSurviveABrokenPipe) {
+TEST_F(ListeningProcess, LeaveAnIgnoredHangUpIgnoredAndSurviveABrokenPipe) {
   const auto before = std::signal(SIGHUP, SIG_IGN);
   {
     const StopSignals signals;
@@ -65,7 +76,7 @@ TEST(StopSignals, LeaveAnIgnoredHangUpIgnoredAndSurviveABrokenPipe) {
   std::signal(SIGHUP, before);
 }
 
-TEST(StopSignals, TheLauncherSaysThatASignalWasACtrlC) {
+TEST_F(ListeningProcess, TheLauncherSaysThatASignalWasACtrlC) {
   const ScratchDirectory scratch;
   const std::filesystem::path report = scratch.path("report");
   const StopSignals signals(report);
@@ -77,7 +88,7 @@ TEST(StopSignals, TheLauncherSaysThatASignalWasACtrlC) {
   EXPECT_EQ(signals.asked(), ExitCode::interrupted);
 }
 
-TEST(StopSignals, GivesTheSignalsBackAtItsEnd) {
+TEST_F(ListeningProcess, GivesTheSignalsBackAtItsEnd) {
   struct sigaction before {};
   sigaction(SIGTERM, nullptr, &before);
   { const StopSignals signals; }

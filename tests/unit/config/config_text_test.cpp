@@ -69,8 +69,7 @@ TEST(Settings, HelpIsOneSentenceAndDefaultsAreLegal) {
 TEST(Settings, OnlyAutomaticOnesHaveARule) {
   Config config;
   for (const Setting& setting : settings_of(config)) {
-    const bool can_be_auto =
-        expectation_text(setting).find("\"auto\"") != std::string::npos && setting.limits.choices.empty();
+    const bool can_be_auto = expectation_text(setting).find("\"auto\"") != std::string::npos;
     EXPECT_EQ(can_be_auto, !setting.auto_rule.empty()) << setting.key;
   }
 }
