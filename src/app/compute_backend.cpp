@@ -102,9 +102,7 @@ DeviceFacts device_facts(const ComputeBackend& compute) {
   std::string reason = compute.note();
   if (compute.kind() != "cpu") reason = "this process sees a GPU";
   if (reason.empty()) reason = "this build is for the CPU alone";
-  return {.kind = std::string(compute.kind()),
-          .reason = std::move(reason),
-          .has_native_bf16 = compute.computes_bf16()};
+  return {.kind = std::string(compute.kind()), .reason = std::move(reason), .has_native_bf16 = compute.computes_bf16()};
 }
 
 std::unique_ptr<ComputeBackend> choose_compute(const RunConfig& run) {
