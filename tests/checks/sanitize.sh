@@ -11,6 +11,7 @@ export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive  # OpenMP's own threads are not
 export ASAN_OPTIONS=allocator_may_return_null=1  # a refused allocation is tested
 # Not detect_stack_use_after_return: g++ 12 then misaligns vectors of 64 bytes on its stack (GCC bug 110027).
 export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
+export LSAN_OPTIONS=suppressions=$PWD/tests/checks/lsan.supp:print_suppressions=0
 
 cmake --preset "$preset" >/dev/null
 log=build-$preset/sanitize
