@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/narrow.hpp"
 #include "device/cuda/cuda_error.hpp"
 #include "ops/operands.hpp"
 
@@ -17,8 +18,6 @@ namespace ferula::cuda {
 
 /// Throws a DeviceError with the name of the kernel when its launch failed.
 inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), "launch of {}", kernel); }
-
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// A grid's size; FERULA_CHECKs that it is one.
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {
