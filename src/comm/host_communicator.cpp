@@ -40,30 +40,15 @@ void HostCommunicator::receive(Stream& stream, TensorView data, int from) {
   give(stream, {Message::Direction::receive, from, data});
 }
 
-void HostCommunicator::group_begin() {
-  FERULA_CHECK(!grouping_, "groups of messages do not nest");
-  grouping_ = true;
-  grouped_stream_ = nullptr;
-}
-
-void HostCommunicator::group_end() {
-  FERULA_CHECK(grouping_, "group_end without group_begin");
-  grouping_ = false;
-  if (grouped_.empty()) return;
-  grouped_stream_->run([this, messages = std::exchange(grouped_, {})] { run_messages(messages); });
-}
-
 void HostCommunicator::give(Stream& stream, const Message& message) {
   check_operand(message.data);
   check_peer(message.peer, rank(), size());
   if (message.data.empty()) return;
-  if (!grouping_) {
-    stream.run([this, message] { run_messages({message}); });
-    return;
-  }
-  FERULA_CHECK(grouped_stream_ == nullptr || grouped_stream_ == &stream, "one group of messages uses one stream");
-  grouped_stream_ = &stream;
-  grouped_.push_back(message);
+  group_.give(stream, message);
+}
+
+void HostCommunicator::exchange(Stream& stream, std::vector<Message> messages) {
+  stream.run([this, messages = std::move(messages)] { run_messages(messages); });
 }
 
 }  // namespace ferula

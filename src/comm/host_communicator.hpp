@@ -4,16 +4,9 @@
 #include <vector>
 
 #include "comm/group_identity.hpp"
+#include "comm/message_group.hpp"
 
 namespace ferula {
-
-/// A send or receive of one view.
-struct Message {
-  enum class Direction : std::uint8_t { send, receive };
-  Direction direction = Direction::send;
-  int peer = 0;
-  TensorView data;
-};
 
 /// Turns the calls of the interface into blocking `run_…` calls in the order of the stream.
 class HostCommunicator : public Communicator {
@@ -27,8 +20,8 @@ class HostCommunicator : public Communicator {
   void broadcast(Stream& stream, TensorView inout, int root) final;
   void send(Stream& stream, TensorView data, int to) final;
   void receive(Stream& stream, TensorView data, int from) final;
-  void group_begin() final;
-  void group_end() final;
+  void group_begin() final { group_.begin(); }
+  void group_end() final { group_.end(); }
 
  protected:
   explicit HostCommunicator(GroupIdentity identity) : identity_(std::move(identity)) {}
@@ -44,11 +37,10 @@ class HostCommunicator : public Communicator {
 
  private:
   void give(Stream& stream, const Message& message);
+  void exchange(Stream& stream, std::vector<Message> messages);
 
   GroupIdentity identity_;
-  bool grouping_ = false;
-  Stream* grouped_stream_ = nullptr;
-  std::vector<Message> grouped_;
+  MessageGroup group_{[this](Stream& stream, std::vector<Message> messages) { exchange(stream, std::move(messages)); }};
 };
 
 }  // namespace ferula

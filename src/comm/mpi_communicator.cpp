@@ -104,9 +104,9 @@ void MpiCommunicator::run_broadcast(TensorView inout, int root) {
 }
 
 void MpiCommunicator::run_messages(const std::vector<Message>& messages) {
-  const bool sends = messages.front().direction == Message::Direction::send;
-  line_.throw_if_aborted(sends ? "send" : "receive");
-  MpiRequests transfers(line_, sends ? "send" : "receive");
+  const std::string_view operation = operation_of(messages);
+  line_.throw_if_aborted(operation);
+  MpiRequests transfers(line_, operation);
   for (const Message& message : messages) {
     if (message.direction == Message::Direction::send) {
       transfers.send(message.data, message.peer, MpiTag::message);

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "comm/host_communicator.hpp"
+#include "comm/message_group.hpp"
 
 namespace ferula {
 

@@ -67,8 +67,8 @@ class NcclCommunicator final : public Communicator {
   void receive(Stream& stream, TensorView data, int from) override {
     give(stream, {Message::Direction::receive, from, data});
   }
-  void group_begin() override;
-  void group_end() override;
+  void group_begin() override { group_.begin(); }
+  void group_end() override { group_.end(); }
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
   void set_timeout(std::chrono::milliseconds timeout) override {
@@ -107,9 +107,7 @@ class NcclCommunicator final : public Communicator {
   NcclWatch* watch_;
   Device* device_;
   NcclSession session_;
-  bool grouping_ = false;
-  Stream* grouped_stream_ = nullptr;
-  std::vector<Message> grouped_;
+  MessageGroup group_{[this](Stream& stream, const std::vector<Message>& messages) { exchange(stream, messages); }};
 };
 
 void NcclCommunicator::all_reduce(Stream& stream, TensorView inout, ReduceOp op) {
@@ -143,45 +141,21 @@ void NcclCommunicator::broadcast(Stream& stream, TensorView inout, int root) {
   launch("broadcast", stream, [&](NcclComm comm) { return api_->broadcast(comm, stream, inout, root); });
 }
 
-void NcclCommunicator::group_begin() {
-  FERULA_CHECK(!grouping_, "groups of messages do not nest");
-  grouping_ = true;
-  grouped_stream_ = nullptr;
-}
-
-void NcclCommunicator::group_end() {
-  FERULA_CHECK(grouping_, "group_end without group_begin");
-  grouping_ = false;
-  if (!grouped_.empty()) exchange(*grouped_stream_, std::exchange(grouped_, {}));
-}
-
 void NcclCommunicator::give(Stream& stream, const Message& message) {
   check_operand(message.data);
   check_peer(message.peer, rank(), size());
   if (message.data.empty()) return;
-  if (!grouping_) return exchange(stream, {message});
-  FERULA_CHECK(grouped_stream_ == nullptr || grouped_stream_ == &stream, "one group of messages uses one stream");
-  grouped_stream_ = &stream;
-  grouped_.push_back(message);
+  group_.give(stream, message);
 }
 
 void NcclCommunicator::exchange(Stream& stream, const std::vector<Message>& messages) {
   std::vector<Message> near, far;  // the host's and the GPU's
   for (const Message& message : messages) (api_->reaches(message.data.data) ? far : near).push_back(message);
-  const bool sends = messages.front().direction == Message::Direction::send;
-  const std::string_view operation = sends ? "send" : "receive";
+  const std::string_view operation = operation_of(messages);
   if (!far.empty()) launch(operation, stream, [&](NcclComm comm) { return api_->exchange(comm, stream, far); });
   if (near.empty()) return;
   session_.throw_if_over(operation);
-  inner_->group_begin();
-  for (const Message& message : near) {
-    if (message.direction == Message::Direction::send) {
-      inner_->send(stream, message.data, message.peer);
-    } else {
-      inner_->receive(stream, message.data, message.peer);
-    }
-  }
-  inner_->group_end();
+  give_all(*inner_, stream, near);
 }
 
 [[noreturn]] void throw_shared(const std::string& message) {

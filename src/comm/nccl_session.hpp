@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "comm/group_identity.hpp"
 #include "comm/nccl_state.hpp"
 
 namespace ferula {

@@ -5,7 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "comm/host_communicator.hpp"
+#include "base/narrow.hpp"
+#include "comm/message_group.hpp"
 #include "comm/operands.hpp"
 
 namespace ferula {
@@ -44,8 +45,8 @@ class StagedCommunicator final : public Communicator {
   void receive(Stream& stream, TensorView data, int from) override {
     give(stream, {Message::Direction::receive, from, data});
   }
-  void group_begin() override;
-  void group_end() override;
+  void group_begin() override { group_.begin(); }
+  void group_end() override { group_.end(); }
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
   void set_timeout(std::chrono::milliseconds timeout) override { inner_->set_timeout(timeout); }
@@ -70,9 +71,7 @@ class StagedCommunicator final : public Communicator {
   std::string kind_;
   Buffer staging_;   // of collectives: [chunk] or [size, part]
   Buffer messages_;  // apart: a group's messages and its collectives may be on two streams
-  bool grouping_ = false;
-  Stream* grouped_stream_ = nullptr;
-  std::vector<Message> grouped_;
+  MessageGroup group_{[this](Stream& stream, const std::vector<Message>& pieces) { exchange(stream, pieces); }};
 };
 
 void StagedCommunicator::all_reduce(Stream& stream, TensorView inout, ReduceOp op) {
@@ -131,65 +130,34 @@ void StagedCommunicator::broadcast(Stream& stream, TensorView inout, int root) {
   });
 }
 
-void StagedCommunicator::group_begin() {
-  FERULA_CHECK(!grouping_, "groups of messages do not nest");
-  grouping_ = true;
-  grouped_stream_ = nullptr;
-}
-
-void StagedCommunicator::group_end() {
-  FERULA_CHECK(grouping_, "group_end without group_begin");
-  grouping_ = false;
-  if (!grouped_.empty()) exchange(*grouped_stream_, std::exchange(grouped_, {}));
-}
-
 void StagedCommunicator::give(Stream& stream, const Message& message) {
   check_operand(message.data);
   check_peer(message.peer, rank(), size());
   if (message.data.empty()) return;
-  FERULA_CHECK(!grouping_ || grouped_stream_ == nullptr || grouped_stream_ == &stream,
-               "one group of messages uses one stream");
   // Cut alike whether grouped or not: a grouped message may meet one that is not.
   const std::int64_t piece = elements_in(options_.message_chunk_bytes, message.data.dtype);
   for_each_piece(message.data.count(), piece, [&](std::int64_t begin, std::int64_t length) {
-    const Message part{message.direction, message.peer, message.data.range(begin, length)};
-    if (grouping_) {
-      grouped_.push_back(part);
-    } else {
-      exchange(stream, {part});
-    }
+    group_.give(stream, {message.direction, message.peer, message.data.range(begin, length)});
   });
-  if (grouping_) grouped_stream_ = &stream;
 }
 
 void StagedCommunicator::exchange(Stream& stream, const std::vector<Message>& pieces) {
   constexpr std::int64_t kAlignment = 64;
   std::int64_t bytes = 0;
-  std::vector<std::int64_t> offsets;
-  for (const Message& piece : pieces) {
-    offsets.push_back(bytes);
-    bytes += (piece.data.bytes() + kAlignment - 1) / kAlignment * kAlignment;
-  }
+  for (const Message& piece : pieces) bytes += round_up(piece.data.bytes(), kAlignment);
   reserve_for_messages(stream, bytes);
-  const auto here = [&](std::size_t index) {
-    const TensorView& data = pieces[index].data;
-    return TensorView(messages_.data() + offsets[index], data.dtype, {data.count()});
-  };
+  std::vector<Message> here = pieces;  // the same in the staging memory
+  std::byte* place = messages_.data();
+  for (Message& piece : here) {
+    piece.data.data = place;
+    place += round_up(piece.data.bytes(), kAlignment);
+  }
 
   for (std::size_t index = 0; index < pieces.size(); ++index)
-    if (pieces[index].direction == Message::Direction::send) copy(stream, pieces[index].data, here(index));
-  inner_->group_begin();
-  for (std::size_t index = 0; index < pieces.size(); ++index) {
-    const Message& piece = pieces[index];
-    if (piece.direction == Message::Direction::send) {
-      inner_->send(stream, here(index), piece.peer);
-    } else {
-      inner_->receive(stream, here(index), piece.peer);
-    }
-  }
-  inner_->group_end();
+    if (pieces[index].direction == Message::Direction::send) copy(stream, pieces[index].data, here[index].data);
+  give_all(*inner_, stream, here);
   for (std::size_t index = 0; index < pieces.size(); ++index)
-    if (pieces[index].direction == Message::Direction::receive) copy(stream, here(index), pieces[index].data);
+    if (pieces[index].direction == Message::Direction::receive) copy(stream, here[index].data, pieces[index].data);
 }
 
 void StagedCommunicator::reserve_for_messages(Stream& stream, std::int64_t bytes) {

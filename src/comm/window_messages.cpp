@@ -105,7 +105,7 @@ std::vector<int> peers_of(const std::vector<Transit>& transits) {
 }  // namespace
 
 void WindowCommunicator::run_messages(const std::vector<Message>& messages) {
-  const std::string_view operation = messages.front().direction == Message::Direction::send ? "send" : "receive";
+  const std::string_view operation = operation_of(messages);
   std::vector<Transit> transits;
   for (const Message& message : messages) transits.push_back({message});
   Postman postman(rank(), channel_, *memory_);

@@ -52,7 +52,4 @@ ShardedRange make_sharded_range(std::size_t unit_index, const UnitSpec& unit, Fl
   return range;
 }
 
-bool keeps_moment1(const OptimizerRule& rule) { return rule.kind != OptimizerKind::sgd || rule.momentum != 0.0f; }
-bool keeps_moment2(const OptimizerRule& rule) { return rule.kind == OptimizerKind::adam; }
-
 }  // namespace ferula

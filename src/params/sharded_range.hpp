@@ -40,8 +40,4 @@ struct ShardedRange {
 ShardedRange make_sharded_range(std::size_t unit_index, const UnitSpec& unit, FlatRange layout, const ZeroPlan& plan,
                                 float weight_decay);
 
-/// Which moments a rule keeps.
-bool keeps_moment1(const OptimizerRule& rule);
-bool keeps_moment2(const OptimizerRule& rule);
-
 }  // namespace ferula

@@ -1,5 +1,6 @@
 // The state of a store as checkpoints see it: pieces of named tensors.
 #include "base/philox.hpp"
+#include "ops/optimizer_range.hpp"
 #include "params/parameter_store.hpp"
 
 namespace ferula {

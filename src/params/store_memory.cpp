@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "ops/optimizer_range.hpp"
 #include "params/unit_pool.hpp"
 
 namespace ferula {

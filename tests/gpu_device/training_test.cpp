@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "device/cuda/cuda_device.hpp"
-#include "generate/decode_model.hpp"
 #include "ops/cuda/cuda_ops.hpp"
+#include "support/train/tiny_logits.hpp"
 #include "support/train/tiny_training.hpp"
 
 namespace ferula {
@@ -12,8 +12,10 @@ namespace {
 
 using test::Curve;
 using test::curve_of;
+using test::logits_of;
+using test::loss_after_a_stop;
 using test::name_of_run;
-using test::TinyRank;
+using test::tiny_dataset;
 using test::TinyRun;
 using test::worst_relative;
 
@@ -21,11 +23,6 @@ using test::worst_relative;
 constexpr double kF32Bound = 1e-4;
 constexpr double kBf16Bound = 2e-2;
 double bound_of(const TinyRun& run) { return run.compute == DType::f32 ? kF32Bound : kBf16Bound; }
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 TinyRun on_gpu(TinyRun run) {
   run.make_device = [](MemoryLedger& ledger) { return make_cuda_device(0, ledger); };
@@ -58,7 +55,7 @@ TEST(GpuTraining, FollowsTheCpuOnEveryLayout) {
   for (const TinyRun& run : layouts()) {
     TinyRun alone = run;
     alone.shape = {};
-    const Curve expected = curve_of(alone, dataset()), found = curve_of(on_gpu(run), dataset());
+    const Curve expected = curve_of(alone, tiny_dataset()), found = curve_of(on_gpu(run), tiny_dataset());
 
     EXPECT_LE(worst_relative(found.losses, expected.losses), bound_of(run)) << name_of_run(run);
     EXPECT_NEAR(found.validation_loss, expected.validation_loss, bound_of(run) * expected.validation_loss)
@@ -75,27 +72,11 @@ TEST(GpuTraining, GivesTheSameBitsEachTime) {
                                 .overlap = test::Overlap::on,
                                 .dropout = 0.1f,
                                 .model = {.width = 128, .ffn_width = 192}});
-    const Curve once = curve_of(run, dataset()), again = curve_of(run, dataset());
+    const Curve once = curve_of(run, tiny_dataset()), again = curve_of(run, tiny_dataset());
 
     EXPECT_EQ(once.losses, again.losses) << name_of_run(run);
     EXPECT_EQ(once.norms, again.norms) << name_of_run(run);
   }
-}
-
-double loss_after_a_stop(const TinyRun& before, const TinyRun& behind) {
-  const ScratchDirectory scratch;
-  double loss = 0.0;
-  on_tiny_ranks(before, dataset(), [&](TinyRank& rank) {
-    for (int step = 0; step < 3; ++step) rank.trainer.step();
-    test::save(rank, scratch.path("checkpoints"));
-  });
-  on_tiny_ranks(behind, dataset(), [&](TinyRank& rank) {
-    test::load(rank, scratch.path("checkpoints"));
-    rank.trainer.step();
-    const double last = rank.trainer.step().loss;
-    if (rank.rank.mesh.rank() == 0) loss = last;
-  });
-  return loss;
 }
 
 TEST(GpuTraining, GoesOnFromACheckpointOfEitherDevice) {
@@ -105,20 +86,6 @@ TEST(GpuTraining, GoesOnFromACheckpointOfEitherDevice) {
   EXPECT_NEAR(loss_after_a_stop(on_gpu(run), on_gpu(run)), expected, kF32Bound * expected);
   EXPECT_NEAR(loss_after_a_stop(on_gpu(run), run), expected, kF32Bound * expected);
   EXPECT_NEAR(loss_after_a_stop(run, on_gpu(run)), expected, kF32Bound * expected);
-}
-
-std::vector<float> logits_of(const TinyRun& run) {
-  std::vector<float> all;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
-    TransformerDecoder decoder(rank.transformer, rank.execution);
-    std::int64_t first = 0;
-    for (const std::vector<std::int32_t>& piece : {std::vector<std::int32_t>{72, 101, 108}, {108}, {111, 33}}) {
-      const std::span<const float> logits = decoder.read(piece, first);
-      first += std::ssize(piece);
-      if (rank.rank.mesh.rank() == 0) all.insert(all.end(), logits.begin(), logits.end());
-    }
-  });
-  return all;
 }
 
 TEST(GpuGeneration, GivesTheLogitsOfTheCpu) {

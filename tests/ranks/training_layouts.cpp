@@ -16,14 +16,10 @@ namespace {
 using test::Curve;
 using test::name_of_run;
 using test::RankParts;
+using test::tiny_dataset;
 using test::TinyRank;
 using test::TinyRun;
 using test::WholeState;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 /// Every stage on all ranks of the job, and hybrids where the number is even; some overlapped, some accumulating.
 std::vector<TinyRun> layouts(DType compute) {
@@ -46,7 +42,7 @@ class OverTransports : public testing::TestWithParam<NodeTraffic> {
   static void as_rank(const TinyRun& run, const std::function<void(TinyRank&)>& body) {
     RankParts parts(make_mpi_transport(test::job(), {.within_node = GetParam()}), run.shape, run.make_ops);
     set_compute_threads(1);
-    TinyRank rank(parts, run, dataset());
+    TinyRank rank(parts, run, tiny_dataset());
     body(rank);
   }
 };
@@ -58,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(Mpi, OverTransports, testing::Values(NodeTraffic::share
 TEST_P(OverTransports, ProcessesTrainAsSimulatedRanksDoBitForBit) {
   for (const DType compute : {DType::f32, DType::bf16}) {
     for (const TinyRun& run : layouts(compute)) {
-      const Curve expected = curve_of(run, dataset());
+      const Curve expected = curve_of(run, tiny_dataset());
       Curve found;
       as_rank(run, [&](TinyRank& rank) {
         for (std::int64_t step = 0; step < run.steps; ++step) {
@@ -105,7 +101,7 @@ std::int64_t transit_bytes(NodeTraffic traffic) {
 TEST_P(OverTransports, ProcessesHoldAndSendWhatSimulatedRanksDo) {
   for (const TinyRun& run : layouts(DType::bf16)) {
     Counted expected, found;
-    test::on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    test::on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
       const Counted counted = counted_after_two_steps(rank);
       if (rank.rank.mesh.rank() == 0) expected = counted;
     });
@@ -123,7 +119,7 @@ TEST_P(OverTransports, ProcessesHoldAndSendWhatSimulatedRanksDo) {
 const WholeState& trained() {
   static const WholeState* const state = [] {
     static WholeState made;
-    test::on_tiny_ranks({.compute = DType::bf16}, dataset(), [](TinyRank& rank) {
+    test::on_tiny_ranks({.compute = DType::bf16}, tiny_dataset(), [](TinyRank& rank) {
       for (int step = 0; step < 12; ++step) rank.trainer.step();
       made.add(rank.store.owned_pieces());
     });
@@ -161,7 +157,7 @@ TEST_P(OverTransports, EveryLayoutWritesTheTextsOfOneRank) {
                                           {.choice = Choice::sample, .temperature = 1.3, .top_p = 0.9, .seed = 3}};
   for (const SamplingOptions& options : ways) {
     std::vector<std::string> expected;
-    test::on_tiny_ranks({.compute = DType::bf16}, dataset(),
+    test::on_tiny_ranks({.compute = DType::bf16}, tiny_dataset(),
                         [&](TinyRank& rank) { expected = texts_of(rank, options); });
     ASSERT_EQ(expected.size(), 5u);
     for (const TinyRun& run : layouts(DType::bf16)) {

@@ -107,17 +107,7 @@ class FakeNccl final : public NcclApi {
     return call(comm, stream, [&](Communicator& wire) { wire.broadcast(stream, inout, root); });
   }
   NcclResult exchange(NcclComm comm, Stream& stream, std::span<const Message> messages) override {
-    return call(comm, stream, [&](Communicator& wire) {
-      wire.group_begin();
-      for (const Message& message : messages) {
-        if (message.direction == Message::Direction::send) {
-          wire.send(stream, message.data, message.peer);
-        } else {
-          wire.receive(stream, message.data, message.peer);
-        }
-      }
-      wire.group_end();
-    });
+    return call(comm, stream, [&](Communicator& wire) { give_all(wire, stream, messages); });
   }
 
   NcclMark mark(Stream& stream) override {

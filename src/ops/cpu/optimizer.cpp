@@ -11,6 +11,7 @@
 #include "ops/cpu/optimizer_piece.hpp"
 #include "ops/cpu/parallel.hpp"
 #include "ops/cpu/simd-inl.hpp"
+#include "ops/optimizer_range.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace ferula::cpu::HWY_NAMESPACE {
@@ -129,18 +130,6 @@ OptimizerPiece piece_at(const OptimizerRule& rule, const OptimizerRange& range, 
           .correction2 = rule.bias_correction ? scalars[kCorrection2] : 1.0,
           .weight_decay = weight_decay,
           .first_step = scalars[kFirstStep] != 0.0f};
-}
-
-void check_range(const OptimizerRule& rule, const OptimizerRange& range) {
-  const std::int64_t count = range.master.count();
-  const auto check = [count](const TensorView& view, bool needed, const char* name) {
-    FERULA_CHECK(!needed || view.count() == count, "{} elements of {} for {} masters", view.count(), name, count);
-    FERULA_CHECK(view.empty() || (view.count() == count && view.contiguous()), "{} does not match the masters", name);
-  };
-  check(range.gradient, true, "gradient");
-  check(range.value, false, "value");
-  check(range.moment1, rule.kind != OptimizerKind::sgd || rule.momentum != 0.0f, "moment1");
-  check(range.moment2, rule.kind == OptimizerKind::adam, "moment2");
 }
 
 }  // namespace

@@ -10,15 +10,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/narrow.hpp"
 #include "device/cuda/cuda_error.hpp"
-#include "device/tensor_view.hpp"
+#include "ops/operands.hpp"
 
 namespace ferula::cuda {
 
 /// Throws a DeviceError with the name of the kernel when its launch failed.
 inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), "launch of {}", kernel); }
-
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// A grid's size; FERULA_CHECKs that it is one.
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {
@@ -27,36 +26,12 @@ inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {
   return static_cast<unsigned>(blocks);
 }
 
-/// The view as [rows, width] when every dimension but the first lies together, else a FERULA_CHECK fails.
-TensorView as_matrix(const TensorView& view);
-
-/// Checks that the views share one compute type, f32 or bf16.
-template <class... Views>
-void check_compute_type(const TensorView& first, const Views&... others) {
-  FERULA_CHECK(first.dtype == DType::f32 || first.dtype == DType::bf16, "no arithmetic on {}", name_of(first.dtype));
-  FERULA_CHECK(((others.dtype == first.dtype) && ...), "one type expected, the first view holds {}",
-               name_of(first.dtype));
-}
-
 /// Whether every row of the matrix begins at a multiple of `bytes` (at most 16).
 bool rows_aligned(const TensorView& matrix, std::int64_t bytes);
 
 /// The alignment of V elements of the view's type in a Pack.
 inline std::int64_t pack_bytes(const TensorView& view, std::int64_t elements) {
   return std::min<std::int64_t>(16, elements * bytes_of(view.dtype));
-}
-
-/// The views as matrices of equal shape: one row where all are contiguous.
-template <std::size_t N>
-std::array<TensorView, N> as_matrices(std::array<TensorView, N> views) {
-  const std::int64_t count = views[0].count();
-  const bool flat = std::all_of(views.begin(), views.end(), [](const TensorView& view) { return view.contiguous(); });
-  for (TensorView& view : views) {
-    FERULA_CHECK(view.count() == count, "{} elements beside {}", view.count(), count);
-    view = flat ? view.reshaped({1, count}) : as_matrix(view);
-    FERULA_CHECK(view.dim(0) == views[0].dim(0), "{} rows beside {}", view.dim(0), views[0].dim(0));
-  }
-  return views;
 }
 
 /// Calls f with a float or a __nv_bfloat16, by the view's type.

@@ -4,6 +4,7 @@
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/optimizer.hpp"
 #include "ops/cuda/rows.cuh"
+#include "ops/optimizer_range.hpp"
 
 namespace ferula::cuda {
 namespace {
@@ -186,18 +187,6 @@ std::vector<DecaySegment> pieces_of(std::span<const DecaySegment> segments, std:
   return pieces;
 }
 
-void check_range(const OptimizerRule& rule, const OptimizerRange& range) {
-  const std::int64_t count = range.master.count();
-  const auto check = [count](const TensorView& view, bool needed, const char* name) {
-    FERULA_CHECK(!needed || view.count() == count, "{} elements of {} for {} masters", view.count(), name, count);
-    FERULA_CHECK(view.empty() || (view.count() == count && view.contiguous()), "{} does not match the masters", name);
-  };
-  check(range.gradient, true, "gradient");
-  check(range.value, false, "value");
-  check(range.moment1, rule.kind != OptimizerKind::sgd || rule.momentum != 0.0, "moment1");
-  check(range.moment2, rule.kind == OptimizerKind::adam, "moment2");
-}
-
 Rule constants_of(const OptimizerRule& rule) {
   return {.beta1 = static_cast<float>(rule.beta1),
           .complement1 = static_cast<float>(1.0 - rule.beta1),
@@ -212,16 +201,14 @@ Rule constants_of(const OptimizerRule& rule) {
 
 /// Which of the range's arrays the rule uses.
 Range pointers_of(const OptimizerRule& rule, const OptimizerRange& range) {
-  const bool has_moment1 = rule.kind != OptimizerKind::sgd || rule.momentum != 0.0;
-  const bool has_moment2 = rule.kind == OptimizerKind::adam;
   const auto aligned = [](const TensorView& view, std::uintptr_t bytes) {
     return reinterpret_cast<std::uintptr_t>(view.data) % bytes == 0;
   };
   return {.gradient = elements<const float>(range.gradient),
           .master = elements<float>(range.master),
           .value = range.value.empty() ? nullptr : elements<bfloat>(range.value),
-          .moment1 = has_moment1 ? elements<float>(range.moment1) : nullptr,
-          .moment2 = has_moment2 ? elements<float>(range.moment2) : nullptr,
+          .moment1 = keeps_moment1(rule) ? elements<float>(range.moment1) : nullptr,
+          .moment2 = keeps_moment2(rule) ? elements<float>(range.moment2) : nullptr,
           .begin = 0,
           .end = 0,
           .wide = aligned(range.gradient, 16) && aligned(range.master, 16) && aligned(range.value, 8) &&

@@ -79,6 +79,11 @@ TinyCorpus::TinyCorpus(std::int64_t sequence_length) : files_(make_posix_file_sy
   dataset_ = std::make_unique<TokenDataset>(*file_, sequence_length, 0.02);
 }
 
+const TokenDataset& tiny_dataset() {
+  static const TinyCorpus corpus(16);
+  return corpus.dataset();
+}
+
 StoreSettings settings_of(const TinyRun& run) {
   return {.rule = run.rule,
           .weight_decay = 0.1f,

@@ -28,6 +28,9 @@ class TinyCorpus {
   std::unique_ptr<TokenDataset> dataset_;
 };
 
+/// The sequences of 16 bytes that most runs read, made at the first call.
+const TokenDataset& tiny_dataset();
+
 enum class Overlap : unsigned char { off, on };
 
 /// The sizes of a run's model. Tokens are bytes: a larger vocabulary is padding.

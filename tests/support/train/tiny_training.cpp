@@ -22,6 +22,22 @@ void load(TinyRank& rank, const std::string& checkpoint) {
   rank.trainer.restore(progress_of(loaded.state));
 }
 
+double loss_after_a_stop(const TinyRun& before, const TinyRun& behind) {
+  const ScratchDirectory scratch;
+  double loss = 0.0;
+  on_tiny_ranks(before, tiny_dataset(), [&](TinyRank& rank) {
+    for (int step = 0; step < 3; ++step) rank.trainer.step();
+    save(rank, scratch.path("checkpoints"));
+  });
+  on_tiny_ranks(behind, tiny_dataset(), [&](TinyRank& rank) {
+    load(rank, scratch.path("checkpoints"));
+    rank.trainer.step();
+    const double last = rank.trainer.step().loss;
+    if (rank.rank.mesh.rank() == 0) loss = last;
+  });
+  return loss;
+}
+
 ExitCode run_training(TinyRank& rank, const TinyTraining& training, const StopRequest& stop) {
   const auto files = make_posix_file_system();
   const RunDirectory directory{training.root};

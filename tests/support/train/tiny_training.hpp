@@ -18,6 +18,10 @@ std::string save(TinyRank& rank, const std::string& folder);
 /// Collective.
 void load(TinyRank& rank, const std::string& checkpoint);
 
+/// Three steps, a checkpoint, and two steps more on `tiny_dataset`, by `before` and `behind`, which may be other
+/// devices and layouts: the last loss, as rank 0 has it.
+double loss_after_a_stop(const TinyRun& before, const TinyRun& behind);
+
 /// What a run does and where; every rank gives the same.
 struct TinyTraining {
   std::string root;  // RUN; its folder exists

@@ -2,22 +2,15 @@
 #include <gtest/gtest.h>
 
 #include "app/text_scorer.hpp"
-#include "support/far_device.hpp"
-#include "support/far_ops.hpp"
-#include "support/train/tiny_run.hpp"
+#include "support/train/far_run.hpp"
 
 namespace ferula {
 namespace {
 
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
-
 /// −log p of the tokens of a text, and their sum, as rank 0 has them.
 std::vector<double> scores_of(const test::TinyRun& run) {
   std::vector<double> scores;
-  on_tiny_ranks(run, dataset(), [&](test::TinyRank& rank) {
+  on_tiny_ranks(run, test::tiny_dataset(), [&](test::TinyRank& rank) {
     TextScorer scorer(rank.transformer, rank.execution, rank.rank.mesh.world(), 16);
     std::vector<std::int32_t> tokens(70);
     for (std::size_t index = 0; index < tokens.size(); ++index) tokens[index] = static_cast<std::int32_t>(index % 50);
@@ -32,14 +25,11 @@ std::vector<double> scores_of(const test::TinyRun& run) {
 
 TEST(FarMemory, ScoresTheSameBits) {
   for (const int ranks : {1, 2}) {
-    test::TinyRun run{.stage = 3, .shape = {.shard = ranks}};
+    const test::TinyRun run{.stage = 3, .shape = {.shard = ranks}};
     const std::vector<double> expected = scores_of(run);
-    run.make_ops = test::make_far_ops;
-    run.make_device = test::make_far_device;
-    run.staged_bytes = 4096;
 
     ASSERT_EQ(expected.size(), 70u);  // 69 tokens and the sum
-    EXPECT_EQ(scores_of(run), expected) << name_of_run(run);
+    EXPECT_EQ(scores_of(far(run)), expected) << name_of_run(run);
   }
 }
 

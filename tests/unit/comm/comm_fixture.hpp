@@ -11,6 +11,20 @@
 
 namespace ferula::test {
 
+/// For tests in which every rank answers.
+inline constexpr MeshOptions kPatient{.timeout = std::chrono::seconds(60)};
+
+/// What the CommError says that `body` throws.
+template <class Body>
+std::string message_of(Body body) {
+  try {
+    body();
+  } catch (const CommError& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
 /// What one rank of a test has.
 struct Rank {
   Mesh& mesh;
@@ -32,7 +46,7 @@ inline void on_simulated_ranks(const MeshShape& shape, const MeshOptions& option
 
 /// As many ranks as asked for, all on the shard axis.
 inline void on_simulated_ranks(int ranks, const std::function<void(Rank)>& body) {
-  on_simulated_ranks(MeshShape{.shard = ranks}, {.timeout = std::chrono::seconds(60)}, body);
+  on_simulated_ranks(MeshShape{.shard = ranks}, kPatient, body);
 }
 
 /// What the ranks of a parameterised test are: threads over their own memory, or over that of a device out of the
@@ -102,7 +116,7 @@ inline void on_simulated_ranks(const RankKind& kind, const MeshOptions& options,
 }
 
 inline void on_simulated_ranks(const RankKind& kind, const std::function<void(Rank)>& body) {
-  on_simulated_ranks(kind, {.timeout = std::chrono::seconds(60)}, body);
+  on_simulated_ranks(kind, kPatient, body);
 }
 
 template <class T>

@@ -11,6 +11,8 @@ namespace ferula {
 namespace {
 
 using namespace std::chrono_literals;
+using test::kPatient;
+using test::message_of;
 using test::NcclBehaviour;
 using test::NcclRank;
 using test::on_nccl_ranks;
@@ -21,18 +23,7 @@ using testing::HasSubstr;
 using Phase = NcclState::Phase;
 using Status = NcclResult::Status;
 
-constexpr MeshOptions kPatient{.timeout = std::chrono::seconds(60)};
 NcclBehaviour well(int) { return {}; }
-
-template <class Body>
-std::string message_of(Body body) {
-  try {
-    body();
-  } catch (const CommError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 // --- the state machine
 // ------------------------------------------------------------------------------------------------

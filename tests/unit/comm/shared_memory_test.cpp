@@ -15,19 +15,11 @@ namespace {
 
 using test::Child;
 using test::ForkedRanks;
+using test::message_of;
 using test::view_of;
 
 constexpr SharedMemoryOptions kTinyChunks{.chunk_bytes = 64, .message_chunk_bytes = 8};
 const std::vector<int> kAllWell3(3, 0);
-
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const CommError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(SharedMemory, OperandsInTheWindowAndElsewhereGiveTheSameSums) {
   ForkedRanks ranks(3, kTinyChunks, [](Child child) {

@@ -10,6 +10,7 @@
 namespace ferula {
 namespace {
 
+using test::message_of;
 using test::on_simulated_ranks;
 using test::OnDevice;
 using test::Rank;
@@ -180,25 +181,45 @@ TEST_P(SimulatedRanks, CollectivesOnASideStreamKeepTheOrder) {
   });
 }
 
-template <class Body>
-std::string message_of(Body body) {
-  try {
-    body();
-  } catch (const CommError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+class ThreeRanks : public ::testing::TestWithParam<RankKind> {};
+INSTANTIATE_TEST_SUITE_P(Ranks, ThreeRanks,
+                         ::testing::Values(RankKind{3, RankKind::Groups::simulated},
+                                           RankKind{3, RankKind::Groups::staged, 128}),
+                         ::testing::PrintToStringParamName());
 
-TEST(SimulatedWorld, AMissingRankIsNamedAfterTheTimeout) {
+TEST_P(ThreeRanks, AMissingOneIsNamedAfterTheTimeout) {
   const std::string message = message_of([] {
-    on_simulated_ranks({.shard = 3}, {.timeout = std::chrono::milliseconds(100)}, [](Rank rank) {
+    on_simulated_ranks(GetParam(), {.timeout = std::chrono::milliseconds(100)}, [](Rank rank) {
       if (rank.mesh.rank() == 0) barrier(rank.mesh.world(), rank.stream);
     });
   });
 
   EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
   EXPECT_NE(message.find("for rank 1 ("), std::string::npos) << message;
+}
+
+TEST_P(ThreeRanks, AbortReachesThoseThatWaitWithItsReason) {
+  on_simulated_ranks(GetParam(), [](Rank rank) {
+    if (rank.mesh.rank() == 0) {
+      rank.mesh.world().abort("the disk is full");
+      return;
+    }
+    const std::string message = message_of([&] { barrier(rank.mesh.world(), rank.stream); });
+    EXPECT_NE(message.find("rank 0"), std::string::npos) << message;
+    EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
+  });
+}
+
+TEST_P(ThreeRanks, DifferentCallsAreAnErrorOnEveryOne) {
+  on_simulated_ranks(GetParam(), [](Rank rank) {
+    const OnDevice<float> values(rank.device, rank.stream, std::vector<float>(rank.mesh.rank() == 2 ? 6 : 3));
+    const std::string message = message_of([&] {
+      rank.mesh.world().all_reduce(rank.stream, values.view(), ReduceOp::sum);
+      rank.stream.synchronize();
+    });
+    EXPECT_NE(message.find("f32 × 3"), std::string::npos) << message;
+    EXPECT_NE(message.find("f32 × 6"), std::string::npos) << message;
+  });
 }
 
 TEST(SimulatedWorld, AnErrorOfOneRankEndsAllAndKeepsItsKind) {
@@ -232,28 +253,6 @@ TEST(SimulatedWorld, TheCauseIsThrownAlsoWhereTheRanksThatFollowItEndFirst) {
   };
 
   EXPECT_THROW(on_simulated_ranks(3, body), CapacityError);
-}
-
-TEST(SimulatedWorld, AbortReachesWaitingRanksWithItsReason) {
-  on_simulated_ranks(3, [](Rank rank) {
-    if (rank.mesh.rank() == 0) {
-      rank.mesh.world().abort("the disk is full");
-      return;
-    }
-    const std::string message = message_of([&] { barrier(rank.mesh.world(), rank.stream); });
-    EXPECT_NE(message.find("rank 0"), std::string::npos) << message;
-    EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
-  });
-}
-
-TEST(SimulatedWorld, DifferentCallsAreAnErrorOnEveryRank) {
-  on_simulated_ranks(3, [](Rank rank) {
-    std::vector<float> values(rank.mesh.rank() == 2 ? 6 : 3);
-    const std::string message =
-        message_of([&] { rank.mesh.world().all_reduce(rank.stream, view_of(values), ReduceOp::sum); });
-    EXPECT_NE(message.find("f32 × 3"), std::string::npos) << message;
-    EXPECT_NE(message.find("f32 × 6"), std::string::npos) << message;
-  });
 }
 
 TEST(SimulatedWorld, MessagesOfAnotherSizeAreRefused) {

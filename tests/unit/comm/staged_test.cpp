@@ -1,4 +1,4 @@
-// What staging adds to another communicator: its memory, its name, its errors.
+// What staging adds to another communicator: its memory and its name.
 #include "comm/staged_communicator.hpp"
 
 #include <gtest/gtest.h>
@@ -15,18 +15,6 @@ using test::RankKind;
 
 constexpr RankKind kTwo{.ranks = 2, .groups = RankKind::Groups::staged, .staged_bytes = 128};
 constexpr RankKind kThree{.ranks = 3, .groups = RankKind::Groups::staged, .staged_bytes = 128};
-constexpr MeshOptions kPatient{.timeout = std::chrono::seconds(60)};
-constexpr MeshOptions kHasty{.timeout = std::chrono::milliseconds(100)};
-
-template <class Body>
-std::string message_of(Body body) {
-  try {
-    body();
-  } catch (const CommError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(Staged, SaysWhatItStages) {
   on_simulated_ranks(kTwo, [](Rank rank) {
@@ -70,40 +58,6 @@ TEST(Staged, AGroupOfOneCopiesOnTheDevice) {
     const OnDevice<float> from(rank.device, rank.stream, {1.0f, 2.0f}), to(rank.device, rank.stream, {0.0f, 0.0f});
     rank.mesh.self().all_gather(rank.stream, from.view(), to.view());
     EXPECT_EQ(to.values(), (std::vector<float>{1.0f, 2.0f}));
-  });
-}
-
-TEST(Staged, AMissingRankIsNamedAfterTheTimeout) {
-  const std::string message = message_of([] {
-    on_simulated_ranks(kThree, kHasty, [](Rank rank) {
-      if (rank.mesh.rank() == 0) barrier(rank.mesh.world(), rank.stream);
-    });
-  });
-
-  EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
-  EXPECT_NE(message.find("for rank 1 ("), std::string::npos) << message;
-}
-
-TEST(Staged, AbortReachesWaitingRanksWithItsReason) {
-  on_simulated_ranks(kThree, kPatient, [](Rank rank) {
-    if (rank.mesh.rank() == 0) {
-      rank.mesh.world().abort("the disk is full");
-      return;
-    }
-    const std::string message = message_of([&] { barrier(rank.mesh.world(), rank.stream); });
-    EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
-  });
-}
-
-TEST(Staged, DifferentCallsAreAnErrorOnEveryRank) {
-  on_simulated_ranks(kThree, [](Rank rank) {
-    const OnDevice<float> values(rank.device, rank.stream, std::vector<float>(rank.mesh.rank() == 2 ? 6 : 3));
-    const std::string message = message_of([&] {
-      rank.mesh.world().all_reduce(rank.stream, values.view(), ReduceOp::sum);
-      rank.stream.synchronize();
-    });
-    EXPECT_NE(message.find("f32 × 3"), std::string::npos) << message;
-    EXPECT_NE(message.find("f32 × 6"), std::string::npos) << message;
   });
 }
 

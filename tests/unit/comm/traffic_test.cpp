@@ -8,6 +8,7 @@
 namespace ferula {
 namespace {
 
+using test::message_of;
 using test::on_simulated_ranks;
 using test::Rank;
 using test::view_of;
@@ -53,16 +54,6 @@ TEST(Traffic, GroupsOfOneCountNothing) {
 
     EXPECT_EQ(rank.mesh.traffic().total().calls, 0);
   });
-}
-
-template <class Body>
-std::string message_of(Body body) {
-  try {
-    body();
-  } catch (const CommError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 TEST(CheckedCollectives, ADifferenceNamesBothRanksAndBothOperationsEverywhere) {

@@ -1,31 +1,17 @@
 // Generation over a device whose memory the host cannot touch, against the CPU, bit for bit.
 #include <gtest/gtest.h>
 
-#include "generate/decode_model.hpp"
 #include "generate/generator.hpp"
-#include "support/far_device.hpp"
-#include "support/far_ops.hpp"
-#include "support/train/tiny_run.hpp"
+#include "support/train/far_run.hpp"
+#include "support/train/tiny_logits.hpp"
 
 namespace ferula {
 namespace {
 
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
-
-test::TinyRun far(test::TinyRun run) {
-  run.make_ops = test::make_far_ops;
-  run.make_device = test::make_far_device;
-  run.staged_bytes = 4096;
-  return run;
-}
-
 /// The texts that continue three prompts, as rank 0 has them.
 std::vector<std::string> texts_of(const test::TinyRun& run) {
   std::vector<std::string> texts;
-  on_tiny_ranks(run, dataset(), [&](test::TinyRank& rank) {
+  on_tiny_ranks(run, test::tiny_dataset(), [&](test::TinyRank& rank) {
     const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer("bytes");
     TransformerDecoder decoder(rank.transformer, rank.execution);
     Generator generator(decoder, *tokenizer, {rank.rank.mesh.world(), rank.execution.communication}, {.seed = 3});
@@ -48,21 +34,6 @@ TEST(FarMemory, GeneratesTheSameTexts) {
     ASSERT_EQ(expected.size(), 3u);
     EXPECT_EQ(texts_of(far(run)), expected) << name_of_run(run);
   }
-}
-
-/// The logits behind each piece of a text that is read in three pieces.
-std::vector<float> logits_of(const test::TinyRun& run) {
-  std::vector<float> all;
-  on_tiny_ranks(run, dataset(), [&](test::TinyRank& rank) {
-    TransformerDecoder decoder(rank.transformer, rank.execution);
-    std::int64_t first = 0;
-    for (const std::vector<std::int32_t>& piece : {std::vector<std::int32_t>{72, 101, 108}, {108}, {111, 33}}) {
-      const std::span<const float> logits = decoder.read(piece, first);
-      first += std::ssize(piece);
-      if (rank.rank.mesh.rank() == 0) all.insert(all.end(), logits.begin(), logits.end());
-    }
-  });
-  return all;
 }
 
 TEST(FarMemory, GeneratesTheSameBits) {

@@ -13,14 +13,10 @@ namespace ferula {
 namespace {
 
 using test::name_of_run;
+using test::tiny_dataset;
 using test::TinyModel;
 using test::TinyRank;
 using test::TinyRun;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 enum class Head : unsigned char { tied, own };
 
@@ -82,7 +78,7 @@ std::vector<TinyRun> stages_and_hybrids(const TinyModel& model, DType compute) {
 TEST(Budget, StateByKindFollowsTheFormulas) {
   for (const DType compute : {DType::f32, DType::bf16}) {
     for (const TinyRun& run : stages_and_hybrids(medium_model(), compute)) {
-      on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+      on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
         for (int step = 0; step < 2; ++step) rank.trainer.step();
         const StateBytes expected = state_bytes(run, parameters_of(rank));
         const auto held = [&](MemoryKind kind) { return static_cast<double>(rank.rank.ledger.current_bytes(kind)); };
@@ -133,7 +129,7 @@ std::int64_t operations_scratch(TinyRun run) {
   run.batch /= run.shape.ranks();
   run.shape = {};
   std::int64_t scratch = 0;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     const std::int64_t before = rank.rank.ledger.current_bytes();
     for (int step = 0; step < 2; ++step) rank.trainer.step();
     scratch = rank.rank.ledger.peak_bytes() - before;
@@ -171,7 +167,7 @@ void expect_peaks_on_all_ranks(const TinyRun& run) {
   SCOPED_TRACE(name_of_run(run) + (run.model.tied.value_or(true) ? " tied" : " untied"));
   const std::int64_t operations = operations_scratch(run);
   const ScratchDirectory scratch;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     expect_peaks(rank, peak_bound(rank, run, operations), scratch.path("checkpoints"));
   });
 }
@@ -212,7 +208,7 @@ MemoryByKind forecast_of(TinyRank& rank, const TinyRun& run) {
                           .spec = rank.spec,
                           .transformer = rank.transformer.settings(),
                           .batch = rank.loader.shape(),
-                          .sequence_length = dataset().sequence_length()},
+                          .sequence_length = tiny_dataset().sequence_length()},
                          rank.rank.mesh, *rank.rank.ops);
 }
 
@@ -220,7 +216,7 @@ MemoryByKind forecast_of(TinyRank& rank, const TinyRun& run) {
 void expect_forecast(const TinyRun& run) {
   SCOPED_TRACE(name_of_run(run));
   const ScratchDirectory folder;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     const MemoryByKind expected = forecast_of(rank, run);
     const MemoryLedger& ledger = rank.rank.ledger;
     const std::int64_t allocations = ledger.allocations();
@@ -282,7 +278,7 @@ struct StepTraffic {
 
 StepTraffic traffic_of_step(const TinyRun& run) {
   std::vector<StepTraffic> found(static_cast<std::size_t>(run.shape.ranks()));
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     StepTraffic& mine = found[static_cast<std::size_t>(rank.rank.mesh.rank())];
     for (const UnitSpec& unit : rank.store.model())
       (unit.name.starts_with("blocks.") ? mine.blocks : mine.tables) += static_cast<double>(unit.count());

@@ -1,31 +1,18 @@
 // Training, checkpoints and resumes over a device whose memory the host cannot touch, against the CPU, bit for bit.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/far_device.hpp"
-#include "support/far_ops.hpp"
+#include "support/train/far_run.hpp"
 #include "support/train/tiny_training.hpp"
-#include "support/train/whole_state.hpp"
 
 namespace ferula {
 namespace {
 
 using test::Curve;
+using test::far;
+using test::loss_after_a_stop;
 using test::name_of_run;
-using test::TinyRank;
+using test::tiny_dataset;
 using test::TinyRun;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
-
-TinyRun far(TinyRun run) {
-  run.make_ops = test::make_far_ops;
-  run.make_device = test::make_far_device;
-  run.staged_bytes = 4096;
-  return run;
-}
 
 std::vector<TinyRun> layouts() {
   std::vector<TinyRun> runs;
@@ -53,29 +40,12 @@ TEST(FarMemoryDeathTest, IsOutOfTheHostsReach) {
 
 TEST(FarMemory, TrainsToTheSameBits) {
   for (const TinyRun& run : layouts()) {
-    const Curve expected = curve_of(run, dataset()), found = curve_of(far(run), dataset());
+    const Curve expected = curve_of(run, tiny_dataset()), found = curve_of(far(run), tiny_dataset());
 
     EXPECT_EQ(found.losses, expected.losses) << name_of_run(run);
     EXPECT_EQ(found.norms, expected.norms) << name_of_run(run);
     EXPECT_EQ(found.validation_loss, expected.validation_loss) << name_of_run(run);
   }
-}
-
-/// Three steps, a checkpoint, and two steps more: by `before` and `behind`, which may be other devices and layouts.
-double loss_after_a_stop(const TinyRun& before, const TinyRun& behind) {
-  const ScratchDirectory scratch;
-  double loss = 0.0;
-  on_tiny_ranks(before, dataset(), [&](TinyRank& rank) {
-    for (int step = 0; step < 3; ++step) rank.trainer.step();
-    test::save(rank, scratch.path("checkpoints"));
-  });
-  on_tiny_ranks(behind, dataset(), [&](TinyRank& rank) {
-    test::load(rank, scratch.path("checkpoints"));
-    rank.trainer.step();
-    const double last = rank.trainer.step().loss;
-    if (rank.rank.mesh.rank() == 0) loss = last;
-  });
-  return loss;
 }
 
 TEST(FarMemory, SavesAndResumesToTheSameBits) {

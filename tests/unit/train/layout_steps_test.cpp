@@ -14,17 +14,13 @@ namespace {
 
 using test::Curve;
 using test::name_of_run;
+using test::tiny_dataset;
 using test::TinyRank;
 using test::TinyRun;
 using test::WholeState;
 
 /// √n · 2⁻²⁴ for the n = 768 rows of a step, rounded up.
 constexpr double kBound = 2e-6;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 /// A run on one rank: its state before each step, and what the step gave.
 struct Course {
@@ -38,7 +34,7 @@ void append(Curve& curve, const StepResult& result) {
 }
 
 void record(const TinyRun& run, Course& course) {
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     for (std::int64_t step = 0; step < run.steps; ++step) {
       course.states.emplace_back().add(rank.store.owned_pieces());
       append(course.curve, rank.trainer.step());
@@ -55,7 +51,7 @@ void take_over(TinyRank& rank, const WholeState& state) {
 /// What each step gives on another layout.
 Curve steps_from(const Course& course, const TinyRun& run) {
   Curve curve;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     for (const WholeState& state : course.states) {
       take_over(rank, state);
       const StepResult result = rank.trainer.step();
@@ -68,7 +64,7 @@ Curve steps_from(const Course& course, const TinyRun& run) {
 /// The gradient norm of each step with one tensor's gradient multiplied by `factor` before the sums over ranks.
 std::vector<double> norms_with_error(const Course& course, const TinyRun& run, float factor) {
   std::vector<double> norms;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     StepPlace place{.step = 1, .samples_seen = 0};
     for (const WholeState& state : course.states) {
       take_over(rank, state);

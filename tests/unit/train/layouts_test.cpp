@@ -14,14 +14,10 @@ using test::Curve;
 using test::curve_of;
 using test::name_of_run;
 using test::Overlap;
+using test::tiny_dataset;
 using test::TinyRank;
 using test::TinyRun;
 using test::worst_relative;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 /// The stated bound of f32, and of the first step in any type.
 constexpr double kBound = 1e-5;
@@ -72,7 +68,7 @@ void change_last_bit(TinyRank& rank, std::size_t which) {
 Curve drift_of_one_bit(const TinyRun& run, const Curve& unchanged) {
   Curve drift{{0.0}, {0.0}};
   for (const std::size_t which : {3u, 200u, 777u}) {
-    const Curve changed = curve_of(run, dataset(), [&](TinyRank& rank) { change_last_bit(rank, which); });
+    const Curve changed = curve_of(run, tiny_dataset(), [&](TinyRank& rank) { change_last_bit(rank, which); });
     drift.losses[0] = std::max(drift.losses[0], worst_relative(changed.losses, unchanged.losses));
     drift.norms[0] = std::max(drift.norms[0], worst_relative(changed.norms, unchanged.norms));
   }
@@ -87,13 +83,13 @@ INSTANTIATE_TEST_SUITE_P(Matrix, Layouts,
 
 TEST_P(Layouts, FollowOneRankForFiftySteps) {
   const TinyRun one{.family = GetParam().family, .compute = GetParam().compute};
-  const Curve expected = curve_of(one, dataset());
+  const Curve expected = curve_of(one, tiny_dataset());
   const Curve drift = drift_of_one_bit(one, expected);
   const double loss_bound = std::max(kBound, 10 * drift.losses[0]);
   const double norm_bound = std::max(kBound, 10 * drift.norms[0]);
 
   for (const TinyRun& run : layouts_of(GetParam())) {
-    const Curve curve = curve_of(run, dataset());
+    const Curve curve = curve_of(run, tiny_dataset());
 
     EXPECT_LE(std::abs(curve.losses[0] / expected.losses[0] - 1), kFirstStep) << name_of_run(run);
     EXPECT_LE(std::abs(curve.norms[0] / expected.norms[0] - 1), kFirstStep) << name_of_run(run);
@@ -107,7 +103,7 @@ TEST_P(Layouts, FollowOneRankForFiftySteps) {
 /// Of the first step.
 double norm_with_planted_error(const TinyRun& run, float factor) {
   double norm = 0.0;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     const double found = norm_with_planted_error(rank, {.step = 1, .samples_seen = 0}, factor);
     if (rank.rank.mesh.rank() == 0) norm = found;
   });
@@ -116,7 +112,7 @@ double norm_with_planted_error(const TinyRun& run, float factor) {
 
 TEST(LayoutBounds, APlantedErrorOfOnePercentInOneGradientBreaksThem) {
   for (const DType compute : {DType::f32, DType::bf16}) {
-    const double expected = curve_of({.compute = compute, .steps = 1}, dataset()).norms[0];
+    const double expected = curve_of({.compute = compute, .steps = 1}, tiny_dataset()).norms[0];
     const TinyRun two_ranks{.compute = compute, .shape = {.replica = 1, .shard = 2}};
 
     EXPECT_LE(std::abs(norm_with_planted_error(two_ranks, 1.0f) / expected - 1), kFirstStep) << name_of(compute);
@@ -128,13 +124,13 @@ TEST(Layouts, OverlapPrefetchAndPersistenceChangeNoBit) {
   for (const int stage : {2, 3}) {
     for (const std::int64_t accumulation : {1, 2}) {
       TinyRun run{.stage = stage, .shape = {.replica = 1, .shard = 3}, .accumulation = accumulation, .steps = 10};
-      const Curve expected = curve_of(run, dataset());
+      const Curve expected = curve_of(run, tiny_dataset());
       for (const std::int64_t threshold : {0, 3000}) {
         for (const std::int64_t prefetch : {0, 50'000'000}) {
           run.overlap = Overlap::on;
           run.persistence_threshold = threshold;
           run.prefetch_elements = prefetch;
-          const Curve curve = curve_of(run, dataset());
+          const Curve curve = curve_of(run, tiny_dataset());
 
           // The norm adds squares range by range, and persistence makes other ranges.
           if (threshold == 0) EXPECT_EQ(curve.norms, expected.norms) << name_of_run(run);
@@ -151,9 +147,9 @@ TEST(Layouts, StagedGroupsChangeNoBit) {
       for (const MeshShape& shape : {MeshShape{.replica = 1, .shard = 3}, MeshShape{.replica = 2, .shard = 2}}) {
         TinyRun run{.compute = compute, .stage = stage, .shape = shape, .accumulation = 2, .steps = 5};
         run.overlap = stage >= 2 ? Overlap::on : Overlap::off;
-        const Curve expected = curve_of(run, dataset());
+        const Curve expected = curve_of(run, tiny_dataset());
         run.staged_bytes = 5000;  // no unit fits: each passes in pieces
-        const Curve curve = curve_of(run, dataset());
+        const Curve curve = curve_of(run, tiny_dataset());
 
         EXPECT_EQ(curve.losses, expected.losses) << name_of_run(run);
         EXPECT_EQ(curve.norms, expected.norms) << name_of_run(run);
@@ -164,7 +160,7 @@ TEST(Layouts, StagedGroupsChangeNoBit) {
 }
 
 TEST(Layouts, GradientsReducedOnceAStepFollowOneRank) {
-  const Curve expected = curve_of({.steps = 10}, dataset());
+  const Curve expected = curve_of({.steps = 10}, tiny_dataset());
   for (const int stage : {2, 3}) {
     for (const MeshShape shape : {MeshShape{.replica = 1, .shard = 3}, MeshShape{.replica = 2, .shard = 2}}) {
       for (const Overlap overlap : {Overlap::off, Overlap::on}) {
@@ -174,7 +170,7 @@ TEST(Layouts, GradientsReducedOnceAStepFollowOneRank) {
                           .steps = 10,
                           .overlap = overlap,
                           .reduction = GradientReduction::once_a_step};
-        const Curve curve = curve_of(run, dataset());
+        const Curve curve = curve_of(run, tiny_dataset());
         EXPECT_LE(worst_relative(curve.losses, expected.losses), kBound) << name_of_run(run);
         EXPECT_LE(worst_relative(curve.norms, expected.norms), kBound) << name_of_run(run);
       }
@@ -184,14 +180,14 @@ TEST(Layouts, GradientsReducedOnceAStepFollowOneRank) {
 
 TEST(Layouts, DropoutIsKeyedBySampleAndNotByRank) {
   const TinyRun one{.steps = 10, .dropout = 0.2f};
-  const Curve expected = curve_of(one, dataset());
-  const Curve without = curve_of({.steps = 10}, dataset());
+  const Curve expected = curve_of(one, tiny_dataset());
+  const Curve without = curve_of({.steps = 10}, tiny_dataset());
   EXPECT_GT(worst_relative(expected.losses, without.losses), 1e-3);
 
   for (const std::int64_t accumulation : {1, 4}) {
     const TinyRun run{
         .stage = 3, .shape = {.replica = 1, .shard = 4}, .accumulation = accumulation, .steps = 10, .dropout = 0.2f};
-    EXPECT_LE(worst_relative(curve_of(run, dataset()).losses, expected.losses), kBound) << name_of_run(run);
+    EXPECT_LE(worst_relative(curve_of(run, tiny_dataset()).losses, expected.losses), kBound) << name_of_run(run);
   }
 }
 
@@ -201,10 +197,10 @@ TEST(Layouts, EveryOptimizerFollowsOneRank) {
                                          {.kind = OptimizerKind::lion, .beta2 = 0.99},
                                          {.kind = OptimizerKind::adam, .decoupled_decay = false}};
   for (const OptimizerRule& rule : rules) {
-    const Curve expected = curve_of({.steps = 10, .rule = rule}, dataset());
+    const Curve expected = curve_of({.steps = 10, .rule = rule}, tiny_dataset());
     for (int stage = 0; stage <= 3; ++stage) {
       const TinyRun run{.stage = stage, .shape = {.replica = 1, .shard = 3}, .steps = 10, .rule = rule};
-      EXPECT_LE(worst_relative(curve_of(run, dataset()).losses, expected.losses), kBound) << name_of_run(run);
+      EXPECT_LE(worst_relative(curve_of(run, tiny_dataset()).losses, expected.losses), kBound) << name_of_run(run);
     }
   }
 }
@@ -212,7 +208,7 @@ TEST(Layouts, EveryOptimizerFollowsOneRank) {
 TEST(Layouts, NothingAllocatesFromTheThirdStepOn) {
   for (int stage = 0; stage <= 3; ++stage) {
     const TinyRun run{.compute = DType::bf16, .stage = stage, .shape = {.replica = 1, .shard = 2}, .accumulation = 2};
-    on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
       for (int step = 1; step <= 2; ++step) rank.trainer.step();
       const std::int64_t before = rank.rank.ledger.allocations();
       for (int step = 3; step <= 10; ++step) rank.trainer.step();

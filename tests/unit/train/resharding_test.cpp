@@ -9,15 +9,11 @@ namespace ferula {
 namespace {
 
 using test::name_of_run;
+using test::tiny_dataset;
 using test::TinyRank;
 using test::TinyRun;
 using test::WholeState;
 using Names = std::vector<std::string>;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 TinyRun laid_out(TinyRun run, int stage, MeshShape shape) {
   run.stage = stage;
@@ -49,7 +45,7 @@ struct Saved {
 /// Two steps on the layout, so that no state is still as it began, and a checkpoint of them.
 void save_on(const TinyRun& run, const std::string& folder, Saved& saved) {
   saved.layout = name_of_run(run);
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     for (int step = 0; step < 2; ++step) rank.trainer.step();
     saved.state.add(rank.store.owned_pieces());
     const std::string checkpoint = test::save(rank, folder);
@@ -97,7 +93,7 @@ void expect_each_loads_on_each(const std::vector<TinyRun>& runs, std::size_t ten
   }
   for (const TinyRun& run : runs) {
     SCOPED_TRACE("loaded on " + name_of_run(run));
-    on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
       for (const Saved& saved : all) expect_loads(rank, saved);
     });
   }

@@ -16,6 +16,7 @@ namespace {
 
 using test::Curve;
 using test::name_of_run;
+using test::tiny_dataset;
 using test::TinyRank;
 using test::TinyRun;
 using test::TinyTraining;
@@ -25,11 +26,6 @@ using Names = std::vector<std::string>;
 
 constexpr std::int64_t kSteps = 10;
 constexpr std::int64_t kStopsAfter = 4;
-
-const TokenDataset& dataset() {
-  static const test::TinyCorpus corpus(16);
-  return corpus.dataset();
-}
 
 // --- bits -----------------------------------------------------------------------------------------------------------
 
@@ -49,7 +45,7 @@ void steps_to(TinyRank& rank, std::int64_t last, Curve& curve) {
 }
 
 void travel(const TinyRun& run, Journey& journey) {
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     steps_to(rank, kSteps, journey.curve);
     journey.state.add(rank.store.owned_pieces());
   });
@@ -58,12 +54,12 @@ void travel(const TinyRun& run, Journey& journey) {
 void travel_with_a_stop(const TinyRun& before, const TinyRun& behind, Journey& journey) {
   const ScratchDirectory scratch;
   const std::string folder = scratch.path("checkpoints");
-  on_tiny_ranks(before, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(before, tiny_dataset(), [&](TinyRank& rank) {
     steps_to(rank, kStopsAfter, journey.curve);
     test::save(rank, folder);
     rank.trainer.step();  // lost, as all that comes after the last checkpoint
   });
-  on_tiny_ranks(behind, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(behind, tiny_dataset(), [&](TinyRank& rank) {
     test::load(rank, folder);
     steps_to(rank, kSteps, journey.curve);
     journey.state.add(rank.store.owned_pieces());
@@ -124,7 +120,7 @@ TEST(Resume, OnAnotherLayoutTheCurveIsTheSame) {
 TEST(Resume, CountersGoOnAcrossLayouts) {
   const ScratchDirectory scratch;
   const auto steps = [&](const TinyRun& run, std::int64_t last, bool goes_on) {
-    on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+    on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
       Curve curve;
       if (goes_on) test::load(rank, scratch.path("checkpoints"));
       steps_to(rank, last, curve);
@@ -145,11 +141,11 @@ TEST(Resume, AForgottenMomentWouldBeSeen) {
   Journey expected, found;
   travel(run, expected);
   const ScratchDirectory scratch;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     steps_to(rank, kStopsAfter, found.curve);
     test::save(rank, scratch.path("checkpoints"));
   });
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     test::load(rank, scratch.path("checkpoints"));
     for (const OwnedPiece& piece : rank.store.needed_pieces())
       if (piece.role == "exp_avg" && piece.tensor == "final_norm.weight")
@@ -178,7 +174,7 @@ class StopAfter final : public StopRequest {
 ExitCode train(const TinyRun& run, const TinyTraining& training, const StopRequest& stop) {
   std::vector<ExitCode> codes(static_cast<std::size_t>(run.shape.ranks()));
   const test::NeverStop never;
-  on_tiny_ranks(run, dataset(), [&](TinyRank& rank) {
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     const int number = rank.rank.mesh.rank();
     const StopRequest& heard = number == 0 ? stop : never;
     codes[static_cast<std::size_t>(number)] = run_training(rank, training, heard);
