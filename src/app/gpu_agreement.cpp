@@ -92,6 +92,7 @@ std::vector<std::string> agree_on_gpus(Mesh::Transport& transport, const GpuInfo
   if (cards.front().index < 0) return {};
   if (sharing == GpuSharing::refused) check_sharing(cards);
   std::vector<std::string> lines;
+  lines.reserve(cards.size());
   for (const GpuCard& card : cards)
     lines.push_back(fmt::format("rank {}: {}, cuda:{}, {}, {}, {}", lines.size(), card.host.data(), card.index,
                                 card.name.data(), human_bytes(card.memory_bytes), card.uuid.data()));
