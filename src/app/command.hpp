@@ -27,6 +27,8 @@ struct Command {
   CommandRanks ranks = CommandRanks::one_process;
   CommandStop stop = CommandStop::ends;
   ExitCode (*run)(const CommandLine& line, const Invocation& invocation) = nullptr;
+  /// Throws what is wrong already before any of so many ranks starts; null where that shows on the ranks alone.
+  void (*check)(const CommandLine& line, int ranks) = nullptr;
 };
 
 /// The options of the command with those that every command has.
@@ -41,6 +43,7 @@ Command checkpoint_command();
 Command config_command();
 Command evaluate_command();
 Command generate_command();
+Command plan_command();
 Command tokenize_command();
 Command train_command();
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -13,9 +14,12 @@
 #include "app/child_process.hpp"
 #include "app/launch_report.hpp"
 #include "app/stop_signals.hpp"
+#include "base/stopwatch.hpp"
 
 namespace ferula {
 namespace {
+
+constexpr double kPatience = 30.0;  // seconds for ranks to start, once somebody wants them to stop
 
 /// A file of its own in the temporary directory, removed at the end.
 class ReportFile {
@@ -66,17 +70,24 @@ class StopForwarding {
     interrupted_ = interrupted_ || signal == SIGINT;
     if (signal == SIGINT && !insists) report_interrupt(*report_);
     if (request_->stop == CommandStop::saves && !insists) {
-      pending_ = !std::exchange(asked_to_save_, true) || pending_;
+      if (!std::exchange(asked_to_save_, true)) pending_since_.emplace();
       return;
     }
     if (signal == SIGUSR1) return;  // asks to save, where nothing is to be saved
     kill(mpirun_, std::exchange(at_once_, true) ? SIGKILL : SIGTERM);
   }
-  /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do.
+  /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do. Ranks that have not even started
+  /// after some time have nothing to save.
   void forward_when_ready() {
-    if (!pending_ || read_launch_report(*report_).ready < request_->ranks) return;
-    kill(mpirun_, SIGUSR1);
-    pending_ = false;
+    if (!pending_since_) return;
+    if (read_launch_report(*report_).ready == request_->ranks) {
+      kill(mpirun_, SIGUSR1);
+    } else if (pending_since_->seconds() < kPatience) {
+      return;
+    } else {
+      kill(mpirun_, std::exchange(at_once_, true) ? SIGKILL : SIGTERM);
+    }
+    pending_since_.reset();
   }
   bool interrupted() const { return interrupted_; }
   bool at_once() const { return at_once_; }
@@ -86,7 +97,7 @@ class StopForwarding {
   pid_t mpirun_;
   const std::string* report_;
   bool asked_to_save_ = false;
-  bool pending_ = false;  // the ranks have not heard of it yet
+  std::optional<Stopwatch> pending_since_;  // the ranks have not heard of it yet
   bool interrupted_ = false;
   bool at_once_ = false;
 };

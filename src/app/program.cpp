@@ -16,14 +16,15 @@
 #include "app/version.hpp"
 #include "base/human.hpp"
 #include "comm/launch_environment.hpp"
+#include "comm/node_place.hpp"
 #include "config/nearest_name.hpp"
 
 namespace ferula {
 namespace {
 
 /// Commands of the documentation that this version does not have.
-constexpr std::array<std::string_view, 8> kLaterCommands{"chat",   "compare", "doctor", "plan",
-                                                         "replay", "status",  "submit", "serve"};
+constexpr std::array<std::string_view, 7> kLaterCommands{"chat",   "compare", "doctor", "replay",
+                                                         "status", "submit",  "serve"};
 
 const Command& command_named(std::span<const Command> commands, const std::string& word) {
   std::vector<std::string> names;
@@ -67,9 +68,12 @@ class Start {
   ExitCode run() {
     if (line_.has("help")) return is_speaker() ? (print(help_of(command_)), ExitCode::done) : ExitCode::done;
     if (command_.ranks == CommandRanks::all_ranks) {
-      const auto ranks = static_cast<int>(line_.integer("ranks", 1).value_or(0));
+      const int ranks = ranks_here("ranks").value_or(0);
       check_ranks(ranks);
-      if (ranks > 1 && !launched_) return launch_ranks({ranks, arguments_, command_.stop, console()});
+      if (ranks > 1 && !launched_) {
+        if (command_.check != nullptr) command_.check(line_, ranks);
+        return launch_ranks({ranks, arguments_, command_.stop, console()});
+      }
     }
     return run_here();
   }
@@ -85,6 +89,19 @@ class Start {
     // mpirun gives ranks a terminal of their own even where its output goes to a file: only our launcher knows.
     const bool terminal = launched_ ? line_.has(kLaunchTerminal.name) : isatty(STDOUT_FILENO) == 1;
     return terminal ? LogConsole::interactive : LogConsole::plain;
+  }
+  /// A mistyped number of ranks is refused before it takes the host down.
+  std::optional<int> ranks_here(std::string_view option) const {
+    const std::optional<std::int64_t> ranks = line_.integer(option, 1);
+    if (!ranks) return std::nullopt;
+    const auto processors = static_cast<std::int64_t>(allowed_cpus().count());
+    const std::int64_t most = std::max<std::int64_t>(64, 8 * processors);
+    if (*ranks > most)
+      throw ConfigError(
+          fmt::format("--{}: expected at most {} ranks on this host with {} processors, found {}; start ranks on "
+                      "several hosts with mpirun or srun",
+                      option, most, processors, *ranks));
+    return static_cast<int>(*ranks);
   }
   void check_ranks(int ranks) const {
     const bool simulated = line_.has("ranks-simulated");
@@ -117,9 +134,9 @@ class Start {
     if (command_.ranks == CommandRanks::one_process) return made;
     if (launched_) {
       made.kind = RankKind::mpi;
-    } else if (const auto simulated = line_.integer("ranks-simulated", 1)) {
+    } else if (const auto simulated = ranks_here("ranks-simulated")) {
       made.kind = RankKind::simulated;
-      made.ranks = static_cast<int>(*simulated);
+      made.ranks = *simulated;
     }
     return made;
   }

@@ -2,12 +2,26 @@
 
 #include "app/version.hpp"
 #include "checkpoint/agreement.hpp"
+#include "train/run_directory.hpp"
 
 namespace ferula {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* kDigestNote = "tokens_xxh3_128";
 constexpr const char* kCountNote = "tokens";
+
+/// Whether a file belongs to this run or to a neighbour of it: as text it would change with every step.
+PathFilter belongs_to_runs(const RunConfig& run) {
+  const fs::path runs = fs::weakly_canonical(run.output_dir);
+  return [runs, own = fs::path(run.name)](const std::string& path) {
+    const fs::path inside = fs::weakly_canonical(path).lexically_relative(runs);
+    if (inside.empty() || *inside.begin() == "..") return false;
+    const fs::path& folder = *inside.begin();
+    return folder == own || fs::exists(RunDirectory{runs / folder}.metrics());
+  };
+}
 
 }  // namespace
 
@@ -17,15 +31,17 @@ void on_first_rank(RankContext& context, const std::function<void()>& work) {
   require(agree(context.mesh.world(), context.execution.communication, mine));
 }
 
-RunData open_run_data(RankContext& context, const DataConfig& data, const std::string& own_path,
+RunData open_run_data(RankContext& context, const Config& config, const std::string& own_path,
                       const Tokenizer& tokenizer, OnChangedText on_changed) {
+  const DataConfig& data = config.data;
   const bool is_own = data.tokens.empty();
   const std::string path = is_own ? own_path : data.tokens;
   const TokenFileOwner owner = is_own ? TokenFileOwner::run : TokenFileOwner::user;
   on_first_rank(context, [&] {
     if (is_own) {
       const TextCorpus corpus =
-          ensure_token_file(context.files, path, data.text, tokenizer, fmt::format("ferula {}", version()), on_changed);
+          ensure_token_file(context.files, path, data.text, tokenizer, fmt::format("ferula {}", version()), on_changed,
+                            belongs_to_runs(config.run));
       for (const std::string& skipped : corpus.skipped) context.log.info("skipped " + skipped);
     }
     TokenFile(context.files, path, owner).verify();

@@ -19,9 +19,10 @@ struct RunData {
   std::unique_ptr<TokenDataset> dataset;
 };
 
-/// Collective. `[data] tokens`, or the token file `own_path` of the run made from `[data] text`; rank 0 verifies the
-/// tokens by their hash. An error of any rank is thrown on every rank.
-RunData open_run_data(RankContext& context, const DataConfig& data, const std::string& own_path,
+/// Collective. `[data] tokens`, or the token file `own_path` of the run made from `[data] text`, without the files of
+/// runs in the same output directory; rank 0 verifies the tokens by their hash. An error of any rank is thrown on every
+/// rank.
+RunData open_run_data(RankContext& context, const Config& config, const std::string& own_path,
                       const Tokenizer& tokenizer, OnChangedText on_changed);
 
 /// What a checkpoint remembers of the tokens it was trained on.

@@ -43,9 +43,13 @@ std::string longer_settings(const Config& written, const Config& resolved, std::
   const std::int64_t steps = resolved.training.steps.value.value_or(0);
   const std::int64_t goal = 2 * std::max(steps, done);
   std::string settings = fmt::format("training.steps={}", goal);
-  if (!written.training.epochs.is_auto())
-    settings = fmt::format("training.epochs={:g}", written.training.epochs.get() * static_cast<double>(goal) /
-                                                       static_cast<double>(std::max<std::int64_t>(1, steps)));
+  if (!written.training.epochs.is_auto()) {
+    // A share of an epoch below one step counts as one, and so may its double.
+    settings = steps > 1
+                   ? fmt::format("training.epochs={:g}",
+                                 written.training.epochs.get() * static_cast<double>(goal) / static_cast<double>(steps))
+                   : fmt::format("training.epochs=auto --set training.steps={}", goal);
+  }
   if (!written.scheduler.params.total_num_steps.is_auto())
     settings += fmt::format(" --set scheduler.params.total_num_steps={}", goal);
   return settings;

@@ -30,25 +30,41 @@ std::string continuing_command(std::string command) {
   return command.erase(option, std::min(end, command.size()) - option);
 }
 
-ExitCode run(const CommandLine& line, const Invocation& invocation) {
+/// What is known of a run before any rank starts.
+struct Preparation {
+  LoadedConfig loaded;
+  std::unique_ptr<ComputeBackend> compute;
+  ResolveFacts facts;
+  Config known;  // resolved, but for what depends on the data
+};
+
+/// Throws every mistake of the configuration.
+Preparation prepare(const CommandLine& line, int ranks) {
   line.expect_at_most(1);
   const std::string path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
-  const ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
-  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
-  const std::unique_ptr<ComputeBackend> compute = choose_compute(draft.loaded.config.run);
-  const ResolveFacts facts{.data_parallel_ranks = invocation.ranks,
-                           .tokenizer_vocabulary = tokenizer->vocabulary(),
+  ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
+  std::unique_ptr<ComputeBackend> compute = choose_compute(draft.loaded.config.run);
+  const ResolveFacts facts{.data_parallel_ranks = ranks,
+                           .tokenizer_vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary(),
                            .device = device_facts(*compute),
                            .tensor_names = tensor_names};
-  const Config known = resolve_config(draft, facts).config;
+  Config known = resolve_config(draft, facts).config;
+  return {std::move(draft.loaded), std::move(compute), facts, std::move(known)};
+}
+
+void check(const CommandLine& line, int ranks) { prepare(line, ranks); }
+
+ExitCode run(const CommandLine& line, const Invocation& invocation) {
+  const Preparation prepared = prepare(line, invocation.ranks);
+  const Config& known = prepared.known;
   const bool overlaps = known.zero_optimization.overlap_comm.get();
   const RankSettings ranks{.shape = mesh_shape(known.zero_optimization, invocation.ranks),
                            .mesh = mesh_options(known.debug),
                            .overlap = overlaps ? Overlap::on : Overlap::off,
-                           .compute = compute.get(),
+                           .compute = prepared.compute.get(),
                            .sharing = known.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused};
-  const SessionRequest request{.loaded = draft.loaded,
-                               .facts = facts,
+  const SessionRequest request{.loaded = prepared.loaded,
+                               .facts = prepared.facts,
                                .resume = line.text(kResume.name).value_or("auto"),
                                .overlap = ranks.overlap,
                                .command = invocation.command,
@@ -76,7 +92,8 @@ Command train_command() {
                    "ferula train my.toml --ranks 8 --dry-run", "mpirun -n 4 ferula train my.toml"},
       .ranks = CommandRanks::all_ranks,
       .stop = CommandStop::saves,
-      .run = run};
+      .run = run,
+      .check = check};
 }
 
 }  // namespace ferula

@@ -110,7 +110,7 @@ class RunStart {
         facts_(planned_facts(context, request, planned_config(request), directory_)) {}
 
   /// Everything before the first step. False where there is nothing left to train. After an error summary.json tells
-  /// it, or an earlier run that was to be replaced is as it was.
+  /// it, but for the one of an earlier start, which tells what that one has trained and stays; log.txt has both.
   bool prepare() {
     enter();
     const Outcome room = agreed_room(context_, facts_);
@@ -125,6 +125,7 @@ class RunStart {
       facts_.data = data_in_words(data_);
       on_first_rank(context_, [&] {
         write_file_atomically(context_.files, directory_.config().string(), to_toml(*config_), Replace::existing);
+        context_.files.remove(directory_.summary().string());  // an earlier start's: this one writes its own at its end
       });
       return true;
     } catch (...) {
@@ -150,12 +151,13 @@ class RunStart {
   }
 
   void open_data() {
-    const DataConfig& data = request_.loaded.config.data;
-    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(data.tokenizer);
+    const Config& config = request_.loaded.config;
+    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(config.data.tokenizer);
     const bool continues = !replaces_ && has_checkpoints(context_.files, directory_);
     const std::string own = replaces_ ? directory_.root.string() + ".starting.h5" : directory_.tokens().string();
     if (replaces_ || (continues && !context_.files.exists(own))) unproven_tokens_ = own;
-    data_ = open_run_data(context_, data, own, *tokenizer, continues ? OnChangedText::refuse : OnChangedText::rewrite);
+    const OnChangedText on_changed = continues ? OnChangedText::refuse : OnChangedText::rewrite;
+    data_ = open_run_data(context_, config, own, *tokenizer, on_changed);
     config_ = resolved(context_, request_, data_);
   }
 
@@ -195,7 +197,7 @@ class RunStart {
   void clean_up() {
     if (!unproven_tokens_.empty() && context_.mesh.rank() == 0)
       outcome_of([&] { context_.files.remove(unproven_tokens_); });
-    if (replaces_) return;
+    if (replaces_ || context_.files.exists(directory_.summary().string())) return;
     write_failed_summary(context_.files, directory_, facts_, {.exit_reason = {}, .steps = steps_on_disk()},
                          context_.mesh, context_.execution, {}, context_.log);
   }

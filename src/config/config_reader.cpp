@@ -39,6 +39,15 @@ void ConfigReader::apply_document(const TomlNode& root) {
 }
 
 void ConfigReader::apply_assignment(const Assignment& assignment, SourceKind kind) {
+  if (is_broken_toml_value(assignment.value)) {
+    doubt(assignment.key);
+    return mistakes_.add(
+        {.key = assignment.key,
+         .message = fmt::format("{}: expected a TOML value, found '{}', which begins as one and is none",
+                                assignment.key, assignment.value),
+         .fix = "close its brackets and quotes, and put the whole in single quotes for the shell",
+         .where = assignment.value_place});
+  }
   TomlEntry entry{.node = parse_toml_value(assignment.value, assignment.value_place), .key = assignment.key_place};
   const Setting* setting = find(assignment.key);
   if (setting != nullptr && takes_text(*setting) && !std::holds_alternative<std::string>(entry.node.value)) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "config/setting.hpp"
@@ -30,9 +31,10 @@ class RuleCheck {
 
   void run() {
     const std::string& name = config_.run.name;
-    if (name.find('/') == std::string::npos && name != "." && name != "..") return;
+    const bool is_printable = std::none_of(name.begin(), name.end(), [](unsigned char c) { return std::iscntrl(c); });
+    if (is_printable && name.find('/') == std::string::npos && name != "." && name != "..") return;
     report({"run.name"}, fmt::format("run.name: expected the name of a directory, found '{}'", name),
-           "a path belongs into run.output_dir");
+           is_printable ? "a path belongs into run.output_dir" : "write it without line breaks and control characters");
   }
 
   void heads() {

@@ -4,11 +4,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
+#include <system_error>
 
 #include "config/config_reader.hpp"
 #include "config/config_rules.hpp"
+#include "config/nearest_name.hpp"
+#include "config/setting.hpp"
 #include "config/toml_document.hpp"
 #include "config/toml_guard.hpp"
 
@@ -23,6 +28,12 @@ std::string lower_case(std::string text) {
   return text;
 }
 
+std::string upper_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
+}
+
 /// "training.steps" for FERULA_TRAINING__STEPS; nothing for a name without a double underscore.
 std::string key_of_variable(const std::string& name) {
   std::string key = lower_case(name.substr(kPrefix.size()));
@@ -31,17 +42,35 @@ std::string key_of_variable(const std::string& name) {
   return key;
 }
 
-/// FERULA_TRAINING_STEPS with one underscore is no setting, but was surely meant as one.
-void report_single_underscore(MistakeCollector& mistakes, const std::string& name, const SourceLocation& where) {
-  const std::string word = lower_case(name.substr(kPrefix.size()));
-  for (const Section& section : config_sections()) {
-    if (!word.starts_with(section.name + "_")) continue;
-    mistakes.add({.key = name,
-                  .message = fmt::format("the environment variable {} is no setting", name),
-                  .fix = "write a double underscore between section and key, as in FERULA_TRAINING__STEPS",
-                  .where = where});
-    return;
+/// What a setting is called in a variable, without the prefix: "training__steps".
+std::vector<std::string> words_of_settings() {
+  Config any;
+  std::vector<std::string> words;
+  for (const Setting& setting : settings_of(any)) {
+    words.push_back(setting.key);
+    for (std::size_t dot = words.back().find('.'); dot != std::string::npos; dot = words.back().find('.'))
+      words.back().replace(dot, 1, "__");
   }
+  return words;
+}
+
+/// The setting that a variable without a double underscore surely means: by its key alone, by its section, or nearly.
+std::optional<std::string> meant_setting(const std::string& word) {
+  const std::vector<std::string> words = words_of_settings();
+  for (const std::string& known : words)
+    if (known.ends_with("__" + word) || known.starts_with(word + "__")) return known;
+  return nearest_name(word, words);
+}
+
+/// FERULA_SEED, FERULA_TRAINING_STEPS. Other variables may belong to somebody else.
+void report_single_underscore(MistakeCollector& mistakes, const std::string& name, const SourceLocation& where) {
+  const auto meant = meant_setting(lower_case(name.substr(kPrefix.size())));
+  if (!meant) return;
+  mistakes.add({.key = name,
+                .message = fmt::format("the environment variable {} is no setting", name),
+                .fix = fmt::format("write section and key with a double underscore between: did you mean {}{}?",
+                                   kPrefix, upper_case(*meant)),
+                .where = where});
 }
 
 /// "name=value" as a place of its own: `length` characters from `column` on.
@@ -115,16 +144,23 @@ Environment ferula_environment() {
 }
 
 std::string read_config_text(const std::string& path) {
+  const auto refuse = [&path](std::string_view why) {
+    throw ConfigError(
+        fmt::format("expected a configuration file, but '{}' {}; give the path of a TOML file, or write one with "
+                    "`ferula config new`",
+                    path, why));
+  };
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) refuse("is a folder");
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
+  if (!file.is_open()) refuse(fmt::format("cannot be read: {}", std::generic_category().message(errno)));
   std::string text(kMostConfigBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
-    throw ConfigError(
-        fmt::format("expected a configuration file, but '{}' cannot be read; give the path of a TOML file, "
-                    "or write one with `ferula config new`",
-                    path));
-  }
+  if (file.bad() || (file.fail() && !file.eof())) refuse("cannot be read");
   text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+    refuse("is empty (of a pipe that is what ranks see: only a file reaches them all)");
   return text;
 }
 

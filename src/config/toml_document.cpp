@@ -155,6 +155,18 @@ struct InWords {
   std::string operator()(const TomlNode::Table&) const { return "a table"; }
 };
 
+/// `text` as it would stand behind `key =`; nothing where that is no TOML.
+std::optional<toml::value> toml_value_of(const std::string& text, const std::string& origin) {
+  try {
+    std::istringstream stream("value = " + text + "\n");
+    const toml::value document = toml::parse(stream, origin);
+    if (document.as_table().size() != 1) return std::nullopt;
+    return document.as_table().at("value");
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::string TomlNode::in_words() const { return std::visit(InWords{}, value); }
@@ -178,18 +190,19 @@ TomlNode parse_toml(const std::string& text, const std::string& origin) {
 
 TomlNode parse_toml_value(const std::string& text, const SourceLocation& where) {
   FERULA_CHECK(!refuse_toml(text), "a value that the guard refuses");
+  const std::optional<toml::value> value = toml_value_of(text, where.origin);
+  if (value) return TreeBuilder("", where.origin).build(*value, "", where);
   TomlNode bare;
   bare.value = text;
   bare.where = where;
-  try {
-    std::istringstream stream("value = " + text + "\n");
-    const toml::value document = toml::parse(stream, where.origin);
-    if (document.as_table().size() != 1) return bare;
-    TomlNode node = TreeBuilder("", where.origin).build(document.as_table().at("value"), "", where);
-    return node;
-  } catch (const std::exception&) {
-    return bare;
-  }
+  return bare;
+}
+
+bool is_broken_toml_value(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" [");
+  if (first == std::string::npos) return false;
+  const bool begins_as_toml = text[first] == '"' || text[first] == '\'' || text[text.find_first_not_of(' ')] == '{';
+  return begins_as_toml && !toml_value_of(text, "--set");
 }
 
 std::string toml_quoted(const std::string& text) {

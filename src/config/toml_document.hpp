@@ -38,6 +38,8 @@ TomlNode parse_toml(const std::string& text, const std::string& origin);
 /// The value of `text` as it would stand behind `key =`; a text that is no TOML value is a string: the bare words of
 /// `--set` and of the environment. All of it gets the place `where`. The guard has let `text` pass.
 TomlNode parse_toml_value(const std::string& text, const SourceLocation& where);
+/// Whether `text` begins as a TOML text, table or list of texts, which no bare word does, but is none.
+bool is_broken_toml_value(const std::string& text);
 
 /// `text` as a TOML basic string, with quotes and escapes.
 std::string toml_quoted(const std::string& text);

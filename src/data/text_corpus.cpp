@@ -133,17 +133,23 @@ TextSource read_in_pieces(FileSystem& files, const std::string& path,
 }
 
 TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer,
-                       std::string_view giver) {
+                       std::string_view giver, const PathFilter& is_output) {
   TextCorpus corpus;
   std::vector<std::string> problems;
   std::set<std::string> seen;
+  std::size_t outputs = 0;
   if (patterns.empty()) problems.emplace_back("no file, folder or glob");
   for (const auto& pattern : patterns) {
     for (const auto& candidate : candidates_of(pattern, problems)) {
+      if (candidate.origin != Origin::named && is_output && is_output(candidate.path)) {
+        ++outputs;
+        continue;
+      }
       const std::string place = fs::path(candidate.path).lexically_normal().string();
       if (seen.insert(place).second) survey_file(files, candidate, tokenizer, corpus, problems);
     }
   }
+  if (outputs > 0) corpus.skipped.push_back(fmt::format("{} files of runs: they grow while the text is read", outputs));
   if (problems.empty() && corpus.sources.empty()) {
     problems = corpus.skipped;
     problems.emplace_back("so there is no text at all");

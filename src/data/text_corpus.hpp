@@ -30,14 +30,18 @@ struct TextCorpus {
   std::int64_t tokens() const;
 };
 
+/// Whether a path that a folder or a glob has found is to be passed over.
+using PathFilter = std::function<bool(const std::string& path)>;
+
 /// Reads every file once, in pieces of 256 KiB. An entry of `patterns` is a file, a folder (every file below that is
 /// not hidden and is text) or a glob; entries keep their order, the files of one entry are sorted by the bytes of their
 /// paths, and a file that several entries name counts once. Empty files of folders and globs are skipped.
 /// Throws one DataError that names all problems: an entry that finds nothing and what was looked for, a file that
 /// cannot be read, is not text (holds a zero byte; in a folder it is skipped instead) or is empty although named.
-/// `giver`: what the user gave `patterns` by, for the message.
+/// `giver`: what the user gave `patterns` by, for the message. `is_output`: files that are written while the text is
+/// read; folders and globs pass over them, and `skipped` says how many.
 TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer,
-                       std::string_view giver = "data.text");
+                       std::string_view giver = "data.text", const PathFilter& is_output = {});
 
 /// Changes with the name, size or content of any source and with the tokenizer: equal keys give equal token files.
 Digest content_key(const TextCorpus& corpus, const Tokenizer& tokenizer);

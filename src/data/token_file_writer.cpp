@@ -130,8 +130,9 @@ void write_token_file(FileSystem& files, const std::string& path, const TextCorp
 }
 
 TextCorpus ensure_token_file(FileSystem& files, const std::string& path, std::span<const std::string> patterns,
-                             const Tokenizer& tokenizer, std::string_view created_by, OnChangedText on_changed) {
-  TextCorpus corpus = survey_text(files, patterns, tokenizer);
+                             const Tokenizer& tokenizer, std::string_view created_by, OnChangedText on_changed,
+                             const PathFilter& is_output) {
+  TextCorpus corpus = survey_text(files, patterns, tokenizer, "data.text", is_output);
   const std::string key = to_hex(content_key(corpus, tokenizer));
   if (files.exists(path)) {
     if (key_of_file(files, path, on_changed) == key) return corpus;

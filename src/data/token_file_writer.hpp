@@ -25,8 +25,10 @@ enum class OnChangedText : std::uint8_t {
 };
 
 /// Makes sure that `path` holds the tokens of `patterns` as they are now; writes it only when needed. Called by one
-/// rank, the others open the file after a barrier. Cost when nothing has changed: reading the text once.
+/// rank, the others open the file after a barrier. Cost when nothing has changed: reading the text once. `is_output` as
+/// of survey_text.
 TextCorpus ensure_token_file(FileSystem& files, const std::string& path, std::span<const std::string> patterns,
-                             const Tokenizer& tokenizer, std::string_view created_by, OnChangedText on_changed);
+                             const Tokenizer& tokenizer, std::string_view created_by, OnChangedText on_changed,
+                             const PathFilter& is_output = {});
 
 }  // namespace ferula

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace ferula {
 
@@ -48,7 +47,7 @@ double Trainer::update() {
   return norm;
 }
 
-double Trainer::validation_loss() {
+std::optional<double> Trainer::validation_loss() {
   const PhaseTimes::Scope timed(parts_.execution.phases, Phase::validation);
   const std::int64_t batches = parts_.loader.evaluation_batches(Split::validation);
   double loss_sum = 0.0, targets = 0.0;
@@ -59,7 +58,7 @@ double Trainer::validation_loss() {
   }
   const double all_targets = sum_over_ranks(targets);
   const double all_losses = sum_over_ranks(loss_sum);
-  return all_targets > 0.0 ? all_losses / all_targets : std::numeric_limits<double>::quiet_NaN();
+  return all_targets > 0.0 ? std::optional(all_losses / all_targets) : std::nullopt;
 }
 
 double Trainer::sum_over_ranks(double value) {

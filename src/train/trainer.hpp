@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "comm/mesh.hpp"
 #include "schedule/runner.hpp"
@@ -47,8 +48,8 @@ class Trainer {
 
   /// Throws Error before the update where the gradient is not finite: the values stay those of the step before.
   StepResult step();
-  /// Mean −log p over the validation split in nats; every sample counts once, whatever the layout. NaN without one.
-  double validation_loss();
+  /// Mean −log p over the validation split in nats; every sample counts once, whatever the layout. Absent without one.
+  std::optional<double> validation_loss();
 
   const TrainerProgress& progress() const { return progress_; }
   void restore(const TrainerProgress& progress) { progress_ = progress; }

@@ -1,6 +1,7 @@
 #include "train/training_run.hpp"
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -66,6 +67,18 @@ void TrainingRun::insist_on_last_save() const {
   throw lost;
 }
 
+/// Before the save: weights that say nothing must not become the newest good checkpoint.
+void TrainingRun::insist_on_finite_validation() const {
+  if (!validation_loss_ || std::isfinite(*validation_loss_)) return;
+  Error diverged(fmt::format(
+      "step {}: expected a finite validation loss, found {}; the weights of this step are not saved. Go on "
+      "from an earlier checkpoint, if there is one, with a smaller optimizer.params.lr, a longer warm-up or "
+      "another seed",
+      parts_.trainer.progress().step, *validation_loss_));
+  diverged.share();
+  throw diverged;
+}
+
 void TrainingRun::one_step() {
   const TrafficCounts before = parts_.mesh.traffic().counts();
   const StepResult step = parts_.trainer.step();
@@ -79,12 +92,10 @@ void TrainingRun::one_step() {
   const Agreement agreed = agree_on_step();
   asked_ = agreed.asked;
   const bool is_last = step.step == plan_.steps || asked_ != ExitCode::done;
-  validation_loss_.reset();
-  if (is_due(plan_.evaluate_every) || step.step == plan_.steps) {
-    const double loss = parts_.trainer.validation_loss();
-    if (loss == loss) validation_loss_ = loss;
-  }
+  const bool validates = is_due(plan_.evaluate_every) || step.step == plan_.steps;
+  validation_loss_ = validates ? parts_.trainer.validation_loss() : std::nullopt;
   record(step, agreed.memory_peak_bytes);
+  insist_on_finite_validation();
   if (is_due(plan_.checkpoint_every) || is_last) save();
 }
 

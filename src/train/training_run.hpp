@@ -62,6 +62,7 @@ class TrainingRun {
   void show_progress(const StepMetrics& metrics);
   void save();
   void insist_on_last_save() const;
+  void insist_on_finite_validation() const;
   TrainingState state() const;
   RunOutcome outcome(const std::string& exit_reason) const;
   void write_account();

@@ -62,7 +62,7 @@ TEST_P(OverTransports, ProcessesTrainAsSimulatedRanksDoBitForBit) {
           found.losses.push_back(result.loss);
           found.norms.push_back(result.gradient_norm);
         }
-        found.validation_loss = rank.trainer.validation_loss();
+        found.validation_loss = rank.trainer.validation_loss().value();
       });
 
       EXPECT_EQ(found.losses, expected.losses) << name_of_run(run);

@@ -51,8 +51,10 @@ TEST(CommandLineSystem, AnUnknownCommandIsAUsageErrorWithTheNearestName) {
 
 TEST(CommandLineSystem, ACommandOfALaterVersionSaysSo) {
   const Workplace workplace;
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"chat"}, {"plan", "x.toml"}, {"config", "import"}, {"checkpoint", "prune", "runs"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"chat"},
+                                                {"submit", "x.toml"},
+                                                {"config", "import"},
+                                                {"checkpoint", "prune", "runs"}}) {
     const Outcome outcome = workplace.ferula(words);
     EXPECT_EQ(outcome.code, 2);
     EXPECT_THAT(outcome.err, HasSubstr("does not exist in this version"));
@@ -98,6 +100,17 @@ TEST(CommandLineSystem, AMistakeIsToldOnceHoweverManyRanksFindIt) {
 TEST(CommandLineSystem, SimulatedRanksAndLaunchedRanksExcludeEachOther) {
   EXPECT_EQ(Workplace().ferula({"bench", "--ranks", "2", "--ranks-simulated", "2"}).code, 2);
   EXPECT_EQ(Workplace().ferula({"bench", "--ranks", "0"}).code, 2);
+}
+
+TEST(CommandLineSystem, RefusesMoreRanksThanAHostCanHold) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  for (const std::string option : {"--ranks", "--ranks-simulated"}) {
+    const Outcome outcome = workplace.ferula({"train", "tiny.toml", option, "100000"});
+
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr(option + ": expected at most "), HasSubstr("found 100000")));
+  }
 }
 
 TEST(CommandLineSystem, SaysWhatToDoWhereMpirunIsMissing) {

@@ -14,6 +14,43 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;
 
+TEST(StartSystem, TheFilesOfRunsAreNoText) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  const auto train = [&](const std::string& steps) {
+    return workplace.ferula({"train", "tiny.toml", "--set", "data.text=[\".\"]", "--set", "training.steps=" + steps});
+  };
+  ASSERT_EQ(train("5").code, 0);
+
+  const Outcome longer = train("8");
+
+  EXPECT_EQ(longer.code, 0) << longer.err;
+  EXPECT_THAT(longer.out + longer.err, HasSubstr("files of runs"));
+}
+
+TEST(StartSystem, ARefusedStartLeavesTheSummaryOfTheLastOneThatTrained) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const std::string before = workplace.read("runs/tiny/summary.json");
+
+  EXPECT_EQ(workplace.ferula({"train", "tiny.toml", "--set", "model.layers=3"}).code, 2);
+
+  EXPECT_EQ(workplace.read("runs/tiny/summary.json"), before);
+  EXPECT_THAT(workplace.read("runs/tiny/log.txt"), HasSubstr("model.layers: was 2, is 3"));
+}
+
+TEST(StartSystem, AModelThatIsLostIsNotSavedAsGood) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 1);
+
+  const Outcome run = workplace.ferula({"train", "tiny.toml", "--ranks", "2", "--set", "optimizer.params.lr=1e20"});
+
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.err, HasSubstr("expected a finite validation loss"));
+  EXPECT_FALSE(workplace.has("runs/tiny/checkpoints/step-00000001"));
+}
+
 TEST(StartSystem, ATextThatIsTooShortIsRefused) {
   const Workplace workplace;
   write_tiny_run(workplace, 5);

@@ -150,7 +150,7 @@ Curve curve_of(const TinyRun& run, const TokenDataset& dataset, const std::funct
       curve.losses.push_back(result.loss);
       curve.norms.push_back(result.gradient_norm);
     }
-    curve.validation_loss = rank.trainer.validation_loss();
+    curve.validation_loss = rank.trainer.validation_loss().value();
   });
   for (const Curve& curve : curves) {
     EXPECT_EQ(curve.losses, curves[0].losses) << name_of_run(run);

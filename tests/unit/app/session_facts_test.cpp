@@ -30,6 +30,8 @@ TEST(LongerSettings, AreInTheUnitThatTheUserChose) {
 
   EXPECT_EQ(longer_settings(written, resolved, 10), "training.epochs=1");
   EXPECT_EQ(longer_settings(written, resolved, 20), "training.epochs=2");
+  resolved.training.steps = Auto<std::int64_t>(1);  // all that a thousandth of a small text is
+  EXPECT_EQ(longer_settings(written, resolved, 1), "training.epochs=auto --set training.steps=2");
 }
 
 }  // namespace

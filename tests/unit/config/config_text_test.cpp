@@ -88,7 +88,7 @@ TEST(ConfigText, KeepsEveryBitOfEveryNumber) {
   config.optimizer.params.lr = 0.1 + 0.2;
   config.model.norm_eps = 4.9e-324;
   config.run.seed = 9223372036854775807;
-  config.run.name = "quoted \"name\" \\ \t";
+  config.run.output_dir = "quoted \"name\" \\ \t";
   config.optimizer.params.betas = {1.0 / 3.0, 0.0};
   config.optimizer.no_decay = {};
   config.zero_optimization.shard_size = "3";

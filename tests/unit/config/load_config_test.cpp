@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "config_fixture.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -117,6 +118,44 @@ TEST(LoadConfig, NoticesAVariableWithOneUnderscore) {
 
   ASSERT_EQ(mistakes.size(), 1u);
   EXPECT_THAT(mistakes[0].fix, HasSubstr("FERULA_TRAINING__STEPS"));
+}
+
+TEST(LoadConfig, NoticesAVariableWithoutItsSection) {
+  const auto mistakes = mistakes_of(
+      kSmallest, {},
+      {{"FERULA_SEED", "5"}, {"FERULA_TRAINIG_STEPS", "3"}, {"FERULA_TRAINING", "3"}, {"FERULA_HOME", "/"}});
+
+  ASSERT_EQ(mistakes.size(), 3u);
+  EXPECT_THAT(mistakes[0].fix, HasSubstr("FERULA_RUN__SEED"));
+  EXPECT_THAT(mistakes[1].fix, HasSubstr("FERULA_TRAINING__STEPS"));
+  EXPECT_THAT(mistakes[2].fix, HasSubstr("FERULA_TRAINING__"));
+}
+
+TEST(LoadConfig, TakesNoBrokenTomlForAWord) {
+  for (const std::string set :
+       {"data.text=[\"a.txt\", \"b.txt\"", "optimizer.params={lr=1e-4, lr=2}", "run.name=\"x"}) {
+    const auto mistakes = mistakes_of(kSmallest, {set});
+
+    ASSERT_EQ(mistakes.size(), 1u) << set;
+    EXPECT_THAT(mistakes[0].message, HasSubstr("begins as one and is none")) << set;
+  }
+  EXPECT_EQ(load(kSmallest, {"data.text=[ab]*.txt"}).config.data.text, std::vector<std::string>{"[ab]*.txt"});
+}
+
+TEST(LoadConfig, SaysWhyAFileIsNoConfiguration) {
+  const ScratchDirectory scratch;
+  const auto why = [](const std::string& path) {
+    try {
+      read_config_text(path);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+
+  EXPECT_THAT(why(scratch.path()), HasSubstr("is a folder"));
+  EXPECT_THAT(why(scratch.path("absent.toml")), HasSubstr("No such file"));
+  EXPECT_THAT(why(scratch.write("empty.toml", " \n")), HasSubstr("is empty"));
 }
 
 TEST(LoadConfig, RefusesUnreadableArgumentsAndVariables) {
