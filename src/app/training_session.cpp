@@ -60,7 +60,8 @@ class Session {
                  .seed = config_.run.seed,
                  .config_text = to_toml(config_),
                  .tied = {},
-                 .notes = notes_};
+                 .notes = notes_,
+                 .lists_collectives = config_.comms_logger.enabled};
     if (spec_.tied) plan.tied.push_back({"head.weight", "embedding.token.weight"});
     return plan;
   }

@@ -74,14 +74,14 @@ class CountingCommunicator final : public Communicator {
   template <class Call>
   void counted(Stream& stream, const Sent& what, Call call) {
     if (!inner_->works_on_host()) {
-      ledger_->add(what.collective, what.elements, what.bytes, 0.0);
+      ledger_->add(what.collective, what.elements, what.bytes, 0.0, size());
       return call();
     }
     stream.run([this] { start_ = Clock::now(); });
     call();
     stream.run([this, what] {
       const std::chrono::duration<double> seconds = Clock::now() - start_;
-      ledger_->add(what.collective, what.elements, what.bytes, seconds.count());
+      ledger_->add(what.collective, what.elements, what.bytes, seconds.count(), size());
     });
   }
 

@@ -74,7 +74,7 @@ std::int64_t Mesh::transit_bytes() const {
 }
 
 void Mesh::keep(const MeshGroup& group, std::unique_ptr<Communicator> made, const MeshOptions& options) {
-  if (made->size() > 1) {
+  if (has_traffic(*made)) {
     made->set_timeout(options.timeout);
     if (options.check_collectives) made = check_collectives(std::move(made), group.axis, rank());
     made = count_traffic(std::move(made), traffic_);

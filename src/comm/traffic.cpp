@@ -11,13 +11,46 @@ std::string_view name_of(Collective collective) {
   return kNames.at(index_of(collective));
 }
 
-void TrafficLedger::add(Collective collective, std::int64_t elements, std::int64_t bytes, double seconds) {
+double SizedTraffic::algorithm_bandwidth() const {
+  return seconds > 0.0 ? static_cast<double>(calls * bytes) / seconds : 0.0;
+}
+
+double SizedTraffic::bus_bandwidth() const {
+  const double others = static_cast<double>(ranks - 1) / ranks;
+  switch (collective) {
+    case Collective::all_reduce:
+      return 2.0 * others * algorithm_bandwidth();
+    case Collective::all_gather:
+    case Collective::reduce_scatter:
+      return others * algorithm_bandwidth();
+    default:
+      return algorithm_bandwidth();
+  }
+}
+
+void TrafficLedger::add(Collective collective, std::int64_t elements, std::int64_t bytes, double seconds, int ranks) {
   const std::lock_guard lock(mutex_);
   Traffic& traffic = counts_.at(index_of(collective));
   ++traffic.calls;
   traffic.elements += elements;
   traffic.bytes += bytes;
   traffic.seconds += seconds;
+  const std::int64_t once = collective == Collective::all_reduce ? bytes / 2 : bytes;
+  Calls& calls = calls_[{collective, ranks, once}];
+  ++calls.count;
+  calls.seconds += seconds;
+}
+
+std::vector<SizedTraffic> TrafficLedger::by_size() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<SizedTraffic> all;
+  all.reserve(calls_.size());
+  for (const auto& [what, calls] : calls_) {
+    const auto& [collective, ranks, bytes] = what;
+    all.push_back(
+        {.collective = collective, .ranks = ranks, .bytes = bytes, .calls = calls.count, .seconds = calls.seconds});
+  }
+  return all;
 }
 
 void add_difference(TrafficCounts& sum, const TrafficCounts& before, const TrafficCounts& after) {

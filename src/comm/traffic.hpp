@@ -3,8 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 namespace ferula {
 
@@ -25,17 +28,40 @@ using TrafficCounts = std::array<Traffic, kCollectives>;
 /// Adds what has come from `before` to `after` to `sum`.
 void add_difference(TrafficCounts& sum, const TrafficCounts& before, const TrafficCounts& after);
 
+/// Calls of one collective with tensors of one size among so many ranks.
+struct SizedTraffic {
+  Collective collective = Collective::all_reduce;
+  int ranks = 1;
+  std::int64_t bytes = 0;  // of the whole tensor, once
+  std::int64_t calls = 0;
+  double seconds = 0.0;  // of all calls
+
+  /// Bytes a second of the tensor; 0 where the time is unknown.
+  double algorithm_bandwidth() const;
+  /// What crosses a rank's link a second, by the factors of nccl-tests: all-reduce 2 (n − 1) / n, all-gather and
+  /// reduce-scatter (n − 1) / n, others 1.
+  double bus_bandwidth() const;
+};
+
 /// Thread-safe.
 class TrafficLedger {
  public:
-  void add(Collective collective, std::int64_t elements, std::int64_t bytes, double seconds);
+  /// One call among `ranks`; `elements` and `bytes` as in Traffic.
+  void add(Collective collective, std::int64_t elements, std::int64_t bytes, double seconds, int ranks);
   TrafficCounts counts() const;
+  /// By collective, ranks and size.
+  std::vector<SizedTraffic> by_size() const;
   Traffic of(Collective collective) const;
   Traffic total() const;
 
  private:
   mutable std::mutex mutex_;
   TrafficCounts counts_{};
+  struct Calls {
+    std::int64_t count = 0;
+    double seconds = 0.0;
+  };
+  std::map<std::tuple<Collective, int, std::int64_t>, Calls> calls_;  // by collective, ranks, bytes
 };
 
 }  // namespace ferula

@@ -138,6 +138,12 @@ struct CheckpointConfig {
   friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
 };
 
+struct CommsLoggerConfig {
+  bool enabled = false;
+
+  friend bool operator==(const CommsLoggerConfig&, const CommsLoggerConfig&) = default;
+};
+
 struct DebugConfig {
   bool check_collectives = false;
   double collective_timeout_s = 600.0;
@@ -155,6 +161,7 @@ struct Config {
   Bf16Config bf16;
   ZeroConfig zero_optimization;
   CheckpointConfig checkpoint;
+  CommsLoggerConfig comms_logger;
   DebugConfig debug;
 
   friend bool operator==(const Config&, const Config&) = default;

@@ -254,6 +254,11 @@ void describe(CheckpointConfig& checkpoint, SectionTable table) {
       .in("steps");
 }
 
+void describe(CommsLoggerConfig& comms, SectionTable table) {
+  table.add("enabled", comms.enabled, {},
+            "The account at the end lists every collective by size: calls, time, algorithm and bus bandwidth.");
+}
+
 void describe(DebugConfig& debug, SectionTable table) {
   table.add("check_collectives", debug.check_collectives, {},
             "Compares each collective on all ranks, and names the two that disagree.");
@@ -278,6 +283,7 @@ std::vector<Setting> settings_of(Config& config) {
   describe(config.bf16, {settings, "bf16"});
   describe(config.zero_optimization, {settings, "zero_optimization"});
   describe(config.checkpoint, {settings, "checkpoint"});
+  describe(config.comms_logger, {settings, "comms_logger"});
   describe(config.debug, {settings, "debug"});
   return settings;
 }
@@ -295,6 +301,7 @@ const std::vector<Section>& config_sections() {
       {"bf16", "Mixed precision."},
       {"zero_optimization", "How the training state is sharded over the ranks."},
       {"checkpoint", "When the run is saved."},
+      {"comms_logger", "A table of what the ranks have exchanged."},
       {"debug", "Checks that cost time."},
   };
   return sections;

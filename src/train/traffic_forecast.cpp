@@ -1,11 +1,13 @@
 #include "train/traffic_forecast.hpp"
 
+#include "comm/counting_communicator.hpp"
+
 namespace ferula {
 namespace {
 
 void add(TrafficCounts& counts, Collective collective, const Communicator& group, std::int64_t times, DType dtype,
          std::int64_t elements) {
-  if (group.size() == 1) return;
+  if (!has_traffic(group)) return;
   Traffic& traffic = counts.at(static_cast<std::size_t>(collective));
   traffic.elements += times * elements;
   traffic.bytes += times * bytes_of(dtype, elements);

@@ -190,6 +190,7 @@ void TrainingRun::write_account() {
   const RunOutcome ended = outcome(reason_of(asked_));
   const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, totals_);
   parts_.log.info(run_account(facts_, ended, parts_.execution.phases, ranks));
+  if (plan_.lists_collectives) parts_.log.info(comms_table(parts_.mesh.traffic().by_size()));
   if (parts_.mesh.rank() != 0) return;
   write_summary(parts_.files, directory_, 0, summary_json(facts_, ended, parts_.execution.phases, ranks), parts_.log);
 }

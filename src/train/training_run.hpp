@@ -24,6 +24,7 @@ struct RunPlan {
   std::string config_text;  // the resolved configuration, TOML: goes into every checkpoint
   std::vector<TiedTensor> tied;
   std::map<std::string, std::string> notes = {};  // go into every checkpoint: which tokens these are
+  bool lists_collectives = false;                 // in the account: a table of all of them by size
 };
 
 /// Called by all ranks alike; rank 0 writes the files of the run. References outlive it.

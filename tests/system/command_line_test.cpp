@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
 #include "program.hpp"
 
 namespace ferula::system_tests {
@@ -118,6 +120,40 @@ TEST(CommandLineSystem, SaysWhatToDoWhereMpirunIsMissing) {
 
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("mpirun"), HasSubstr("openmpi-bin")));
+}
+
+TEST(CommandLineSystem, APlanTellsWhetherARunFitsAndWhatWould) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome plan = workplace.ferula({"plan", "tiny.toml", "--ranks", "2", "--card", "a5000"});
+  const Outcome too_large =
+      workplace.ferula({"plan", "tiny.toml", "--set", "model.width=131072", "--set", "model.head_dim=64"});
+
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("2 ranks"), HasSubstr("it fits"), HasSubstr("RTX A5000: one is enough")));
+  EXPECT_EQ(too_large.code, 3) << too_large.out;
+  EXPECT_THAT(too_large.out, HasSubstr("does not fit"));
+  EXPECT_FALSE(workplace.has("runs"));
+}
+
+TEST(CommandLineSystem, APlanIsWhatARunCounts) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  for (const std::string stage : {"1", "3"}) {
+    const std::vector<std::string> words{"tiny.toml", "--ranks", "2", "--set", "zero_optimization.stage=" + stage};
+    const auto with = [&](std::vector<std::string> all) {
+      all.insert(all.begin() + 1, words.begin(), words.end());
+      return workplace.ferula(all);
+    };
+    ASSERT_EQ(with({"train", "--resume", "never"}).code, 0);
+    const auto summary = boost::json::parse(workplace.read("runs/tiny/summary.json"));
+    const auto plan = boost::json::parse(with({"plan", "--json"}).out);
+
+    const double counted = summary.at_pointer("/ranks/0/memory/peak").to_number<double>();
+    const double foreseen = plan.at_pointer("/stages/" + stage + "/memory/all").to_number<double>();
+    EXPECT_NEAR(foreseen / counted, 1.0, 0.05) << "stage " << stage;
+  }
 }
 
 TEST(CommandLineSystem, BenchMeasuresOnRanksAndPrintsJson) {

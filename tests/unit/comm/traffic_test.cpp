@@ -32,6 +32,39 @@ TEST(Traffic, CountsWholeTensorsAndAnAllReduceTwice) {
   });
 }
 
+TEST(Traffic, IsListedBySizeWithItsBandwidths) {
+  on_simulated_ranks(4, [](Rank rank) {
+    std::vector<float> whole(20), shard(5);
+    Communicator& group = rank.mesh.shard();
+    for (int call = 0; call < 3; ++call) group.all_reduce(rank.stream, view_of(whole), ReduceOp::sum);
+    group.all_gather(rank.stream, view_of(shard), view_of(whole));
+    group.all_reduce(rank.stream, view_of(shard), ReduceOp::sum);
+
+    const std::vector<SizedTraffic> sizes = rank.mesh.traffic().by_size();
+
+    ASSERT_EQ(sizes.size(), 3u);
+    EXPECT_EQ(sizes[0].bytes, 20);
+    EXPECT_EQ(sizes[1].bytes, 80);
+    EXPECT_EQ(sizes[1].calls, 3);
+    EXPECT_EQ(sizes[1].ranks, 4);
+    EXPECT_EQ(sizes[2].collective, Collective::all_gather);
+  });
+}
+
+TEST(Traffic, BandwidthsFollowTheFactorsOfNcclTests) {
+  const auto bus = [](Collective collective) {
+    const SizedTraffic traffic{.collective = collective, .ranks = 4, .bytes = 100, .calls = 2, .seconds = 0.5};
+    EXPECT_DOUBLE_EQ(traffic.algorithm_bandwidth(), 400.0);
+    return traffic.bus_bandwidth();
+  };
+
+  EXPECT_DOUBLE_EQ(bus(Collective::all_reduce), 600.0);
+  EXPECT_DOUBLE_EQ(bus(Collective::all_gather), 300.0);
+  EXPECT_DOUBLE_EQ(bus(Collective::reduce_scatter), 300.0);
+  EXPECT_DOUBLE_EQ(bus(Collective::broadcast), 400.0);
+  EXPECT_EQ(SizedTraffic{}.algorithm_bandwidth(), 0.0);
+}
+
 TEST(Traffic, MessagesCountWhereTheyAreSent) {
   on_simulated_ranks(2, [](Rank rank) {
     std::vector<float> values(3), others(3);

@@ -60,7 +60,7 @@ const KeysOfSection kDeepSpeed[] = {
       "comet",
       "csv_monitor",
       "elasticity",
-      "comms_logger",
+      "comms_logger.verbose",
       "compression_training",
       "weight_quantization",
       "nebula",

@@ -24,13 +24,13 @@ std::vector<TinyRun> layouts() {
         for (const GradientReduction reduction : {GradientReduction::each_micro_batch, GradientReduction::once_a_step})
           if (stage >= 2 || reduction == GradientReduction::each_micro_batch)
             runs.push_back({.compute = DType::bf16,
-                          .stage = stage,
-                          .shape = shape,
-                          .accumulation = 2,
-                          .reduction = reduction,
-                          .persistence_threshold = 200,
-                          .batch = 24,
-                          .model = {.layers = 4, .width = 64, .ffn_width = 256, .tied = tied}});
+                            .stage = stage,
+                            .shape = shape,
+                            .accumulation = 2,
+                            .reduction = reduction,
+                            .persistence_threshold = 200,
+                            .batch = 24,
+                            .model = {.layers = 4, .width = 64, .ffn_width = 256, .tied = tied}});
   return runs;
 }
 

@@ -1,0 +1,122 @@
+// Plans of layouts that do not run, and the cards they are planned for.
+#include "app/fit_plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/gpu_cards.hpp"
+
+namespace ferula {
+namespace {
+
+using testing::ElementsAre;
+
+/// A GPT-2 of four blocks, resolved for one rank.
+Config small_config() {
+  Config config;
+  config.model = {.family = "gpt2",
+                  .layers = 4,
+                  .width = 256,
+                  .heads = 4,
+                  .kv_heads = 4,
+                  .ffn_width = 1024,
+                  .context = 128,
+                  .vocabulary = 256,
+                  .head_dim = 64,
+                  .tied_embeddings = true};
+  config.data.sequence_length = 128;
+  config.training.train_batch_size = 8;
+  config.training.train_micro_batch_size_per_gpu = 8;
+  config.training.gradient_accumulation_steps = 1;
+  config.training.steps = 10;
+  config.optimizer.params.betas = {0.9, 0.95};
+  config.zero_optimization.overlap_comm = false;
+  config.zero_optimization.stage3_param_persistence_threshold = 0;
+  return config;
+}
+
+class FitPlan : public testing::Test {
+ protected:
+  FitPlanner planner(const Config& config, int ranks_on_node = 8) {
+    spec_ = transformer_spec(config.model, 256);
+    return {config, spec_, *device_, *ops_, ranks_on_node};
+  }
+
+ private:
+  MemoryLedger ledger_;
+  std::unique_ptr<Device> device_ = make_cpu_device(ledger_);
+  std::unique_ptr<Ops> ops_ = make_cpu_ops(*device_);
+  TransformerSpec spec_;
+};
+
+std::int64_t state_of(const PlannedLayout& layout) {
+  const auto of = [&](MemoryKind kind) { return layout.memory.at(static_cast<std::size_t>(kind)); };
+  return of(MemoryKind::parameters) + of(MemoryKind::gradients) + of(MemoryKind::optimizer);
+}
+
+TEST_F(FitPlan, DividesTheStateByTheRanksOfTheStage) {
+  const Config config = small_config();
+  const FitPlanner plans = planner(config);
+  const auto whole = static_cast<double>(state_of(plans.layout(0, 4, 8)));
+
+  // f32: values 4, gradients 4, moments 8 bytes a parameter
+  EXPECT_NEAR(static_cast<double>(state_of(plans.layout(1, 4, 8))) / whole, (4.0 + 4.0 + 8.0 / 4) / 16.0, 0.01);
+  EXPECT_NEAR(static_cast<double>(state_of(plans.layout(2, 4, 8))) / whole, (4.0 + 4.0 / 4 + 8.0 / 4) / 16.0, 0.01);
+  EXPECT_NEAR(static_cast<double>(state_of(plans.layout(3, 4, 8))) / whole, 1.0 / 4, 0.02);
+  EXPECT_EQ(plans.layout(0, 1, 8).sent_bytes(), 0);
+  EXPECT_GT(plans.layout(3, 4, 8).sent_bytes(), plans.layout(0, 4, 8).sent_bytes());
+}
+
+TEST_F(FitPlan, KeepsAShardSizeWhereItDividesTheRanks) {
+  Config config = small_config();
+  config.zero_optimization.shard_size = "2";
+  const FitPlanner plans = planner(config);
+
+  EXPECT_EQ(state_of(plans.layout(3, 4, 8)), state_of(plans.layout(3, 2, 8))) << "pairs share";
+  EXPECT_LT(state_of(plans.layout(3, 5, 8)), state_of(plans.layout(3, 2, 8))) << "five cannot be paired: all share";
+}
+
+TEST_F(FitPlan, FindsTheFewestRanksThatFit) {
+  const Config config = small_config();
+  const FitPlanner plans = planner(config, 6);
+  const std::int64_t room = plans.layout(3, 6, 8).bytes();
+
+  const auto found = plans.fewest_ranks(3, 8, room, 64);
+
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->ranks, 6) << "a whole node counts beside the powers of two";
+  EXPECT_FALSE(plans.fewest_ranks(0, 8, room, 64).has_value()) << "at stage 0 more ranks do not help";
+}
+
+TEST_F(FitPlan, FindsTheNearestLayoutThatFits) {
+  const Config config = small_config();
+  const FitPlanner plans = planner(config);
+
+  const auto higher_stage = plans.nearest_fit(4, plans.layout(2, 4, 8).bytes());
+  const auto smaller_batch = plans.nearest_fit(4, plans.layout(3, 4, 2).bytes());
+
+  ASSERT_TRUE(higher_stage && smaller_batch);
+  EXPECT_LE(higher_stage->bytes(), plans.layout(2, 4, 8).bytes());
+  EXPECT_EQ(higher_stage->micro_batch, 8);
+  EXPECT_EQ(smaller_batch->stage, 3);
+  EXPECT_EQ(smaller_batch->micro_batch, 2);
+  EXPECT_FALSE(plans.nearest_fit(4, 1 << 20).has_value());
+}
+
+TEST(GpuCards, AreFoundByAPartOfTheirNameOrByMemory) {
+  const auto names = [](const std::vector<std::string>& words) {
+    std::vector<std::string> found;
+    for (const GpuCardType& card : cards_named(words)) found.emplace_back(card.name);
+    return found;
+  };
+
+  EXPECT_THAT(names({"a5000"}), ElementsAre("RTX A5000"));
+  EXPECT_THAT(names({"H200", "ada"}), ElementsAre("H200 SXM", "RTX 6000 Ada"));
+  EXPECT_EQ(names({}).size(), known_cards().size());
+  EXPECT_DOUBLE_EQ(cards_named({"24"}).front().memory_gib, 24.0);
+  for (const std::string word : {"", "b9000", "-3", "nan", "1e9"})
+    EXPECT_THROW(cards_named({word}), ConfigError) << word;
+}
+
+}  // namespace
+}  // namespace ferula
