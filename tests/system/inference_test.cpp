@@ -86,6 +86,24 @@ TEST_F(InferenceSystem, EvaluatesAlikeOnEveryLayout) {
   for (const std::vector<std::string>& layout : kLayouts) EXPECT_EQ(ferula(words, layout).out, alone.out);
 }
 
+TEST_F(InferenceSystem, AModelThatDivergedHasNoLossAndValidJson) {
+  ASSERT_EQ(ferula({"train", "tiny.toml", "--set", "run.name=lost", "--set", "training.steps=1", "--set",
+                    "optimizer.params.lr=1e30"})
+                .code,
+            0);
+
+  const Outcome json = ferula({"evaluate", "--checkpoint", "runs/lost", "--text", "text.txt", "--json"});
+  const Outcome table = ferula({"evaluate", "--checkpoint", "runs/lost", "--text", "text.txt", "--ranks", "2"});
+
+  EXPECT_EQ(json.code, 1);
+  const boost::json::value score = boost::json::parse(json.out);
+  for (const char* field : {"loss", "perplexity", "bits_per_byte"}) EXPECT_TRUE(score.at(field).is_null()) << field;
+  EXPECT_THAT(json.err, AllOf(HasSubstr("expected a finite loss of text.txt, found nan"), HasSubstr("diverged")));
+  EXPECT_EQ(table.code, 1);
+  EXPECT_THAT(table.out, AllOf(HasSubstr("not finite"), Not(HasSubstr("nan"))));
+  EXPECT_EQ(std::ranges::count(table.err, '\n'), 1) << table.err;
+}
+
 TEST_F(InferenceSystem, AnotherModelOrPrecisionIsRefusedByItsKey) {
   const Outcome precision =
       ferula({"generate", "--checkpoint", "runs/tiny", "--prompt", "x", "--set", "bf16.enabled=true", "--ranks", "2"});
