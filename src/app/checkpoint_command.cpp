@@ -13,6 +13,7 @@
 #include "checkpoint/checkpoint_report.hpp"
 #include "checkpoint/set_aside.hpp"
 #include "checkpoint/verify.hpp"
+#include "train/json_value.hpp"
 
 namespace ferula {
 namespace {
@@ -28,10 +29,10 @@ std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt:
 
 boost::json::object as_json(const CheckpointEntry& entry) {
   boost::json::object row{{"step", nullptr},
-                          {"checkpoint", entry.checkpoint},
+                          {"checkpoint", json_text(entry.checkpoint)},
                           {"bytes", nullptr},
                           {"tokens", nullptr},
-                          {"problem", entry.problem}};
+                          {"problem", json_text(entry.problem)}};
   if (entry.step) row["step"] = *entry.step;
   if (entry.bytes) row["bytes"] = *entry.bytes;
   if (entry.state) row["tokens"] = entry.state->tokens_seen;
@@ -96,7 +97,7 @@ boost::json::object as_json(const CheckpointDescription& found) {
                        {"roles", roles},
                        {"aliases", boost::json::value_from(tensor.aliases)}});
   }
-  return {{"checkpoint", found.checkpoint},
+  return {{"checkpoint", json_text(found.checkpoint)},
           {"step", found.state.step},
           {"samples_seen", found.state.samples_seen},
           {"tokens_seen", found.state.tokens_seen},
@@ -145,7 +146,7 @@ void print_damage(const Damage& damage) {
 boost::json::object as_json(const VerifyReport& report, const std::vector<DamagedCheckpoint>& passed_over) {
   boost::json::array newer;
   for (const DamagedCheckpoint& damaged : passed_over)
-    newer.push_back({{"checkpoint", damaged.checkpoint}, {"problem", damaged.problem}});
+    newer.push_back({{"checkpoint", json_text(damaged.checkpoint)}, {"problem", json_text(damaged.problem)}});
   boost::json::array damages;
   for (const Damage& damage : report.damages) {
     boost::json::array parts;
@@ -154,13 +155,13 @@ boost::json::object as_json(const VerifyReport& report, const std::vector<Damage
                        {"role", part.role},
                        {"first_element", part.first_element},
                        {"end_element", part.end_element}});
-    damages.push_back({{"file", damage.file},
+    damages.push_back({{"file", json_text(damage.file)},
                        {"first_byte", damage.bytes.begin},
                        {"end_byte", damage.bytes.end},
-                       {"text", damage.text},
+                       {"text", json_text(damage.text)},
                        {"parts", parts}});
   }
-  return {{"checkpoint", report.checkpoint},
+  return {{"checkpoint", json_text(report.checkpoint)},
           {"good", report.good() && passed_over.empty()},
           {"files", report.files},
           {"bytes", report.bytes},

@@ -64,7 +64,7 @@ std::string as_json(const std::vector<FileScore>& scores) {
   std::string text;
   for (const FileScore& file : scores)
     text += (text.empty() ? "" : "\n") +
-            boost::json::serialize(boost::json::object{{"text", file.path},
+            boost::json::serialize(boost::json::object{{"text", json_text(file.path)},
                                                        {"tokens", file.score.tokens},
                                                        {"loss", number_or_null(file.score.loss())},
                                                        {"perplexity", number_or_null(std::exp(file.score.loss()))},

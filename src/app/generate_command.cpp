@@ -7,6 +7,7 @@
 #include "app/prompts.hpp"
 #include "data/utf8.hpp"
 #include "generate/generator.hpp"
+#include "train/json_value.hpp"
 
 namespace ferula {
 namespace {
@@ -63,8 +64,8 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
 }
 
 std::string as_json(const std::string& prompt, const GenerationResult& result) {
-  return boost::json::serialize(boost::json::object{{"prompt", prompt},
-                                                    {"text", with_valid_utf8(result.text)},
+  return boost::json::serialize(boost::json::object{{"prompt", json_text(prompt)},
+                                                    {"text", json_text(result.text)},
                                                     {"finish_reason", name_of(result.finish)},
                                                     {"tokens", result.tokens.size()},
                                                     {"first_token_seconds", result.first_token_s},
@@ -92,7 +93,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     const std::vector<GenerationResult> results = generator.run(requests);
     for (std::size_t index = 0; index < results.size(); ++index) {
       const std::string& prompt = prompts[index].text;
-      const std::string whole = prompt + with_valid_utf8(results[index].text);
+      const std::string whole = with_valid_utf8(prompt + results[index].text);
       context.log.info(line.has(kJson.name) ? as_json(prompt, results[index]) : whole);
     }
     warn_of_full_context(context.log, prompts, results, request.config.model.context);

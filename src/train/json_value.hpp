@@ -4,6 +4,9 @@
 #include <boost/json.hpp>
 
 #include <cmath>
+#include <string_view>
+
+#include "data/utf8.hpp"
 
 namespace ferula {
 
@@ -11,5 +14,8 @@ namespace ferula {
 inline boost::json::value number_or_null(double value) {
   return std::isfinite(value) ? boost::json::value(value) : boost::json::value(nullptr);
 }
+
+/// JSON is UTF-8: bytes that are not become U+FFFD.
+inline boost::json::value json_text(std::string_view bytes) { return boost::json::value(with_valid_utf8(bytes)); }
 
 }  // namespace ferula

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "program.hpp"
+#include "trained_run.hpp"
 
 namespace ferula::system_tests {
 namespace {
@@ -16,20 +16,8 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-/// One trained run for all tests of this file.
-class InferenceSystem : public testing::Test {
+class InferenceSystem : public TrainedRun {
  protected:
-  static void SetUpTestSuite() {
-    workplace_ = std::make_unique<Workplace>();
-    write_tiny_run(*workplace_, 10);
-    ASSERT_EQ(workplace_->ferula({"train", "tiny.toml", "--ranks", "2", "--set", "zero_optimization.stage=3"}).code, 0);
-  }
-  static void TearDownTestSuite() { workplace_.reset(); }
-  static Outcome ferula(std::vector<std::string> words, const std::vector<std::string>& more = {}) {
-    words.insert(words.end(), more.begin(), more.end());
-    return workplace_->ferula(words);
-  }
-  static inline std::unique_ptr<Workplace> workplace_;
   static inline const std::vector<std::vector<std::string>> kLayouts{
       {"--ranks", "2"},
       {"--ranks", "3", "--set", "zero_optimization.stage=3"},
@@ -144,8 +132,7 @@ TEST_F(InferenceSystem, ListsShowsAndVerifiesCheckpoints) {
 }
 
 TEST_F(InferenceSystem, VerifyNamesAFlippedByte) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/flipped",
-                        std::filesystem::copy_options::recursive);
+  copy_run("flipped");
   flip_a_bit(workplace_->path() / "runs/flipped/checkpoints/step-00000005/shard-00000.h5");
 
   const Outcome outcome = ferula({"checkpoint", "verify", "runs/flipped/checkpoints/step-00000005"});
@@ -164,8 +151,7 @@ TEST_F(InferenceSystem, VerifyNamesAFlippedByte) {
 }
 
 TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/torn",
-                        std::filesystem::copy_options::recursive);
+  copy_run("torn");
   std::filesystem::remove(workplace_->path() / "runs/torn/checkpoints/step-00000010/shard-00001.h5");
 
   const Outcome table = ferula({"checkpoint", "list", "runs/torn"});
@@ -181,8 +167,7 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
 }
 
 TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointIsNotVerifiedInSilence) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/cut",
-                        std::filesystem::copy_options::recursive);
+  copy_run("cut");
   const std::string newest = "runs/cut/checkpoints/step-00000010";
   std::filesystem::remove(workplace_->path() / newest / "shard-00001.h5");
 
@@ -220,8 +205,7 @@ TEST_F(InferenceSystem, AListOfOneCheckpointIsThisOne) {
 }
 
 TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/hurt",
-                        std::filesystem::copy_options::recursive);
+  copy_run("hurt");
   const std::string newest = "runs/hurt/checkpoints/step-00000010";
   for (const char* shard : {"shard-00000.h5", "shard-00001.h5"}) flip_a_bit(workplace_->path() / newest / shard);
   const std::vector<std::string> generate{"generate", "--prompt", "Line ", "--greedy", "--max-new-tokens", "8"};
