@@ -60,11 +60,12 @@ std::string as_table(const std::vector<FileScore>& scores) {
   return text;
 }
 
-std::string as_json(const std::vector<FileScore>& scores) {
+std::string as_json(const std::string& checkpoint, const std::vector<FileScore>& scores) {
   std::string text;
   for (const FileScore& file : scores)
     text += (text.empty() ? "" : "\n") +
-            boost::json::serialize(boost::json::object{{"text", json_text(file.path)},
+            boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
+                                                       {"text", json_text(file.path)},
                                                        {"tokens", file.score.tokens},
                                                        {"loss", number_or_null(file.score.loss())},
                                                        {"perplexity", number_or_null(std::exp(file.score.loss()))},
@@ -106,7 +107,7 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
   }
   if (logprobs) logprobs->close();
   if (scores.size() != 1) scores.push_back(total_of(scores));
-  context.log.info(line.has(kJson.name) ? as_json(scores) : as_table(scores));
+  context.log.info(line.has(kJson.name) ? as_json(model.checkpoint, scores) : as_table(scores));
   refuse_diverged(scores, model.checkpoint);
   return ExitCode::done;
 }

@@ -63,8 +63,9 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
   return requests;
 }
 
-std::string as_json(const std::string& prompt, const GenerationResult& result) {
-  return boost::json::serialize(boost::json::object{{"prompt", json_text(prompt)},
+std::string as_json(const std::string& checkpoint, const std::string& prompt, const GenerationResult& result) {
+  return boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
+                                                    {"prompt", json_text(prompt)},
                                                     {"text", json_text(result.text)},
                                                     {"finish_reason", name_of(result.finish)},
                                                     {"tokens", result.tokens.size()},
@@ -94,7 +95,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     for (std::size_t index = 0; index < results.size(); ++index) {
       const std::string& prompt = prompts[index].text;
       const std::string whole = with_valid_utf8(prompt + results[index].text);
-      context.log.info(line.has(kJson.name) ? as_json(prompt, results[index]) : whole);
+      context.log.info(line.has(kJson.name) ? as_json(model.checkpoint, prompt, results[index]) : whole);
     }
     warn_of_full_context(context.log, prompts, results, request.config.model.context);
     return ExitCode::done;

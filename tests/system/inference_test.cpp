@@ -218,10 +218,13 @@ TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore)
     const Outcome outcome = ferula(generate, source);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(outcome.out, before.out);
-    EXPECT_THAT(outcome.err, AllOf(HasSubstr("warning: "), HasSubstr(newest + "/shard-0000")));
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("warning: "), HasSubstr(newest + "/shard-0000"),
+                                   HasSubstr("; using step-00000005 instead\n")));
   }
   EXPECT_EQ(ferula(generate, {"--checkpoint", newest}).code, 1);
-  EXPECT_EQ(ferula({"evaluate", "--checkpoint", "runs/hurt", "--text", "text.txt"}).code, 0);
+  for (const Outcome& outcome : {ferula(generate, {"--checkpoint", "runs/hurt", "--json"}),
+                                 ferula({"evaluate", "--checkpoint", "runs/hurt", "--text", "text.txt", "--json"})})
+    EXPECT_EQ(boost::json::parse(outcome.out).at("checkpoint").as_string(), "runs/hurt/checkpoints/step-00000005");
 }
 
 TEST_F(InferenceSystem, LogProbabilitiesGoToANewFileAlone) {
