@@ -73,7 +73,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     std::vector<ProbeResult> results;
     for (const ProbeGroup& group : groups)
       for (ProbeResult& result : group.probe(context, settings)) results.push_back(std::move(result));
-    context.log.info(line.has(kJson.name) ? as_json(context, results) : as_table(context, results));
+    context.log.result(line.has(kJson.name) ? as_json(context, results) : as_table(context, results));
     return ExitCode::done;
   });
 }

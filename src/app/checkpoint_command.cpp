@@ -9,6 +9,7 @@
 #include "app/common_options.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
+#include "base/output.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/checkpoint_report.hpp"
 #include "checkpoint/set_aside.hpp"
@@ -65,13 +66,12 @@ ExitCode list(const CommandLine& line, FileSystem& files) {
   const std::string& path = line.positional(1, kWhere);
   const std::vector<CheckpointEntry> entries = list_checkpoints(files, path);
   if (line.has(kJson.name)) {
-    for (const CheckpointEntry& entry : entries) fmt::print("{}\n", boost::json::serialize(as_json(entry)));
+    for (const CheckpointEntry& entry : entries) print_output("{}\n", boost::json::serialize(as_json(entry)));
   } else {
-    fmt::print("{}", entries.empty() ? fmt::format("no checkpoints in {}\n", path) : as_table(entries));
+    print_output("{}", entries.empty() ? fmt::format("no checkpoints in {}\n", path) : as_table(entries));
     for (const std::string& name : set_aside_in(files, listed_folder(files, path)))
-      fmt::print("set aside, taken only by its name: {}\n", name);
+      print_output("set aside, taken only by its name: {}\n", name);
   }
-  std::fflush(stdout);
   refuse_damaged(entries, path);
   return ExitCode::done;
 }
@@ -115,18 +115,18 @@ ExitCode show(const CommandLine& line, FileSystem& files) {
     fmt::print(stderr, "warning: {}; shown is the newest good one, {}\n", in_words(damaged), newest.checkpoint);
   const CheckpointDescription found = describe_checkpoint(files, newest.checkpoint);
   if (line.has(kJson.name)) {
-    fmt::print("{}\n", boost::json::serialize(as_json(found)));
+    print_output("{}\n", boost::json::serialize(as_json(found)));
     return ExitCode::done;
   }
-  fmt::print("{}\n  step {}, {} samples, {} tokens\n  written by {}, {} shard file{}\n  {} parameters\n",
-             found.checkpoint, found.state.step, found.state.samples_seen, found.state.tokens_seen,
-             layout_in_words(found.state.layout), found.shards, found.shards == 1 ? "" : "s",
-             human_count(static_cast<double>(found.parameters)));
-  for (const auto& [role, bytes] : found.role_bytes) fmt::print("  {}: {}\n", role, human_bytes(bytes));
+  print_output("{}\n  step {}, {} samples, {} tokens\n  written by {}, {} shard file{}\n  {} parameters\n",
+               found.checkpoint, found.state.step, found.state.samples_seen, found.state.tokens_seen,
+               layout_in_words(found.state.layout), found.shards, found.shards == 1 ? "" : "s",
+               human_count(static_cast<double>(found.parameters)));
+  for (const auto& [role, bytes] : found.role_bytes) print_output("  {}: {}\n", role, human_bytes(bytes));
   Table table({"tensor", "shape", "roles"});
   for (const TensorEntry& tensor : found.tensors)
     table.add({tensor.name, shape_in_words(tensor.shape), roles_in_words(tensor)});
-  fmt::print("\n{}\nconfiguration:\n{}", table.text(), found.config_text);
+  print_output("\n{}\nconfiguration:\n{}", table.text(), found.config_text);
   return ExitCode::done;
 }
 
@@ -134,13 +134,13 @@ ExitCode show(const CommandLine& line, FileSystem& files) {
 constexpr std::size_t kPartsShown = 6;
 
 void print_damage(const Damage& damage) {
-  fmt::print("{}\n", damage.text);
+  print_output("{}\n", damage.text);
   for (std::size_t part = 0; part < std::min(kPartsShown, damage.parts.size()); ++part) {
     const DamagedPart& hit = damage.parts[part];
-    fmt::print("  elements {} to {} of {} ({})\n", hit.first_element, hit.end_element, hit.tensor, hit.role);
+    print_output("  elements {} to {} of {} ({})\n", hit.first_element, hit.end_element, hit.tensor, hit.role);
   }
   if (damage.parts.size() > kPartsShown)
-    fmt::print("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
+    print_output("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
 }
 
 boost::json::object as_json(const VerifyReport& report, const std::vector<DamagedCheckpoint>& passed_over) {
@@ -173,9 +173,9 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
   const FoundCheckpoint found = find_newest_good(files, line.positional(1, kWhere));
   const VerifyReport report = verify_checkpoint(files, found.checkpoint);
   if (line.has(kJson.name)) {
-    fmt::print("{}\n", boost::json::serialize(as_json(report, found.passed_over)));
+    print_output("{}\n", boost::json::serialize(as_json(report, found.passed_over)));
   } else {
-    for (const DamagedCheckpoint& damaged : found.passed_over) fmt::print("{}\n", in_words(damaged));
+    for (const DamagedCheckpoint& damaged : found.passed_over) print_output("{}\n", in_words(damaged));
     for (const Damage& damage : report.damages) print_damage(damage);
   }
   if (!report.good())
@@ -184,9 +184,8 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
                     "`ferula checkpoint list` shows them",
                     report.checkpoint, report.damages.size(), report.damages.size() == 1 ? "" : "s"));
   if (!line.has(kJson.name))
-    fmt::print("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
-               human_bytes(report.bytes));
-  std::fflush(stdout);
+    print_output("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
+                 human_bytes(report.bytes));
   if (!found.passed_over.empty())
     throw DataError(fmt::format("{} is good, but {} newer checkpoint{} damaged; a resume goes on from the good one",
                                 report.checkpoint, found.passed_over.size(),

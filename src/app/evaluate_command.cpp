@@ -107,7 +107,7 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
   }
   if (logprobs) logprobs->close();
   if (scores.size() != 1) scores.push_back(total_of(scores));
-  context.log.info(line.has(kJson.name) ? as_json(model.checkpoint, scores) : as_table(scores));
+  context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, scores) : as_table(scores));
   refuse_diverged(scores, model.checkpoint);
   return ExitCode::done;
 }

@@ -95,7 +95,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     for (std::size_t index = 0; index < results.size(); ++index) {
       const std::string& prompt = prompts[index].text;
       const std::string whole = with_valid_utf8(prompt + results[index].text);
-      context.log.info(line.has(kJson.name) ? as_json(model.checkpoint, prompt, results[index]) : whole);
+      context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, results[index]) : whole);
     }
     warn_of_full_context(context.log, prompts, results, request.config.model.context);
     return ExitCode::done;

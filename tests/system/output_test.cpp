@@ -1,4 +1,4 @@
-// What commands print for programs: valid JSON whatever a user typed.
+// What commands print for programs: valid JSON whatever a user typed, all of it or an error.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,6 +29,33 @@ TEST_F(OutputSystem, BytesThatAreNoUtf8BecomeReplacementCharacters) {
   EXPECT_EQ(boost::json::parse(evaluated.out).at("text").as_string(), shown);
   EXPECT_THAT(boost::json::parse(verified.out).at("checkpoint").as_string().c_str(),
               testing::HasSubstr("runs/" + shown));
+}
+
+TEST_F(OutputSystem, AFullDiskIsAnErrorOfCommandsThatAnswer) {
+  const std::string generate = "generate --checkpoint runs/tiny --prompt x --max-new-tokens 2";
+  for (const std::string& words :
+       {generate, generate + " --ranks 2", std::string("evaluate --checkpoint runs/tiny --text text.txt --json"),
+        std::string("bench --only memory --megabytes 1 --repetitions 1 --json"), std::string("config show tiny.toml"),
+        std::string("config keys --markdown"), std::string("checkpoint list runs/tiny"), std::string("--help")}) {
+    const Outcome outcome = workplace_->run({"bash", "-c", "exec " FERULA_PROGRAM " " + words + " > /dev/full"});
+
+    EXPECT_EQ(outcome.code, 3) << words;
+    EXPECT_THAT(outcome.err, testing::HasSubstr("cannot write the output: No space left on device")) << words;
+  }
+}
+
+TEST_F(OutputSystem, AReaderThatGoesAwayIsNoError) {
+  for (const char* ranks : {"1", "2"}) {
+    const Outcome outcome = workplace_->run(
+        {"bash", "-c",
+         std::string(FERULA_PROGRAM " generate --checkpoint runs/tiny --prompt x --ranks ") + ranks + " | true"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "");
+  }
+}
+
+TEST_F(OutputSystem, ATrainingRunGoesOnWithoutItsOutput) {
+  EXPECT_EQ(workplace_->run({"bash", "-c", FERULA_PROGRAM " train tiny.toml --set run.name=mute > /dev/full"}).code, 0);
 }
 
 }  // namespace
