@@ -47,18 +47,19 @@ std::string as_table(const std::vector<CheckpointEntry>& entries) {
                entry.state ? human_count(static_cast<double>(entry.state->tokens_seen)) : kUnknown,
                entry.bytes ? human_bytes(*entry.bytes) : kUnknown,
                entry.state ? layout_in_words(entry.state->layout) : kUnknown,
-               entry.problem.empty() ? "good" : entry.problem});
+               entry.problem.empty() ? "complete" : entry.problem});
   return table.text();
 }
 
+bool is_damaged(const CheckpointEntry& entry) { return !entry.problem.empty(); }
+
 /// For scripts: a list with a damaged checkpoint in it ends with an error.
 void refuse_damaged(const std::vector<CheckpointEntry>& entries, const std::string& path) {
-  const auto damaged =
-      std::count_if(entries.begin(), entries.end(), [](const auto& each) { return !each.problem.empty(); });
+  const auto damaged = std::count_if(entries.begin(), entries.end(), is_damaged);
   if (damaged > 0)
     throw DataError(
-        fmt::format("{}: expected good checkpoints, found {} of {} damaged; a resume takes the newest good "
-                    "one by itself, `ferula checkpoint verify` tells more of one",
+        fmt::format("{}: expected complete checkpoints, found {} of {} damaged; a resume takes the newest "
+                    "good one by itself, `ferula checkpoint verify` tells more of one",
                     path, damaged, entries.size()));
 }
 
@@ -69,6 +70,8 @@ ExitCode list(const CommandLine& line, FileSystem& files) {
     for (const CheckpointEntry& entry : entries) print_output("{}\n", boost::json::serialize(as_json(entry)));
   } else {
     print_output("{}", entries.empty() ? fmt::format("no checkpoints in {}\n", path) : as_table(entries));
+    if (!std::all_of(entries.begin(), entries.end(), is_damaged))
+      print_output("complete: every file is there with its size; `ferula checkpoint verify` compares the bytes\n");
     for (const std::string& name : set_aside_in(files, listed_folder(files, path)))
       print_output("set aside, taken only by its name: {}\n", name);
   }
@@ -112,7 +115,7 @@ boost::json::object as_json(const CheckpointDescription& found) {
 ExitCode show(const CommandLine& line, FileSystem& files) {
   const FoundCheckpoint newest = find_newest_good(files, line.positional(1, kWhere));
   for (const DamagedCheckpoint& damaged : newest.passed_over)
-    fmt::print(stderr, "warning: {}; shown is the newest good one, {}\n", in_words(damaged), newest.checkpoint);
+    fmt::print(stderr, "warning: {}; shown is the newest complete one, {}\n", in_words(damaged), newest.checkpoint);
   const CheckpointDescription found = describe_checkpoint(files, newest.checkpoint);
   if (line.has(kJson.name)) {
     print_output("{}\n", boost::json::serialize(as_json(found)));
@@ -209,12 +212,12 @@ Command checkpoint_command() {
           .summary = "Lists, shows and verifies checkpoints.",
           .usage = "ferula checkpoint list|show|verify PATH [options]",
           .description =
-              "list PATH    the checkpoints of a run: step, size, who wrote it, good or what is wrong;\n"
-              "             ends with 1 where one is damaged\n"
+              "list PATH    the checkpoints of a run: step, size, who wrote it; complete (no file is missing or\n"
+              "             has another size; the data is not read) or what is wrong, which ends with 1\n"
               "show PATH    what is in one: state, tensors with shapes and roles, configuration\n"
               "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements,\n"
               "             and newer checkpoints of a run that are damaged: both end with 1\n"
-              "PATH is a run (its newest good checkpoint counts) or one checkpoint.",
+              "PATH is a run (show and verify take its newest complete checkpoint) or one checkpoint.",
           .options = {kJson},
           .examples = {"ferula checkpoint list runs/quickstart", "ferula checkpoint show runs/quickstart --json",
                        "ferula checkpoint verify runs/quickstart/checkpoints/step-00000150"},

@@ -125,7 +125,9 @@ TEST_F(InferenceSystem, LogProbabilitiesAddUpToTheLoss) {
 }
 
 TEST_F(InferenceSystem, ListsShowsAndVerifiesCheckpoints) {
-  EXPECT_THAT(ferula({"checkpoint", "list", "runs/tiny"}).out, AllOf(HasSubstr("step-00000005"), HasSubstr("good")));
+  EXPECT_THAT(ferula({"checkpoint", "list", "runs/tiny"}).out,
+              AllOf(HasSubstr("step-00000005"), HasSubstr("complete\n"), HasSubstr("verify` compares the bytes"),
+                    Not(HasSubstr("good"))));
   EXPECT_THAT(ferula({"checkpoint", "show", "runs/tiny"}).out,
               AllOf(HasSubstr("step 10"), HasSubstr("exp_avg"), HasSubstr("[model]")));
   EXPECT_EQ(ferula({"checkpoint", "verify", "runs/tiny/checkpoints/step-00000005"}).code, 0);
@@ -159,7 +161,7 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
 
   EXPECT_EQ(table.code, 1);
   EXPECT_THAT(table.out, testing::ContainsRegex("step-00000010 +10 +- +- +- +.*shard-00001.h5"));
-  EXPECT_THAT(table.err, HasSubstr("found 1 of 2 damaged"));
+  EXPECT_THAT(table.err, HasSubstr("expected complete checkpoints, found 1 of 2 damaged"));
   EXPECT_EQ(json.code, 1);
   EXPECT_THAT(json.out, AllOf(HasSubstr("\"step\":10"), HasSubstr("\"bytes\":null,\"tokens\":null")));
   EXPECT_EQ(ferula({"checkpoint", "list", "runs/tiny"}).code, 0);
@@ -198,7 +200,7 @@ TEST_F(InferenceSystem, AListOfOneCheckpointIsThisOne) {
   const Outcome damaged = ferula({"checkpoint", "list", "runs/half/checkpoints/step-00000007/", "--json"});
 
   EXPECT_EQ(good.code, 0) << good.err;
-  EXPECT_THAT(good.out, testing::ContainsRegex(older + " +5 .*good\n"));
+  EXPECT_THAT(good.out, testing::ContainsRegex(older + " +5 .*complete\n"));
   EXPECT_THAT(good.out, testing::Not(HasSubstr("step-00000010")));
   EXPECT_EQ(damaged.code, 1);
   EXPECT_THAT(damaged.out, AllOf(HasSubstr("\"step\":7,"), HasSubstr("MANIFEST.json")));
