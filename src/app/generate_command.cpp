@@ -1,6 +1,8 @@
 // `ferula generate`: writes text that continues prompts, with the weights of a checkpoint on any number of ranks.
 #include <boost/json.hpp>
 
+#include <limits>
+
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/inference_setup.hpp"
@@ -13,6 +15,7 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kPromptRows = 256;  // tokens of a prompt that are read at once
+constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();  // of a vocabulary and of a context
 
 constexpr OptionSpec kPrompt{"prompt", "TEXT", "A text to continue; may be given many times."};
 constexpr OptionSpec kPrompts{"prompts", "FILE.jsonl", "One prompt a line: {\"prompt\": \"...\"} or a JSON string."};
@@ -29,7 +32,7 @@ SamplingOptions sampling_options(const CommandLine& line, const Config& config) 
   const SamplingOptions options{
       .choice = line.has(kGreedy.name) ? Choice::greedy : Choice::sample,
       .temperature = line.number(kTemperature.name).value_or(1.0),
-      .top_k = line.integer(kTopK.name).value_or(0),
+      .top_k = line.integer(kTopK.name, 0, kMostTokens).value_or(0),
       .top_p = line.number(kTopP.name).value_or(1.0),
       .repetition_penalty = line.number(kPenalty.name).value_or(1.0),
       .seed = static_cast<std::uint64_t>(line.integer(kSeed.name).value_or(config.run.seed)),
@@ -54,7 +57,7 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
                                            const Tokenizer& tokenizer) {
   std::vector<GenerationRequest> requests;
   for (const Prompt& prompt : prompts) {
-    GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1).value_or(128),
+    GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1, kMostTokens).value_or(128),
                               .stop = line.all(kStop.name),
                               .name = prompt.name};
     tokenizer.encode(prompt.text, request.prompt);

@@ -44,6 +44,14 @@ TEST_F(OutputSystem, AFullDiskIsAnErrorOfCommandsThatAnswer) {
   }
 }
 
+TEST_F(OutputSystem, ASizeBeyondAllMeasureIsRefused) {
+  for (const char* size : {"65537", "17592186044417", "99999999999999999999"}) {
+    const Outcome outcome = ferula({"bench", "--only", "memory", "--megabytes", size});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, testing::HasSubstr("--megabytes expects a whole number of at least 1 and at most 65536"));
+  }
+}
+
 TEST_F(OutputSystem, AReaderThatGoesAwayIsNoError) {
   for (const char* ranks : {"1", "2"}) {
     const Outcome outcome = workplace_->run(
