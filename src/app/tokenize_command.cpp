@@ -42,8 +42,8 @@ void check_target(FileSystem& files, const std::string& out) {
     const TokenFile existing(files, out);
   } catch (const DataError&) {
     throw ConfigError(
-        fmt::format("--out: expected a new file or a token file to replace, found '{}', which is something else; "
-                    "nothing was written",
+        fmt::format("--out: expected a new file or a token file to replace, found '{}', which is damaged or something "
+                    "else; nothing was written: remove it, or choose another name",
                     out));
   }
 }

@@ -290,6 +290,11 @@ TEST_F(InferenceSystem, TokenizeReplacesNoFileButATokenFile) {
   EXPECT_EQ(workplace_->read("text.txt"), text);
   EXPECT_EQ(ferula({"tokenize", "text.txt", "--out", "twice.h5"}).code, 0);
   EXPECT_EQ(ferula({"tokenize", "text.txt", "--out", "twice.h5"}).code, 0);
+
+  std::filesystem::resize_file(workplace_->path() / "twice.h5", 3000);
+  const Outcome cut = ferula({"tokenize", "text.txt", "--out", "twice.h5"});
+  EXPECT_EQ(cut.code, 2);
+  EXPECT_THAT(cut.err, HasSubstr("'twice.h5', which is damaged or something else; nothing was written: remove it"));
 }
 
 }  // namespace
