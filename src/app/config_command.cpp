@@ -78,7 +78,13 @@ ExitCode show(const CommandLine& line, std::int64_t ranks) {
 ExitCode keys(const CommandLine& line) {
   line.expect_at_most(2);
   const std::string filter = line.positionals().size() == 2 ? line.positionals()[1] : "";
-  print_output("{}", line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter));
+  const std::string text = line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter);
+  if (text.empty()) {
+    const std::optional<std::string> near = nearest_key(filter);
+    throw ConfigError(fmt::format("no key contains '{}'{}; `ferula config keys` lists all", filter,
+                                  near ? fmt::format(", did you mean '{}'?", *near) : ""));
+  }
+  write_output(text);
   return ExitCode::done;
 }
 
