@@ -41,12 +41,12 @@ SamplingOptions sampling_options(const CommandLine& line, const Config& config) 
   return options;
 }
 
-std::vector<Prompt> prompts_of(const CommandLine& line) {
+std::vector<Prompt> prompts_of(const CommandLine& line, PromptReaders readers) {
   std::vector<Prompt> prompts;
   for (const std::string& text : line.all(kPrompt.name))
     prompts.push_back({text, fmt::format("prompt {}", prompts.size() + 1)});
   for (const std::string& path : line.all(kPrompts.name)) {
-    const std::vector<Prompt> read = read_prompts(path);
+    const std::vector<Prompt> read = read_prompts(path, readers);
     prompts.insert(prompts.end(), read.begin(), read.end());
   }
   if (prompts.empty()) throw ConfigError("expected a prompt: --prompt TEXT or --prompts FILE.jsonl");
@@ -88,7 +88,8 @@ void warn_of_full_context(Log& log, const std::vector<Prompt>& prompts, const st
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const InferenceRequest request = inference_request(line, invocation);
   const SamplingOptions options = sampling_options(line, request.config);
-  const std::vector<Prompt> prompts = prompts_of(line);
+  const std::vector<Prompt> prompts =
+      prompts_of(line, invocation.kind == RankKind::mpi ? PromptReaders::every_rank : PromptReaders::one);
   const std::vector<GenerationRequest> requests = requests_of(line, prompts, *request.tokenizer);
   const std::int64_t rows = std::min(kPromptRows, request.config.model.context);
   return run_with_model(invocation, request, rows, [&](RankContext& context, InferenceModel& model) {

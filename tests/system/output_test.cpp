@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 #include "trained_run.hpp"
 
 namespace ferula::system_tests {
@@ -60,6 +62,18 @@ TEST_F(OutputSystem, AReaderThatGoesAwayIsNoError) {
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
   }
+}
+
+TEST_F(OutputSystem, PromptsThatOnlyOneRankCouldReadAreRefusedOnce) {
+  const std::string pipe =
+      "echo '\"x\"' | " FERULA_PROGRAM " generate --checkpoint runs/tiny --max-new-tokens 2 --prompts /dev/stdin ";
+
+  const Outcome several = workplace_->run({"bash", "-c", pipe + "--ranks 2"});
+
+  EXPECT_EQ(several.code, 1);
+  EXPECT_THAT(several.err, testing::HasSubstr("expected a regular file of prompts"));
+  EXPECT_EQ(std::count(several.err.begin(), several.err.end(), '\n'), 1) << several.err;
+  EXPECT_EQ(workplace_->run({"bash", "-c", pipe}).code, 0);
 }
 
 TEST_F(OutputSystem, ATrainingRunGoesOnWithoutItsOutput) {
