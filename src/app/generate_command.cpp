@@ -15,11 +15,14 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kPromptRows = 256;  // tokens of a prompt that are read at once
+constexpr std::int64_t kMostSequences = 65536;
 constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();  // of a vocabulary and of a context
 
 constexpr OptionSpec kPrompt{"prompt", "TEXT", "A text to continue; may be given many times."};
 constexpr OptionSpec kPrompts{"prompts", "FILE.jsonl", "One prompt a line: {\"prompt\": \"...\"} or a JSON string."};
 constexpr OptionSpec kTokens{"max-new-tokens", "N", "Tokens to write for each prompt, default 128."};
+constexpr OptionSpec kSequences{"num-return-sequences", "N",
+                                "Texts for each prompt, default 1, each with draws of its own."};
 constexpr OptionSpec kStop{"stop", "TEXT", "Ends a text before this one; may be given many times."};
 constexpr OptionSpec kGreedy{"greedy", "", "Always takes the likeliest token."};
 constexpr OptionSpec kTemperature{"temperature", "X", "Divides the logits, default 1; lower is more certain."};
@@ -41,6 +44,17 @@ SamplingOptions sampling_options(const CommandLine& line, const Config& config) 
   return options;
 }
 
+/// Each prompt as often as texts are wanted, one after the other: a request's number chooses its draws.
+std::vector<Prompt> repeated(const CommandLine& line, const std::vector<Prompt>& prompts) {
+  const std::int64_t times = line.integer(kSequences.name, 1, kMostSequences).value_or(1);
+  if (times > 1 && line.has(kGreedy.name))
+    throw ConfigError("--greedy has one text for each prompt: use it without --num-return-sequences");
+  std::vector<Prompt> all;
+  for (const Prompt& prompt : prompts)
+    for (std::int64_t index = 0; index < times; ++index) all.push_back({prompt.text, prompt.name, index});
+  return all;
+}
+
 std::vector<Prompt> prompts_of(const CommandLine& line, PromptReaders readers) {
   std::vector<Prompt> prompts;
   for (const std::string& text : line.all(kPrompt.name))
@@ -50,7 +64,7 @@ std::vector<Prompt> prompts_of(const CommandLine& line, PromptReaders readers) {
     prompts.insert(prompts.end(), read.begin(), read.end());
   }
   if (prompts.empty()) throw ConfigError("expected a prompt: --prompt TEXT or --prompts FILE.jsonl");
-  return prompts;
+  return repeated(line, prompts);
 }
 
 std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::vector<Prompt>& prompts,
@@ -66,9 +80,10 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
   return requests;
 }
 
-std::string as_json(const std::string& checkpoint, const std::string& prompt, const GenerationResult& result) {
+std::string as_json(const std::string& checkpoint, const Prompt& prompt, const GenerationResult& result) {
   return boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
-                                                    {"prompt", json_text(prompt)},
+                                                    {"prompt", json_text(prompt.text)},
+                                                    {"index", prompt.index},
                                                     {"text", json_text(result.text)},
                                                     {"finish_reason", name_of(result.finish)},
                                                     {"tokens", result.tokens.size()},
@@ -96,10 +111,11 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     TransformerDecoder decoder(model.transformer, context.execution);
     Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication}, options);
     const std::vector<GenerationResult> results = generator.run(requests);
-    for (std::size_t index = 0; index < results.size(); ++index) {
-      const std::string& prompt = prompts[index].text;
-      const std::string whole = with_valid_utf8(prompt + results[index].text);
-      context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, results[index]) : whole);
+    for (std::size_t number = 0; number < results.size(); ++number) {
+      const GenerationResult& result = results[number];
+      const Prompt& prompt = prompts[number];
+      context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, result)
+                                              : with_valid_utf8(prompt.text + result.text));
     }
     warn_of_full_context(context.log, prompts, results, request.config.model.context);
     return ExitCode::done;
@@ -115,8 +131,8 @@ Command generate_command() {
           .description =
               "Takes the newest good checkpoint of the configuration's run, or the one that is named. The weights may\n"
               "lie on any number of ranks at any ZeRO stage (--set zero_optimization.stage=3): the text is the same.",
-          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kStop, kGreedy, kTemperature, kTopK, kTopP, kPenalty,
-                      kSeed, kJson, kSet},
+          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kSequences, kStop, kGreedy, kTemperature, kTopK, kTopP,
+                      kPenalty, kSeed, kJson, kSet},
           .examples = {"ferula generate --checkpoint runs/quickstart --prompt 'The ' --max-new-tokens 200",
                        "ferula generate configs/quickstart.toml --prompt 'namespace ' --greedy",
                        "ferula generate --checkpoint runs/quickstart --prompts prompts.jsonl --json --ranks 2",

@@ -1,6 +1,7 @@
 // Prompts from a file of JSON lines.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,8 @@ namespace ferula {
 
 struct Prompt {
   std::string text;
-  std::string name;  // for messages: "prompts.jsonl:3"
+  std::string name;        // for messages: "prompts.jsonl:3"
+  std::int64_t index = 0;  // of its text, where several are wanted of one prompt
 };
 
 /// `one`: this process alone reads the file. `every_rank`: each reads it for itself, so that it must be a regular file:

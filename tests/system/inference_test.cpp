@@ -5,6 +5,8 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 
 #include "trained_run.hpp"
 
@@ -32,6 +34,30 @@ TEST_F(InferenceSystem, WritesTheSameTextOnEveryLayout) {
   EXPECT_THAT(alone.out, StartsWith("Line "));
 
   for (const std::vector<std::string>& layout : kLayouts) EXPECT_EQ(ferula(words, layout).out, alone.out);
+}
+
+TEST_F(InferenceSystem, WritesSeveralTextsOfAPromptAlikeOnEveryLayout) {
+  const std::vector<std::string> words{"generate", "--checkpoint",     "runs/tiny", "--prompt",
+                                       "Line ",    "--seed",           "7",         "--prompt",
+                                       "A",        "--max-new-tokens", "20",        "--num-return-sequences",
+                                       "3"};
+  const Outcome alone = ferula(words);
+  ASSERT_EQ(alone.code, 0) << alone.err;
+  EXPECT_EQ(ferula(words, kLayouts.front()).out, alone.out);
+
+  std::vector<std::pair<std::string, std::int64_t>> places;
+  std::set<std::string> texts;
+  std::istringstream lines(ferula(words, {"--json"}).out);
+  for (std::string line; std::getline(lines, line);) {
+    const boost::json::value text = boost::json::parse(line);
+    places.emplace_back(text.at("prompt").as_string(), text.at("index").as_int64());
+    texts.emplace(text.at("text").as_string());
+  }
+  EXPECT_THAT(places,
+              testing::ElementsAre(testing::Pair("Line ", 0), testing::Pair("Line ", 1), testing::Pair("Line ", 2),
+                                   testing::Pair("A", 0), testing::Pair("A", 1), testing::Pair("A", 2)));
+  EXPECT_EQ(texts.size(), 6u);
+  EXPECT_EQ(ferula(words, {"--greedy"}).code, 2);
 }
 
 TEST_F(InferenceSystem, AnswersAFileOfPromptsInJson) {

@@ -33,13 +33,14 @@ class Prompts : public testing::Test {
 TEST_F(Prompts, ReadsStringsAndObjectsAndSkipsEmptyLines) {
   const std::string path = written("\"one\"\n\n{\"prompt\": \"two \\u03a8\", \"id\": 7}\r\n   \n");
 
-  EXPECT_THAT(read_prompts(path), ElementsAre(FieldsAre("one", path + ":1"), FieldsAre("two \u03a8", path + ":3")));
+  EXPECT_THAT(read_prompts(path),
+              ElementsAre(FieldsAre("one", path + ":1", 0), FieldsAre("two \u03a8", path + ":3", 0)));
 }
 
 TEST_F(Prompts, SkipsAByteOrderMark) {
   const std::string path = written("\xEF\xBB\xBF\"one\"\n");
 
-  EXPECT_THAT(read_prompts(path), ElementsAre(FieldsAre("one", path + ":1")));
+  EXPECT_THAT(read_prompts(path), ElementsAre(FieldsAre("one", path + ":1", 0)));
 }
 
 TEST_F(Prompts, NamesTheLineThatIsNoPrompt) {
