@@ -10,6 +10,9 @@
 namespace ferula {
 namespace {
 
+constexpr std::int64_t kMostMegabytes = 65536;  // a slip of the hand, beyond: 64 GiB a tensor
+constexpr std::int64_t kMostRepetitions = 1'000'000;
+
 constexpr OptionSpec kOnly{"only", "GROUP", "compute, memory, collectives or disk; may be given many times."};
 constexpr OptionSpec kMegabytes{"megabytes", "N", "Size of a tensor and of a file, default 64."};
 constexpr OptionSpec kRepetitions{"repetitions", "N", "Timed repetitions of each probe, default 9."};
@@ -63,17 +66,22 @@ std::string as_json(const RankContext& context, const std::vector<ProbeResult>& 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   line.expect_at_most(0);
   const std::vector<ProbeGroup> groups = wanted_groups(line);
-  const ProbeSettings settings{.bytes = line.integer(kMegabytes.name, 1).value_or(64) << 20,
-                               .repetitions = static_cast<int>(line.integer(kRepetitions.name, 1).value_or(9)),
-                               .directory = line.text(kDirectory.name).value_or(".")};
+  const ProbeSettings settings{
+      .bytes = line.integer(kMegabytes.name, 1, kMostMegabytes).value_or(64) << 20,
+      .repetitions = static_cast<int>(line.integer(kRepetitions.name, 1, kMostRepetitions).value_or(9)),
+      .directory = line.text(kDirectory.name).value_or(".")};
   const std::unique_ptr<ComputeBackend> compute = choose_compute({});
   const RankSettings ranks{
       .shape = {.shard = invocation.ranks}, .compute = compute.get(), .sharing = GpuSharing::allowed};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     std::vector<ProbeResult> results;
-    for (const ProbeGroup& group : groups)
-      for (ProbeResult& result : group.probe(context, settings)) results.push_back(std::move(result));
-    context.log.info(line.has(kJson.name) ? as_json(context, results) : as_table(context, results));
+    try {
+      for (const ProbeGroup& group : groups)
+        for (ProbeResult& result : group.probe(context, settings)) results.push_back(std::move(result));
+    } catch (const CapacityError& error) {
+      throw CapacityError(fmt::format("--megabytes {}: choose a smaller one; {}", settings.bytes >> 20, error.what()));
+    }
+    context.log.result(line.has(kJson.name) ? as_json(context, results) : as_table(context, results));
     return ExitCode::done;
   });
 }

@@ -9,10 +9,12 @@
 #include "app/common_options.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
+#include "base/output.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/checkpoint_report.hpp"
 #include "checkpoint/set_aside.hpp"
 #include "checkpoint/verify.hpp"
+#include "train/json_value.hpp"
 
 namespace ferula {
 namespace {
@@ -28,10 +30,10 @@ std::string shape_in_words(const Shape& shape) { return fmt::format("[{}]", fmt:
 
 boost::json::object as_json(const CheckpointEntry& entry) {
   boost::json::object row{{"step", nullptr},
-                          {"checkpoint", entry.checkpoint},
+                          {"checkpoint", json_text(entry.checkpoint)},
                           {"bytes", nullptr},
                           {"tokens", nullptr},
-                          {"problem", entry.problem}};
+                          {"problem", json_text(entry.problem)}};
   if (entry.step) row["step"] = *entry.step;
   if (entry.bytes) row["bytes"] = *entry.bytes;
   if (entry.state) row["tokens"] = entry.state->tokens_seen;
@@ -45,18 +47,19 @@ std::string as_table(const std::vector<CheckpointEntry>& entries) {
                entry.state ? human_count(static_cast<double>(entry.state->tokens_seen)) : kUnknown,
                entry.bytes ? human_bytes(*entry.bytes) : kUnknown,
                entry.state ? layout_in_words(entry.state->layout) : kUnknown,
-               entry.problem.empty() ? "good" : entry.problem});
+               entry.problem.empty() ? "complete" : entry.problem});
   return table.text();
 }
 
+bool is_damaged(const CheckpointEntry& entry) { return !entry.problem.empty(); }
+
 /// For scripts: a list with a damaged checkpoint in it ends with an error.
 void refuse_damaged(const std::vector<CheckpointEntry>& entries, const std::string& path) {
-  const auto damaged =
-      std::count_if(entries.begin(), entries.end(), [](const auto& each) { return !each.problem.empty(); });
+  const auto damaged = std::count_if(entries.begin(), entries.end(), is_damaged);
   if (damaged > 0)
     throw DataError(
-        fmt::format("{}: expected good checkpoints, found {} of {} damaged; a resume takes the newest good "
-                    "one by itself, `ferula checkpoint verify` tells more of one",
+        fmt::format("{}: expected complete checkpoints, found {} of {} damaged; a resume takes the newest "
+                    "good one by itself, `ferula checkpoint verify` tells more of one",
                     path, damaged, entries.size()));
 }
 
@@ -64,13 +67,14 @@ ExitCode list(const CommandLine& line, FileSystem& files) {
   const std::string& path = line.positional(1, kWhere);
   const std::vector<CheckpointEntry> entries = list_checkpoints(files, path);
   if (line.has(kJson.name)) {
-    for (const CheckpointEntry& entry : entries) fmt::print("{}\n", boost::json::serialize(as_json(entry)));
+    for (const CheckpointEntry& entry : entries) print_output("{}\n", boost::json::serialize(as_json(entry)));
   } else {
-    fmt::print("{}", entries.empty() ? fmt::format("no checkpoints in {}\n", path) : as_table(entries));
+    print_output("{}", entries.empty() ? fmt::format("no checkpoints in {}\n", path) : as_table(entries));
+    if (!std::all_of(entries.begin(), entries.end(), is_damaged))
+      print_output("complete: every file is there with its size; `ferula checkpoint verify` compares the bytes\n");
     for (const std::string& name : set_aside_in(files, listed_folder(files, path)))
-      fmt::print("set aside, taken only by its name: {}\n", name);
+      print_output("set aside, taken only by its name: {}\n", name);
   }
-  std::fflush(stdout);
   refuse_damaged(entries, path);
   return ExitCode::done;
 }
@@ -96,7 +100,7 @@ boost::json::object as_json(const CheckpointDescription& found) {
                        {"roles", roles},
                        {"aliases", boost::json::value_from(tensor.aliases)}});
   }
-  return {{"checkpoint", found.checkpoint},
+  return {{"checkpoint", json_text(found.checkpoint)},
           {"step", found.state.step},
           {"samples_seen", found.state.samples_seen},
           {"tokens_seen", found.state.tokens_seen},
@@ -111,21 +115,21 @@ boost::json::object as_json(const CheckpointDescription& found) {
 ExitCode show(const CommandLine& line, FileSystem& files) {
   const FoundCheckpoint newest = find_newest_good(files, line.positional(1, kWhere));
   for (const DamagedCheckpoint& damaged : newest.passed_over)
-    fmt::print(stderr, "warning: {}; shown is the newest good one, {}\n", in_words(damaged), newest.checkpoint);
+    fmt::print(stderr, "warning: {}; shown is the newest complete one, {}\n", in_words(damaged), newest.checkpoint);
   const CheckpointDescription found = describe_checkpoint(files, newest.checkpoint);
   if (line.has(kJson.name)) {
-    fmt::print("{}\n", boost::json::serialize(as_json(found)));
+    print_output("{}\n", boost::json::serialize(as_json(found)));
     return ExitCode::done;
   }
-  fmt::print("{}\n  step {}, {} samples, {} tokens\n  written by {}, {} shard file{}\n  {} parameters\n",
-             found.checkpoint, found.state.step, found.state.samples_seen, found.state.tokens_seen,
-             layout_in_words(found.state.layout), found.shards, found.shards == 1 ? "" : "s",
-             human_count(static_cast<double>(found.parameters)));
-  for (const auto& [role, bytes] : found.role_bytes) fmt::print("  {}: {}\n", role, human_bytes(bytes));
+  print_output("{}\n  step {}, {} samples, {} tokens\n  written by {}, {} shard file{}\n  {} parameters\n",
+               found.checkpoint, found.state.step, found.state.samples_seen, found.state.tokens_seen,
+               layout_in_words(found.state.layout), found.shards, found.shards == 1 ? "" : "s",
+               human_count(static_cast<double>(found.parameters)));
+  for (const auto& [role, bytes] : found.role_bytes) print_output("  {}: {}\n", role, human_bytes(bytes));
   Table table({"tensor", "shape", "roles"});
   for (const TensorEntry& tensor : found.tensors)
     table.add({tensor.name, shape_in_words(tensor.shape), roles_in_words(tensor)});
-  fmt::print("\n{}\nconfiguration:\n{}", table.text(), found.config_text);
+  print_output("\n{}\nconfiguration:\n{}", table.text(), found.config_text);
   return ExitCode::done;
 }
 
@@ -133,19 +137,19 @@ ExitCode show(const CommandLine& line, FileSystem& files) {
 constexpr std::size_t kPartsShown = 6;
 
 void print_damage(const Damage& damage) {
-  fmt::print("{}\n", damage.text);
+  print_output("{}\n", damage.text);
   for (std::size_t part = 0; part < std::min(kPartsShown, damage.parts.size()); ++part) {
     const DamagedPart& hit = damage.parts[part];
-    fmt::print("  elements {} to {} of {} ({})\n", hit.first_element, hit.end_element, hit.tensor, hit.role);
+    print_output("  elements {} to {} of {} ({})\n", hit.first_element, hit.end_element, hit.tensor, hit.role);
   }
   if (damage.parts.size() > kPartsShown)
-    fmt::print("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
+    print_output("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
 }
 
 boost::json::object as_json(const VerifyReport& report, const std::vector<DamagedCheckpoint>& passed_over) {
   boost::json::array newer;
   for (const DamagedCheckpoint& damaged : passed_over)
-    newer.push_back({{"checkpoint", damaged.checkpoint}, {"problem", damaged.problem}});
+    newer.push_back({{"checkpoint", json_text(damaged.checkpoint)}, {"problem", json_text(damaged.problem)}});
   boost::json::array damages;
   for (const Damage& damage : report.damages) {
     boost::json::array parts;
@@ -154,13 +158,13 @@ boost::json::object as_json(const VerifyReport& report, const std::vector<Damage
                        {"role", part.role},
                        {"first_element", part.first_element},
                        {"end_element", part.end_element}});
-    damages.push_back({{"file", damage.file},
+    damages.push_back({{"file", json_text(damage.file)},
                        {"first_byte", damage.bytes.begin},
                        {"end_byte", damage.bytes.end},
-                       {"text", damage.text},
+                       {"text", json_text(damage.text)},
                        {"parts", parts}});
   }
-  return {{"checkpoint", report.checkpoint},
+  return {{"checkpoint", json_text(report.checkpoint)},
           {"good", report.good() && passed_over.empty()},
           {"files", report.files},
           {"bytes", report.bytes},
@@ -172,9 +176,9 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
   const FoundCheckpoint found = find_newest_good(files, line.positional(1, kWhere));
   const VerifyReport report = verify_checkpoint(files, found.checkpoint);
   if (line.has(kJson.name)) {
-    fmt::print("{}\n", boost::json::serialize(as_json(report, found.passed_over)));
+    print_output("{}\n", boost::json::serialize(as_json(report, found.passed_over)));
   } else {
-    for (const DamagedCheckpoint& damaged : found.passed_over) fmt::print("{}\n", in_words(damaged));
+    for (const DamagedCheckpoint& damaged : found.passed_over) print_output("{}\n", in_words(damaged));
     for (const Damage& damage : report.damages) print_damage(damage);
   }
   if (!report.good())
@@ -183,9 +187,8 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
                     "`ferula checkpoint list` shows them",
                     report.checkpoint, report.damages.size(), report.damages.size() == 1 ? "" : "s"));
   if (!line.has(kJson.name))
-    fmt::print("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
-               human_bytes(report.bytes));
-  std::fflush(stdout);
+    print_output("{}: all {} files ({}) are as they were written\n", report.checkpoint, report.files,
+                 human_bytes(report.bytes));
   if (!found.passed_over.empty())
     throw DataError(fmt::format("{} is good, but {} newer checkpoint{} damaged; a resume goes on from the good one",
                                 report.checkpoint, found.passed_over.size(),
@@ -209,12 +212,12 @@ Command checkpoint_command() {
           .summary = "Lists, shows and verifies checkpoints.",
           .usage = "ferula checkpoint list|show|verify PATH [options]",
           .description =
-              "list PATH    the checkpoints of a run: step, size, who wrote it, good or what is wrong;\n"
-              "             ends with 1 where one is damaged\n"
+              "list PATH    the checkpoints of a run: step, size, who wrote it; complete (no file is missing or\n"
+              "             has another size; the data is not read) or what is wrong, which ends with 1\n"
               "show PATH    what is in one: state, tensors with shapes and roles, configuration\n"
               "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements,\n"
               "             and newer checkpoints of a run that are damaged: both end with 1\n"
-              "PATH is a run (its newest good checkpoint counts) or one checkpoint.",
+              "PATH is a run (show and verify take its newest complete checkpoint) or one checkpoint.",
           .options = {kJson},
           .examples = {"ferula checkpoint list runs/quickstart", "ferula checkpoint show runs/quickstart --json",
                        "ferula checkpoint verify runs/quickstart/checkpoints/step-00000150"},

@@ -24,12 +24,14 @@ struct DescriptorTraits {
 using Descriptor = Handle<DescriptorTraits>;
 
 /// Runs in the child, between fork and exec; tells the parent through `failure` why exec did not happen.
-[[noreturn]] void become(const std::vector<char*>& words, const BlockedSignals& signals, int failure) {
+[[noreturn]] void become(const std::vector<char*>& words, const BlockedSignals& signals, std::optional<int> output,
+                         int failure) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigprocmask(SIG_SETMASK, &signals.previous(), nullptr);
   const int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, STDIN_FILENO);
+  if (output) dup2(*output, STDOUT_FILENO);
   setenv("OMP_WAIT_POLICY", "passive", 0);  // ranks may share cores: a spinning thread takes them from the others
   execvp(words.front(), words.data());
   const int reason = errno;
@@ -47,7 +49,8 @@ BlockedSignals::BlockedSignals(std::initializer_list<int> signals) {
 
 BlockedSignals::~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
 
-pid_t start_child(const std::vector<std::string>& words, const BlockedSignals& signals, std::string_view advice) {
+pid_t start_child(const std::vector<std::string>& words, const BlockedSignals& signals, std::string_view advice,
+                  std::optional<int> output) {
   std::vector<std::string> owned = words;
   std::vector<char*> pointers;
   pointers.reserve(owned.size() + 1);
@@ -59,7 +62,7 @@ pid_t start_child(const std::vector<std::string>& words, const BlockedSignals& s
   Descriptor writing(ends[1]);
   const pid_t child = fork();
   if (child < 0) throw DeviceError(fmt::format("cannot start {}: {}", words.front(), std::strerror(errno)));
-  if (child == 0) become(pointers, signals, writing.get());
+  if (child == 0) become(pointers, signals, output, writing.get());
   writing.reset();
   int reason = 0;
   if (read(reading.get(), &reason, sizeof reason) == sizeof reason) {  // an exec that happened closes the pipe

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +29,9 @@ class BlockedSignals {
 
 /// Starts `words[0]`, found in PATH. The terminal's Ctrl-C does not reach it, its standard input is empty, its OpenMP
 /// threads wait without spinning, and it is ended when this process dies. Returns its process id; the caller waits for
-/// it. Throws DeviceError with the reason and `advice` when it cannot be started.
-pid_t start_child(const std::vector<std::string>& words, const BlockedSignals& signals, std::string_view advice);
+/// it. `output`: an open descriptor for its standard output; none: that of this process. Throws DeviceError with the
+/// reason and `advice` when it cannot be started.
+pid_t start_child(const std::vector<std::string>& words, const BlockedSignals& signals, std::string_view advice,
+                  std::optional<int> output = std::nullopt);
 
 }  // namespace ferula

@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <limits>
 
 #include "base/error.hpp"
 #include "config/nearest_name.hpp"
@@ -76,15 +75,16 @@ std::vector<std::string> CommandLine::all(std::string_view option) const {
   return found == values_.end() ? std::vector<std::string>{} : found->second;
 }
 
-std::optional<std::int64_t> CommandLine::integer(std::string_view option, std::int64_t least) const {
+std::optional<std::int64_t> CommandLine::integer(std::string_view option, std::int64_t least, std::int64_t most) const {
   const std::optional<std::string> word = text(option);
   if (!word) return std::nullopt;
   std::int64_t value = 0;
   const char* end = word->data() + word->size();
   const auto [stopped, error] = std::from_chars(word->data(), end, value);
-  if (error != std::errc{} || stopped != end || value < least)
-    throw ConfigError(fmt::format("--{} expects a whole number of at least {}, found '{}'", option, least, *word));
-  return value;
+  if (error == std::errc{} && stopped == end && value >= least && value <= most) return value;
+  const bool has_limit = most != std::numeric_limits<std::int64_t>::max() || error == std::errc::result_out_of_range;
+  throw ConfigError(fmt::format("--{} expects a whole number of at least {}{}, found '{}'", option, least,
+                                has_limit ? fmt::format(" and at most {}", most) : "", *word));
 }
 
 std::optional<double> CommandLine::number(std::string_view option) const {

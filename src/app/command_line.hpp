@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -26,8 +27,9 @@ class CommandLine {
 
   bool has(std::string_view option) const { return values_.find(option) != values_.end(); }
   std::optional<std::string> text(std::string_view option) const;
-  /// Throws ConfigError unless the value is a whole number of at least `least`.
-  std::optional<std::int64_t> integer(std::string_view option, std::int64_t least = 0) const;
+  /// Throws ConfigError unless the value is a whole number of at least `least` and at most `most`.
+  std::optional<std::int64_t> integer(std::string_view option, std::int64_t least = 0,
+                                      std::int64_t most = std::numeric_limits<std::int64_t>::max()) const;
   /// Throws ConfigError unless the value is a finite number.
   std::optional<double> number(std::string_view option) const;
   /// Every value given, in order.

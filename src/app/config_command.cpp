@@ -6,6 +6,7 @@
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
+#include "base/output.hpp"
 #include "config/config_reference.hpp"
 #include "config/config_template.hpp"
 #include "config/config_text.hpp"
@@ -49,16 +50,16 @@ LoadedConfig resolved(const CommandLine& line, std::int64_t ranks) {
 
 ExitCode check(const CommandLine& line, std::int64_t ranks) {
   const Config config = resolved(line, ranks).config;
-  fmt::print("{}: no mistakes; on {} rank(s) a step of {} samples is {} micro batches of {} a rank\n",
-             line.positionals()[1], ranks, config.training.train_batch_size.get(),
-             config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());
+  print_output("{}: no mistakes; on {} rank(s) a step of {} samples is {} micro batches of {} a rank\n",
+               line.positionals()[1], ranks, config.training.train_batch_size.get(),
+               config.training.gradient_accumulation_steps.get(), config.training.train_micro_batch_size_per_gpu.get());
   return ExitCode::done;
 }
 
 ExitCode show(const CommandLine& line, std::int64_t ranks) {
   const LoadedConfig loaded = resolved(line, ranks);
   if (line.has(kToml.name)) {
-    fmt::print("{}", to_toml(loaded.config));
+    print_output("{}", to_toml(loaded.config));
     return ExitCode::done;
   }
   std::size_t key_width = 0, value_width = 0;
@@ -67,15 +68,23 @@ ExitCode show(const CommandLine& line, std::int64_t ranks) {
     key_width = std::max(key_width, row.key.size());
     value_width = std::max(value_width, row.value.size());
   }
+  std::string text;
   for (const ConfigRow& row : rows)
-    fmt::print("{:<{}}  {:<{}}  {}\n", row.key, key_width, row.value, value_width, row.source);
+    text += fmt::format("{:<{}}  {:<{}}  {}\n", row.key, key_width, row.value, value_width, row.source);
+  write_output(text);
   return ExitCode::done;
 }
 
 ExitCode keys(const CommandLine& line) {
   line.expect_at_most(2);
   const std::string filter = line.positionals().size() == 2 ? line.positionals()[1] : "";
-  fmt::print("{}", line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter));
+  const std::string text = line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter);
+  if (text.empty()) {
+    const std::optional<std::string> near = nearest_key(filter);
+    throw ConfigError(fmt::format("no key contains '{}'{}; `ferula config keys` lists all", filter,
+                                  near ? fmt::format(", did you mean '{}'?", *near) : ""));
+  }
+  write_output(text);
   return ExitCode::done;
 }
 
@@ -89,8 +98,8 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   if (files->exists(path))
     throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));
   write_file_atomically(*files, path, text, Replace::never);
-  fmt::print("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, path,
-             line.has(kForRanks.name) ? fmt::format(" --ranks {}", ranks) : "");
+  print_output("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, path,
+               line.has(kForRanks.name) ? fmt::format(" --ranks {}", ranks) : "");
   return ExitCode::done;
 }
 

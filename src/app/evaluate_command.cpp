@@ -12,6 +12,7 @@
 #include "app/text_scorer.hpp"
 #include "base/human.hpp"
 #include "data/text_corpus.hpp"
+#include "train/json_value.hpp"
 
 namespace ferula {
 namespace {
@@ -45,26 +46,44 @@ double bits_per_byte(const FileScore& file) {
   return file.bytes > 0 ? file.score.nats / std::numbers::ln2 / static_cast<double>(file.bytes) : 0.0;
 }
 
+std::string decimals(double value, int digits) {
+  return std::isnan(value) ? "not finite" : fmt::format("{:.{}f}", value, digits);
+}
+
 std::string as_table(const std::vector<FileScore>& scores) {
   Table table({"text", "tokens", "loss", "perplexity", "bits per byte"});
   for (const FileScore& file : scores)
-    table.add({file.path, fmt::format("{}", file.score.tokens), fmt::format("{:.4f}", file.score.loss()),
-               fmt::format("{:.3f}", std::exp(file.score.loss())), fmt::format("{:.4f}", bits_per_byte(file))});
+    table.add({file.path, fmt::format("{}", file.score.tokens), decimals(file.score.loss(), 4),
+               decimals(std::exp(file.score.loss()), 3), decimals(bits_per_byte(file), 4)});
   std::string text = table.text();
   text.pop_back();  // the log ends the last line
   return text;
 }
 
-std::string as_json(const std::vector<FileScore>& scores) {
+std::string as_json(const std::string& checkpoint, const std::vector<FileScore>& scores) {
   std::string text;
   for (const FileScore& file : scores)
     text += (text.empty() ? "" : "\n") +
-            boost::json::serialize(boost::json::object{{"text", file.path},
+            boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
+                                                       {"text", json_text(file.path)},
                                                        {"tokens", file.score.tokens},
-                                                       {"loss", file.score.loss()},
-                                                       {"perplexity", std::exp(file.score.loss())},
-                                                       {"bits_per_byte", bits_per_byte(file)}});
+                                                       {"loss", number_or_null(file.score.loss())},
+                                                       {"perplexity", number_or_null(std::exp(file.score.loss()))},
+                                                       {"bits_per_byte", number_or_null(bits_per_byte(file))}});
   return text;
+}
+
+/// Every rank has the same scores.
+void refuse_diverged(const std::vector<FileScore>& scores, const std::string& checkpoint) {
+  for (const FileScore& file : scores) {
+    if (std::isfinite(file.score.nats)) continue;
+    DataError diverged(
+        fmt::format("{}: expected a finite loss of {}, found {}; the weights are damaged or training has diverged: use "
+                    "an earlier checkpoint",
+                    checkpoint, file.path, std::abs(file.score.loss())));
+    diverged.share();
+    throw diverged;
+  }
 }
 
 ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRequest& request,
@@ -88,7 +107,8 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
   }
   if (logprobs) logprobs->close();
   if (scores.size() != 1) scores.push_back(total_of(scores));
-  context.log.info(line.has(kJson.name) ? as_json(scores) : as_table(scores));
+  context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, scores) : as_table(scores));
+  refuse_diverged(scores, model.checkpoint);
   return ExitCode::done;
 }
 

@@ -1,21 +1,28 @@
 // `ferula generate`: writes text that continues prompts, with the weights of a checkpoint on any number of ranks.
 #include <boost/json.hpp>
 
+#include <limits>
+
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/inference_setup.hpp"
 #include "app/prompts.hpp"
 #include "data/utf8.hpp"
 #include "generate/generator.hpp"
+#include "train/json_value.hpp"
 
 namespace ferula {
 namespace {
 
 constexpr std::int64_t kPromptRows = 256;  // tokens of a prompt that are read at once
+constexpr std::int64_t kMostSequences = 65536;
+constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();  // of a vocabulary and of a context
 
 constexpr OptionSpec kPrompt{"prompt", "TEXT", "A text to continue; may be given many times."};
 constexpr OptionSpec kPrompts{"prompts", "FILE.jsonl", "One prompt a line: {\"prompt\": \"...\"} or a JSON string."};
 constexpr OptionSpec kTokens{"max-new-tokens", "N", "Tokens to write for each prompt, default 128."};
+constexpr OptionSpec kSequences{"num-return-sequences", "N",
+                                "Texts for each prompt, default 1, each with draws of its own."};
 constexpr OptionSpec kStop{"stop", "TEXT", "Ends a text before this one; may be given many times."};
 constexpr OptionSpec kGreedy{"greedy", "", "Always takes the likeliest token."};
 constexpr OptionSpec kTemperature{"temperature", "X", "Divides the logits, default 1; lower is more certain."};
@@ -28,7 +35,7 @@ SamplingOptions sampling_options(const CommandLine& line, const Config& config) 
   const SamplingOptions options{
       .choice = line.has(kGreedy.name) ? Choice::greedy : Choice::sample,
       .temperature = line.number(kTemperature.name).value_or(1.0),
-      .top_k = line.integer(kTopK.name).value_or(0),
+      .top_k = line.integer(kTopK.name, 0, kMostTokens).value_or(0),
       .top_p = line.number(kTopP.name).value_or(1.0),
       .repetition_penalty = line.number(kPenalty.name).value_or(1.0),
       .seed = static_cast<std::uint64_t>(line.integer(kSeed.name).value_or(config.run.seed)),
@@ -37,23 +44,34 @@ SamplingOptions sampling_options(const CommandLine& line, const Config& config) 
   return options;
 }
 
-std::vector<Prompt> prompts_of(const CommandLine& line) {
+/// Each prompt as often as texts are wanted, one after the other: a request's number chooses its draws.
+std::vector<Prompt> repeated(const CommandLine& line, const std::vector<Prompt>& prompts) {
+  const std::int64_t times = line.integer(kSequences.name, 1, kMostSequences).value_or(1);
+  if (times > 1 && line.has(kGreedy.name))
+    throw ConfigError("--greedy has one text for each prompt: use it without --num-return-sequences");
+  std::vector<Prompt> all;
+  for (const Prompt& prompt : prompts)
+    for (std::int64_t index = 0; index < times; ++index) all.push_back({prompt.text, prompt.name, index});
+  return all;
+}
+
+std::vector<Prompt> prompts_of(const CommandLine& line, PromptReaders readers) {
   std::vector<Prompt> prompts;
   for (const std::string& text : line.all(kPrompt.name))
     prompts.push_back({text, fmt::format("prompt {}", prompts.size() + 1)});
   for (const std::string& path : line.all(kPrompts.name)) {
-    const std::vector<Prompt> read = read_prompts(path);
+    const std::vector<Prompt> read = read_prompts(path, readers);
     prompts.insert(prompts.end(), read.begin(), read.end());
   }
   if (prompts.empty()) throw ConfigError("expected a prompt: --prompt TEXT or --prompts FILE.jsonl");
-  return prompts;
+  return repeated(line, prompts);
 }
 
 std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::vector<Prompt>& prompts,
                                            const Tokenizer& tokenizer) {
   std::vector<GenerationRequest> requests;
   for (const Prompt& prompt : prompts) {
-    GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1).value_or(128),
+    GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1, kMostTokens).value_or(128),
                               .stop = line.all(kStop.name),
                               .name = prompt.name};
     tokenizer.encode(prompt.text, request.prompt);
@@ -62,9 +80,11 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
   return requests;
 }
 
-std::string as_json(const std::string& prompt, const GenerationResult& result) {
-  return boost::json::serialize(boost::json::object{{"prompt", prompt},
-                                                    {"text", with_valid_utf8(result.text)},
+std::string as_json(const std::string& checkpoint, const Prompt& prompt, const GenerationResult& result) {
+  return boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
+                                                    {"prompt", json_text(prompt.text)},
+                                                    {"index", prompt.index},
+                                                    {"text", json_text(result.text)},
                                                     {"finish_reason", name_of(result.finish)},
                                                     {"tokens", result.tokens.size()},
                                                     {"first_token_seconds", result.first_token_s},
@@ -83,17 +103,19 @@ void warn_of_full_context(Log& log, const std::vector<Prompt>& prompts, const st
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const InferenceRequest request = inference_request(line, invocation);
   const SamplingOptions options = sampling_options(line, request.config);
-  const std::vector<Prompt> prompts = prompts_of(line);
+  const std::vector<Prompt> prompts =
+      prompts_of(line, invocation.kind == RankKind::mpi ? PromptReaders::every_rank : PromptReaders::one);
   const std::vector<GenerationRequest> requests = requests_of(line, prompts, *request.tokenizer);
   const std::int64_t rows = std::min(kPromptRows, request.config.model.context);
   return run_with_model(invocation, request, rows, [&](RankContext& context, InferenceModel& model) {
     TransformerDecoder decoder(model.transformer, context.execution);
     Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication}, options);
     const std::vector<GenerationResult> results = generator.run(requests);
-    for (std::size_t index = 0; index < results.size(); ++index) {
-      const std::string& prompt = prompts[index].text;
-      const std::string whole = prompt + with_valid_utf8(results[index].text);
-      context.log.info(line.has(kJson.name) ? as_json(prompt, results[index]) : whole);
+    for (std::size_t number = 0; number < results.size(); ++number) {
+      const GenerationResult& result = results[number];
+      const Prompt& prompt = prompts[number];
+      context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, result)
+                                              : with_valid_utf8(prompt.text + result.text));
     }
     warn_of_full_context(context.log, prompts, results, request.config.model.context);
     return ExitCode::done;
@@ -109,8 +131,8 @@ Command generate_command() {
           .description =
               "Takes the newest good checkpoint of the configuration's run, or the one that is named. The weights may\n"
               "lie on any number of ranks at any ZeRO stage (--set zero_optimization.stage=3): the text is the same.",
-          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kStop, kGreedy, kTemperature, kTopK, kTopP, kPenalty,
-                      kSeed, kJson, kSet},
+          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kSequences, kStop, kGreedy, kTemperature, kTopK, kTopP,
+                      kPenalty, kSeed, kJson, kSet},
           .examples = {"ferula generate --checkpoint runs/quickstart --prompt 'The ' --max-new-tokens 200",
                        "ferula generate configs/quickstart.toml --prompt 'namespace ' --greedy",
                        "ferula generate --checkpoint runs/quickstart --prompts prompts.jsonl --json --ranks 2",

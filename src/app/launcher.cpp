@@ -13,7 +13,9 @@
 
 #include "app/child_process.hpp"
 #include "app/launch_report.hpp"
+#include "app/output_relay.hpp"
 #include "app/stop_signals.hpp"
+#include "base/output.hpp"
 #include "base/stopwatch.hpp"
 
 namespace ferula {
@@ -139,12 +141,19 @@ ExitCode launch_ranks(const LaunchRequest& request) {
   const BlockedSignals signals = is_ignored(SIGHUP) ? BlockedSignals({SIGINT, SIGTERM, SIGUSR1, SIGCHLD})
                                                     : BlockedSignals({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD});
   const ReportFile report;
+  std::optional<OutputRelay> relay;  // not on a terminal, and not for a run, which goes on without its output
+  if (request.stop == CommandStop::ends && request.console == LogConsole::plain) relay.emplace();
   const pid_t mpirun = start_child(mpirun_words(request, report.path()), signals,
                                    "install Open MPI (Debian: openmpi-bin) or load its module, or start the ranks with "
-                                   "srun");
+                                   "srun",
+                                   relay ? std::optional(relay->child_end()) : std::nullopt);
+  if (relay) relay->start();
   StopForwarding stop(request, mpirun, report.path());
   const int status = wait_for(mpirun, signals.set(), stop);
-  return verdict_of(request, read_launch_report(report.path()), stop, status);
+  const int reason = relay ? relay->finish() : 0;
+  const ExitCode verdict = verdict_of(request, read_launch_report(report.path()), stop, status);
+  if (verdict == ExitCode::done) check_output(reason);
+  return verdict;
 }
 
 }  // namespace ferula

@@ -12,6 +12,7 @@
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
+#include "base/output.hpp"
 #include "comm/node_place.hpp"
 #include "config/load_config.hpp"
 #include "data/tokenizer.hpp"
@@ -28,6 +29,7 @@ constexpr OptionSpec kRanksPerNode{"ranks-per-node", "N", "Ranks on one node, de
 constexpr OptionSpec kCard{"card", "NAME|GIB",
                            "Plans for this card (a5000, h100, …) or memory; may be given many times."};
 constexpr int kStages = 4;
+constexpr std::int64_t kMostRanks = 65536;
 constexpr int kMostGpus = 512;
 constexpr double kGpuOverhead = 0x1p30;  // CUDA's context, NCCL and the workspaces of libraries
 constexpr double kAssumedMfu = 0.4;
@@ -69,7 +71,7 @@ Plan make_plan(const CommandLine& line, int ranks) {
       .data_parallel_ranks = ranks, .tokenizer_vocabulary = vocabulary, .device = device, .tensor_names = tensor_names};
   Config config = resolve_config(std::move(draft), facts).config;
   config.zero_optimization.shard_size = shard_size;
-  const auto per_node = static_cast<int>(line.integer(kRanksPerNode.name, 1).value_or(8));
+  const auto per_node = static_cast<int>(line.integer(kRanksPerNode.name, 1, kMostRanks).value_or(8));
   return {.path = path,
           .config = config,
           .spec = transformer_spec(config.model, vocabulary),
@@ -237,10 +239,10 @@ bool does_not_fit(const Plan& plan) {
 }
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
-  const auto ranks = static_cast<int>(line.integer(kForRanks.name, 1).value_or(invocation.ranks));
+  const auto ranks = static_cast<int>(line.integer(kForRanks.name, 1, kMostRanks).value_or(invocation.ranks));
   Plan plan = make_plan(line, ranks);
   fill(plan);
-  fmt::print("{}\n", line.has(kJson.name) ? as_json(plan) : as_text(plan));
+  print_output("{}\n", line.has(kJson.name) ? as_json(plan) : as_text(plan));
   return does_not_fit(plan) && !line.has(kCard.name) ? ExitCode::does_not_fit : ExitCode::done;
 }
 

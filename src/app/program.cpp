@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <memory>
 
 #include "app/errors.hpp"
@@ -15,6 +14,7 @@
 #include "app/stop_signals.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
+#include "base/output.hpp"
 #include "comm/launch_environment.hpp"
 #include "comm/node_place.hpp"
 #include "config/nearest_name.hpp"
@@ -40,11 +40,6 @@ const Command& command_named(std::span<const Command> commands, const std::strin
                                 near ? fmt::format(", did you mean '{}'?", *near) : ""));
 }
 
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
-
 /// What the user typed: without what our launcher has added behind it.
 std::string typed(std::span<const std::string> arguments) {
   std::string text = "ferula";
@@ -66,7 +61,7 @@ class Start {
         report_(line_.text(kLaunchReport.name).value_or("")) {}
 
   ExitCode run() {
-    if (line_.has("help")) return is_speaker() ? (print(help_of(command_)), ExitCode::done) : ExitCode::done;
+    if (line_.has("help")) return is_speaker() ? (write_output(help_of(command_)), ExitCode::done) : ExitCode::done;
     if (command_.ranks == CommandRanks::all_ranks) {
       const int ranks = ranks_here("ranks").value_or(0);
       check_ranks(ranks);
@@ -172,7 +167,7 @@ ExitCode run_program(std::span<const Command> commands, std::span<const std::str
   const Command* command = nullptr;
   try {
     if (const std::optional<std::string> answer = own_answer(commands, arguments))
-      return print(*answer), ExitCode::done;
+      return write_output(*answer), ExitCode::done;
     command = &command_named(commands, arguments.front());
     return Start(*command, arguments).run();
   } catch (...) {

@@ -2,6 +2,7 @@
 #include "app/command.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
+#include "base/output.hpp"
 #include "base/stopwatch.hpp"
 #include "data/token_file.hpp"
 #include "data/token_file_writer.hpp"
@@ -27,10 +28,11 @@ void show(const TextCorpus& corpus, const TokenFile& file, double seconds) {
   Table table({"file", "bytes", "tokens"});
   for (const TextSource& source : corpus.sources)
     table.add({source.path, fmt::format("{}", source.bytes), fmt::format("{}", source.tokens)});
-  fmt::print("{}", table.text());
-  for (const std::string& skipped : corpus.skipped) fmt::print("skipped {}\n", skipped);
-  fmt::print("{}: {} tokens of {} documents, vocabulary {} ({}), {} of text in {:.1f} s\n", file.path(), file.tokens(),
-             file.documents(), file.vocabulary(), file.tokenizer(), human_bytes(corpus.bytes()), seconds);
+  print_output("{}", table.text());
+  for (const std::string& skipped : corpus.skipped) print_output("skipped {}\n", skipped);
+  print_output("{}: {} tokens of {} documents, vocabulary {} ({}), {} of text in {:.1f} s\n", file.path(),
+               file.tokens(), file.documents(), file.vocabulary(), file.tokenizer(), human_bytes(corpus.bytes()),
+               seconds);
 }
 
 /// An existing file is replaced only where it is a token file: a slip of the hand must not cost a text.
@@ -40,8 +42,8 @@ void check_target(FileSystem& files, const std::string& out) {
     const TokenFile existing(files, out);
   } catch (const DataError&) {
     throw ConfigError(
-        fmt::format("--out: expected a new file or a token file to replace, found '{}', which is something else; "
-                    "nothing was written",
+        fmt::format("--out: expected a new file or a token file to replace, found '{}', which is damaged or something "
+                    "else; nothing was written: remove it, or choose another name",
                     out));
   }
 }

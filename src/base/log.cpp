@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/output.hpp"
 
 namespace ferula {
 namespace {
@@ -26,9 +27,13 @@ struct Log::Impl {
   std::optional<spdlog::logger> file;
   bool progress_line_is_open = false;
 
-  void write(std::FILE* stream, std::string_view text) {
+  void end_progress_line() {
     if (progress_line_is_open) std::fputc('\n', stdout);
     progress_line_is_open = false;
+  }
+
+  void write(std::FILE* stream, std::string_view text) {
+    end_progress_line();
     put(stream, text);
     put(stream, "\n");
     std::fflush(stream);
@@ -61,6 +66,14 @@ void Log::info(std::string_view text) {
   if (impl_->voice == LogVoice::silent) return;
   const std::lock_guard lock(impl_->mutex);
   impl_->write(stdout, text);
+  if (impl_->file) impl_->file->info(text);
+}
+
+void Log::result(std::string_view text) {
+  if (impl_->voice == LogVoice::silent) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->end_progress_line();
+  print_output("{}\n", text);
   if (impl_->file) impl_->file->info(text);
 }
 

@@ -12,16 +12,16 @@ namespace ferula {
 
 /// One line of `checkpoint list`.
 struct CheckpointEntry {
-  std::optional<std::int64_t> step;    // of its name or, of a good one, its manifest
+  std::optional<std::int64_t> step;    // of its name or, of a complete one, its manifest
   std::string checkpoint;              // its folder
-  std::string problem;                 // empty where manifest and file sizes are good
-  std::optional<std::int64_t> bytes;   // of all files of a good one
-  std::optional<TrainingState> state;  // of a good one
+  std::string problem;                 // empty of a complete one: manifest and file sizes are right, data is not read
+  std::optional<std::int64_t> bytes;   // of all files of a complete one
+  std::optional<TrainingState> state;  // of a complete one
 };
 
 /// The folder that `path` (RUN, RUN/checkpoints or one checkpoint) means. DataError where there is none.
 std::string listed_folder(FileSystem& files, const std::string& path);
-/// All checkpoints of such a path, in the order of their steps; of one checkpoint this one, good or not.
+/// All checkpoints of such a path, in the order of their steps; of one checkpoint this one, complete or not.
 std::vector<CheckpointEntry> list_checkpoints(FileSystem& files, const std::string& path);
 
 struct TensorEntry {

@@ -46,7 +46,10 @@ std::optional<LoadedCheckpoint> load_newest(const LoadContext& context, const st
   if (step < 0) return std::nullopt;
   for (; step >= 0; step = newest_below(context, folder, step)) {
     const Outcome outcome = load_together(context, join_path(folder, step_name(step)), needed, scope, loaded);
-    if (outcome.good()) return loaded;
+    if (outcome.good()) {
+      if (!loaded.warnings.empty()) loaded.warnings.back() += fmt::format("; using {} instead", step_name(step));
+      return loaded;
+    }
     if (outcome.severity == Severity::failure) require(outcome);
     loaded.warnings.push_back(outcome.problem);
   }

@@ -15,8 +15,9 @@ struct LoadedCheckpoint {
   std::string checkpoint;  // its folder
   TrainingState state;
   Digest config_digest;
-  std::vector<std::string> warnings;  // one for each newer checkpoint that is damaged, with file, tensor and elements
-  ReadStatistics statistics;          // of this rank
+  /// One for each newer checkpoint that is damaged, with file, tensor and elements; the last says what is used instead.
+  std::vector<std::string> warnings;
+  ReadStatistics statistics;  // of this rank
 };
 
 /// Where ranks meet and what they read with.

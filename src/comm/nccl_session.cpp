@@ -89,7 +89,7 @@ bool NcclSession::is_busy() const {
   return !flights_.empty() && !state_.is_over();
 }
 
-std::optional<std::string> NcclSession::check(Clock::time_point now) {
+std::optional<NcclSession::Failure> NcclSession::check(Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   if (state_.phase() != NcclState::Phase::ready || flights_.empty()) return std::nullopt;
   const std::string operation = flights_.front().operation;
@@ -97,8 +97,7 @@ std::optional<std::string> NcclSession::check(Clock::time_point now) {
   if (const NcclResult result = api_->poll(comm_); reason.empty() && result.status == Status::failed)
     reason = fmt::format("{} failed on the GPU: NCCL says: {}", operation, result.words);
   if (reason.empty()) return std::nullopt;
-  end_locked(Ending::failed, reason);
-  return failure_of(identity_, operation, reason);
+  return Failure{.reason = reason, .told = failure_of(identity_, operation, reason)};
 }
 
 void NcclSession::abort(Ending ending, std::string reason) {
@@ -172,18 +171,24 @@ void NcclWatch::abort_all(NcclSession::Ending ending, const std::string& reason)
   for (NcclSession* session : sessions_) session->abort(ending, reason);
 }
 
+void NcclWatch::end_all(NcclSession& failed, const NcclSession::Failure& failure) {
+  for (NcclSession* session : sessions_)
+    if (session != &failed) session->abort(NcclSession::Ending::failed, failure.told);
+  failed.abort(NcclSession::Ending::failed, failure.reason);
+}
+
 void NcclWatch::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     woken_.wait(lock, [&] { return stopping_ || awake_; });
-    std::optional<std::string> reason;
+    NcclSession* failed = nullptr;
+    std::optional<NcclSession::Failure> failure;
     bool busy = false;
     for (NcclSession* session : sessions_) {
-      if (!reason) reason = session->check(NcclSession::Clock::now());
+      if (!failure && (failure = session->check(NcclSession::Clock::now()))) failed = session;
       busy = busy || session->is_busy();
     }
-    if (reason)
-      for (NcclSession* session : sessions_) session->abort(NcclSession::Ending::failed, *reason);
+    if (failure) end_all(*failed, *failure);
     awake_ = busy;
     woken_.wait_for(lock, kWatchPeriod, [&] { return stopping_; });
   }

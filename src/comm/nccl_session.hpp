@@ -42,8 +42,13 @@ class NcclSession {
 
   /// A collective whose turn on the GPU came longer ago has failed; zero waits for ever.
   void set_timeout(std::chrono::milliseconds timeout);
-  /// The watchdog's look: why the group has failed, if it has just done so; it is then aborted.
-  std::optional<std::string> check(Clock::time_point now);
+  /// Why a group has failed: for its own calls, and for those of the other groups of its rank.
+  struct Failure {
+    std::string reason;
+    std::string told;
+  };
+  /// The watchdog's look: why the group has failed, if it has; it is then to be aborted.
+  std::optional<Failure> check(Clock::time_point now);
   /// Whether work is under way.
   bool is_busy() const;
   /// Ends all work of the group on this rank, now; calls that come later throw. `failed`: as CommError.
@@ -58,7 +63,6 @@ class NcclSession {
     std::optional<Clock::time_point> began = {};  // when `begin` was seen reached
   };
 
-  NcclResult accepted(std::string_view operation, NcclResult result);
   /// All below with `mutex_` held.
   std::string look_at_flights(Clock::time_point now);
   void end_locked(Ending ending, std::string reason);
@@ -87,6 +91,8 @@ class NcclWatch {
 
  private:
   void work();
+  /// The failed one last: it frees its stream, and whoever waits for that must find all groups at their end.
+  void end_all(NcclSession& failed, const NcclSession::Failure& failure);
 
   std::mutex mutex_;
   std::condition_variable woken_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/foreign_names.hpp"
+#include "config/nearest_name.hpp"
 #include "config/refused_keys.hpp"
 #include "config/setting.hpp"
 #include "config/setting_value.hpp"
@@ -93,6 +94,14 @@ std::string config_keys_text(const std::string& filter) {
     text += fmt::format("{}\n    {}\n", foreign.refused.key, foreign.refused.reason);
   }
   return text;
+}
+
+std::optional<std::string> nearest_key(const std::string& word) {
+  Config defaults;
+  std::vector<std::string> names;
+  for (const Section& section : config_sections()) names.emplace_back(section.name);
+  for (const Setting& setting : settings_of(defaults)) names.insert(names.end(), {setting.key, setting.name()});
+  return nearest_name(word, names);
 }
 
 std::string config_keys_markdown() {

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "base/failure.hpp"
+#include "train/json_value.hpp"
 
 namespace ferula {
 namespace {
@@ -17,8 +18,6 @@ bool is_comm_error(const std::exception_ptr& error) try { std::rethrow_exception
 } catch (...) {
   return false;
 }
-
-json::value number_or_null(double value) { return std::isfinite(value) ? json::value(value) : json::value(nullptr); }
 
 json::object layout_of(const RunFacts& facts) {
   return {{"ranks", facts.mesh.ranks()},   {"zero_stage", facts.stage},       {"shard", facts.mesh.shard},

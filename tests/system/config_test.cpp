@@ -145,6 +145,18 @@ TEST(ConfigSystem, KeysAreListedAndFiltered) {
   EXPECT_THAT(some.out, testing::Not(HasSubstr("optimizer.params.lr")));
 }
 
+TEST(ConfigSystem, AWordThatNoKeyContainsIsAMistake) {
+  const Workplace workplace;
+
+  const Outcome far = workplace.ferula({"config", "keys", "zzz"});
+  const Outcome near = workplace.ferula({"config", "keys", "sequence_lenght"});
+
+  EXPECT_EQ(far.code, 2);
+  EXPECT_THAT(far.err, HasSubstr("no key contains 'zzz'; `ferula config keys` lists all"));
+  EXPECT_EQ(near.code, 2);
+  EXPECT_THAT(near.err, HasSubstr("did you mean 'sequence_length'?"));
+}
+
 TEST(ConfigSystem, TheReferenceInDocsIsTheProgramsOwn) {
   const Workplace workplace;
   const Outcome keys = workplace.ferula({"config", "keys", "--markdown"});

@@ -5,8 +5,10 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 
-#include "program.hpp"
+#include "trained_run.hpp"
 
 namespace ferula::system_tests {
 namespace {
@@ -16,20 +18,8 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-/// One trained run for all tests of this file.
-class InferenceSystem : public testing::Test {
+class InferenceSystem : public TrainedRun {
  protected:
-  static void SetUpTestSuite() {
-    workplace_ = std::make_unique<Workplace>();
-    write_tiny_run(*workplace_, 10);
-    ASSERT_EQ(workplace_->ferula({"train", "tiny.toml", "--ranks", "2", "--set", "zero_optimization.stage=3"}).code, 0);
-  }
-  static void TearDownTestSuite() { workplace_.reset(); }
-  static Outcome ferula(std::vector<std::string> words, const std::vector<std::string>& more = {}) {
-    words.insert(words.end(), more.begin(), more.end());
-    return workplace_->ferula(words);
-  }
-  static inline std::unique_ptr<Workplace> workplace_;
   static inline const std::vector<std::vector<std::string>> kLayouts{
       {"--ranks", "2"},
       {"--ranks", "3", "--set", "zero_optimization.stage=3"},
@@ -44,6 +34,30 @@ TEST_F(InferenceSystem, WritesTheSameTextOnEveryLayout) {
   EXPECT_THAT(alone.out, StartsWith("Line "));
 
   for (const std::vector<std::string>& layout : kLayouts) EXPECT_EQ(ferula(words, layout).out, alone.out);
+}
+
+TEST_F(InferenceSystem, WritesSeveralTextsOfAPromptAlikeOnEveryLayout) {
+  const std::vector<std::string> words{"generate", "--checkpoint",     "runs/tiny", "--prompt",
+                                       "Line ",    "--seed",           "7",         "--prompt",
+                                       "A",        "--max-new-tokens", "20",        "--num-return-sequences",
+                                       "3"};
+  const Outcome alone = ferula(words);
+  ASSERT_EQ(alone.code, 0) << alone.err;
+  EXPECT_EQ(ferula(words, kLayouts.front()).out, alone.out);
+
+  std::vector<std::pair<std::string, std::int64_t>> places;
+  std::set<std::string> texts;
+  std::istringstream lines(ferula(words, {"--json"}).out);
+  for (std::string line; std::getline(lines, line);) {
+    const boost::json::value text = boost::json::parse(line);
+    places.emplace_back(text.at("prompt").as_string(), text.at("index").as_int64());
+    texts.emplace(text.at("text").as_string());
+  }
+  EXPECT_THAT(places,
+              testing::ElementsAre(testing::Pair("Line ", 0), testing::Pair("Line ", 1), testing::Pair("Line ", 2),
+                                   testing::Pair("A", 0), testing::Pair("A", 1), testing::Pair("A", 2)));
+  EXPECT_EQ(texts.size(), 6u);
+  EXPECT_EQ(ferula(words, {"--greedy"}).code, 2);
 }
 
 TEST_F(InferenceSystem, AnswersAFileOfPromptsInJson) {
@@ -86,6 +100,24 @@ TEST_F(InferenceSystem, EvaluatesAlikeOnEveryLayout) {
   for (const std::vector<std::string>& layout : kLayouts) EXPECT_EQ(ferula(words, layout).out, alone.out);
 }
 
+TEST_F(InferenceSystem, AModelThatDivergedHasNoLossAndValidJson) {
+  ASSERT_EQ(ferula({"train", "tiny.toml", "--set", "run.name=lost", "--set", "training.steps=1", "--set",
+                    "optimizer.params.lr=1e30"})
+                .code,
+            0);
+
+  const Outcome json = ferula({"evaluate", "--checkpoint", "runs/lost", "--text", "text.txt", "--json"});
+  const Outcome table = ferula({"evaluate", "--checkpoint", "runs/lost", "--text", "text.txt", "--ranks", "2"});
+
+  EXPECT_EQ(json.code, 1);
+  const boost::json::value score = boost::json::parse(json.out);
+  for (const char* field : {"loss", "perplexity", "bits_per_byte"}) EXPECT_TRUE(score.at(field).is_null()) << field;
+  EXPECT_THAT(json.err, AllOf(HasSubstr("expected a finite loss of text.txt, found nan"), HasSubstr("diverged")));
+  EXPECT_EQ(table.code, 1);
+  EXPECT_THAT(table.out, AllOf(HasSubstr("not finite"), Not(HasSubstr("nan"))));
+  EXPECT_EQ(std::ranges::count(table.err, '\n'), 1) << table.err;
+}
+
 TEST_F(InferenceSystem, AnotherModelOrPrecisionIsRefusedByItsKey) {
   const Outcome precision =
       ferula({"generate", "--checkpoint", "runs/tiny", "--prompt", "x", "--set", "bf16.enabled=true", "--ranks", "2"});
@@ -119,15 +151,16 @@ TEST_F(InferenceSystem, LogProbabilitiesAddUpToTheLoss) {
 }
 
 TEST_F(InferenceSystem, ListsShowsAndVerifiesCheckpoints) {
-  EXPECT_THAT(ferula({"checkpoint", "list", "runs/tiny"}).out, AllOf(HasSubstr("step-00000005"), HasSubstr("good")));
+  EXPECT_THAT(ferula({"checkpoint", "list", "runs/tiny"}).out,
+              AllOf(HasSubstr("step-00000005"), HasSubstr("complete\n"), HasSubstr("verify` compares the bytes"),
+                    Not(HasSubstr("good"))));
   EXPECT_THAT(ferula({"checkpoint", "show", "runs/tiny"}).out,
               AllOf(HasSubstr("step 10"), HasSubstr("exp_avg"), HasSubstr("[model]")));
   EXPECT_EQ(ferula({"checkpoint", "verify", "runs/tiny/checkpoints/step-00000005"}).code, 0);
 }
 
 TEST_F(InferenceSystem, VerifyNamesAFlippedByte) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/flipped",
-                        std::filesystem::copy_options::recursive);
+  copy_run("flipped");
   flip_a_bit(workplace_->path() / "runs/flipped/checkpoints/step-00000005/shard-00000.h5");
 
   const Outcome outcome = ferula({"checkpoint", "verify", "runs/flipped/checkpoints/step-00000005"});
@@ -146,8 +179,7 @@ TEST_F(InferenceSystem, VerifyNamesAFlippedByte) {
 }
 
 TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/torn",
-                        std::filesystem::copy_options::recursive);
+  copy_run("torn");
   std::filesystem::remove(workplace_->path() / "runs/torn/checkpoints/step-00000010/shard-00001.h5");
 
   const Outcome table = ferula({"checkpoint", "list", "runs/torn"});
@@ -155,7 +187,7 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
 
   EXPECT_EQ(table.code, 1);
   EXPECT_THAT(table.out, testing::ContainsRegex("step-00000010 +10 +- +- +- +.*shard-00001.h5"));
-  EXPECT_THAT(table.err, HasSubstr("found 1 of 2 damaged"));
+  EXPECT_THAT(table.err, HasSubstr("expected complete checkpoints, found 1 of 2 damaged"));
   EXPECT_EQ(json.code, 1);
   EXPECT_THAT(json.out, AllOf(HasSubstr("\"step\":10"), HasSubstr("\"bytes\":null,\"tokens\":null")));
   EXPECT_EQ(ferula({"checkpoint", "list", "runs/tiny"}).code, 0);
@@ -163,8 +195,7 @@ TEST_F(InferenceSystem, AListWithADamagedCheckpointInventsNothingAndEndsWithOne)
 }
 
 TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointIsNotVerifiedInSilence) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/cut",
-                        std::filesystem::copy_options::recursive);
+  copy_run("cut");
   const std::string newest = "runs/cut/checkpoints/step-00000010";
   std::filesystem::remove(workplace_->path() / newest / "shard-00001.h5");
 
@@ -195,15 +226,14 @@ TEST_F(InferenceSystem, AListOfOneCheckpointIsThisOne) {
   const Outcome damaged = ferula({"checkpoint", "list", "runs/half/checkpoints/step-00000007/", "--json"});
 
   EXPECT_EQ(good.code, 0) << good.err;
-  EXPECT_THAT(good.out, testing::ContainsRegex(older + " +5 .*good\n"));
+  EXPECT_THAT(good.out, testing::ContainsRegex(older + " +5 .*complete\n"));
   EXPECT_THAT(good.out, testing::Not(HasSubstr("step-00000010")));
   EXPECT_EQ(damaged.code, 1);
   EXPECT_THAT(damaged.out, AllOf(HasSubstr("\"step\":7,"), HasSubstr("MANIFEST.json")));
 }
 
 TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore) {
-  std::filesystem::copy(workplace_->path() / "runs/tiny", workplace_->path() / "runs/hurt",
-                        std::filesystem::copy_options::recursive);
+  copy_run("hurt");
   const std::string newest = "runs/hurt/checkpoints/step-00000010";
   for (const char* shard : {"shard-00000.h5", "shard-00001.h5"}) flip_a_bit(workplace_->path() / newest / shard);
   const std::vector<std::string> generate{"generate", "--prompt", "Line ", "--greedy", "--max-new-tokens", "8"};
@@ -216,10 +246,13 @@ TEST_F(InferenceSystem, ARunWithADamagedNewestCheckpointAnswersFromTheOneBefore)
     const Outcome outcome = ferula(generate, source);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(outcome.out, before.out);
-    EXPECT_THAT(outcome.err, AllOf(HasSubstr("warning: "), HasSubstr(newest + "/shard-0000")));
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("warning: "), HasSubstr(newest + "/shard-0000"),
+                                   HasSubstr("; using step-00000005 instead\n")));
   }
   EXPECT_EQ(ferula(generate, {"--checkpoint", newest}).code, 1);
-  EXPECT_EQ(ferula({"evaluate", "--checkpoint", "runs/hurt", "--text", "text.txt"}).code, 0);
+  for (const Outcome& outcome : {ferula(generate, {"--checkpoint", "runs/hurt", "--json"}),
+                                 ferula({"evaluate", "--checkpoint", "runs/hurt", "--text", "text.txt", "--json"})})
+    EXPECT_EQ(boost::json::parse(outcome.out).at("checkpoint").as_string(), "runs/hurt/checkpoints/step-00000005");
 }
 
 TEST_F(InferenceSystem, LogProbabilitiesGoToANewFileAlone) {
@@ -283,6 +316,11 @@ TEST_F(InferenceSystem, TokenizeReplacesNoFileButATokenFile) {
   EXPECT_EQ(workplace_->read("text.txt"), text);
   EXPECT_EQ(ferula({"tokenize", "text.txt", "--out", "twice.h5"}).code, 0);
   EXPECT_EQ(ferula({"tokenize", "text.txt", "--out", "twice.h5"}).code, 0);
+
+  std::filesystem::resize_file(workplace_->path() / "twice.h5", 3000);
+  const Outcome cut = ferula({"tokenize", "text.txt", "--out", "twice.h5"});
+  EXPECT_EQ(cut.code, 2);
+  EXPECT_THAT(cut.err, HasSubstr("'twice.h5', which is damaged or something else; nothing was written: remove it"));
 }
 
 }  // namespace

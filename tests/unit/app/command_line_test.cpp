@@ -75,6 +75,21 @@ TEST(CommandLine, RefusesWhatIsNoNumber) {
               HasSubstr("--temperature expects a number, found 'nan'"));
 }
 
+TEST(CommandLine, NamesTheLimitThatANumberIsBeyond) {
+  const auto limited = [](const char* word) {
+    return refusal([&] { parsed({"--seed", word}).integer("seed", 1, 8); });
+  };
+
+  EXPECT_EQ(parsed({"--seed", "8"}).integer("seed", 1, 8), 8);
+  for (const char* word : {"0", "9", "99999999999999999999"})
+    EXPECT_EQ(limited(word),
+              fmt::format("--seed expects a whole number of at least 1 and at most 8, found '{}'", word));
+  EXPECT_THAT(refusal([] {
+                parsed({"--seed", "99999999999999999999"}).integer("seed");
+              }),
+              HasSubstr("at least 0 and at most 9223372036854775807"));
+}
+
 TEST(CommandLine, AsksForAMissingPositionalAndRefusesOneTooMany) {
   EXPECT_THAT(refusal([] { parsed({}).positional(0, "a configuration"); }),
               HasSubstr("`ferula generate` expects a configuration"));

@@ -33,7 +33,14 @@ class Prompts : public testing::Test {
 TEST_F(Prompts, ReadsStringsAndObjectsAndSkipsEmptyLines) {
   const std::string path = written("\"one\"\n\n{\"prompt\": \"two \\u03a8\", \"id\": 7}\r\n   \n");
 
-  EXPECT_THAT(read_prompts(path), ElementsAre(FieldsAre("one", path + ":1"), FieldsAre("two \u03a8", path + ":3")));
+  EXPECT_THAT(read_prompts(path),
+              ElementsAre(FieldsAre("one", path + ":1", 0), FieldsAre("two \u03a8", path + ":3", 0)));
+}
+
+TEST_F(Prompts, SkipsAByteOrderMark) {
+  const std::string path = written("\xEF\xBB\xBF\"one\"\n");
+
+  EXPECT_THAT(read_prompts(path), ElementsAre(FieldsAre("one", path + ":1", 0)));
 }
 
 TEST_F(Prompts, NamesTheLineThatIsNoPrompt) {
@@ -45,6 +52,13 @@ TEST_F(Prompts, NamesTheLineThatIsNoPrompt) {
 TEST_F(Prompts, RefusesAFileWithoutPrompts) {
   EXPECT_THAT(refusal("\n\n"), HasSubstr("holds no prompt"));
   EXPECT_THROW(read_prompts("/nonexistent/prompts.jsonl"), DataError);
+  EXPECT_THAT([&] { read_prompts(scratch_.path()); }, testing::ThrowsMessage<DataError>(HasSubstr("is a folder")));
+}
+
+TEST_F(Prompts, RefusesForSeveralRanksWhatOnlyOneCanRead) {
+  EXPECT_THAT([] { read_prompts("/dev/null", PromptReaders::every_rank); },
+              testing::ThrowsMessage<DataError>(HasSubstr("expected a regular file")));
+  EXPECT_EQ(read_prompts(written("\"one\"\n"), PromptReaders::every_rank).size(), 1u);
 }
 
 }  // namespace

@@ -36,6 +36,22 @@ TEST(Log, WritesLinesToTheTerminalAndTimedLinesToTheFile) {
   EXPECT_THAT(content_of(path), MatchesRegex("[0-9-]+ [0-9:.]+  a .brace. is text\n"));
 }
 
+TEST(Log, AResultThatCannotBeWrittenIsAnErrorAndAnyOtherLineIsNot) {
+  EXPECT_EXIT(
+      {
+        std::freopen("/dev/full", "w", stdout);
+        Log log(LogVoice::speaks, LogConsole::plain);
+        log.info("text");
+        try {
+          log.result("text");
+        } catch (const CapacityError& error) {
+          std::fprintf(stderr, "%s", error.what());
+          std::_Exit(3);
+        }
+      },
+      testing::ExitedWithCode(3), "cannot write the output: No space left on device");
+}
+
 TEST(Log, IsQuietOnOtherRanks) {
   const ScratchDirectory scratch;
   const std::string path = scratch.path("log.txt");

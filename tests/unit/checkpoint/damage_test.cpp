@@ -15,6 +15,7 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::SizeIs;
 using testing::ThrowsMessage;
@@ -156,7 +157,8 @@ TEST_F(DamageTest, ResumeGoesBackToTheLastGoodOneOnAllRanks) {
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->state.step, 1);
   ASSERT_THAT(loaded->warnings, SizeIs(1));
-  EXPECT_THAT(loaded->warnings.front(), HasSubstr("step-00000002/shard-00001.h5"));
+  EXPECT_THAT(loaded->warnings.front(),
+              AllOf(HasSubstr("step-00000002/shard-00001.h5"), EndsWith("; using step-00000001 instead")));
 }
 
 TEST_F(DamageTest, ACheckpointThatLacksAnyFileIsSkippedOnAllRanks) {
