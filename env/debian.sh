@@ -9,7 +9,7 @@ libboost1.81-dev libboost-json1.81-dev libboost-program-options1.81-dev
 libdnnl-dev libfmt-dev libhdf5-dev libhwy-dev libopenmpi-dev libspdlog-dev libtoml11-dev libxxhash-dev openmpi-bin
 libbenchmark-dev libgmock-dev libgtest-dev
 clang-format-14 clang-tidy-14
-hdf5-tools python3-h5py xz-utils
+hdf5-tools iproute2 python3-h5py xz-utils
 "
 
 missing=""
