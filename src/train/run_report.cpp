@@ -41,16 +41,19 @@ std::string time_table(const PhaseTimes& phases, double elapsed) {
   return text;
 }
 
-std::string memory_table(const std::vector<RankSummary>& ranks) {
-  std::string text = "memory a rank (peak)\n  rank  ";
+/// Counted on each rank, below it what was foreseen of the first.
+std::string memory_table(const std::vector<RankSummary>& ranks, const MemoryByKind& expected) {
+  std::string text = "memory a rank (peak)\n  rank      ";
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     text += fmt::format("{:>12}", name_of(static_cast<MemoryKind>(kind)));
   text += fmt::format("{:>12}\n", "all");
-  for (const RankSummary& rank : ranks) {
-    text += fmt::format("  {:<6}", rank.rank);
-    for (const std::int64_t bytes : rank.memory_bytes) text += fmt::format("{:>12}", human_bytes(bytes));
-    text += fmt::format("{:>12}\n", human_bytes(rank.peak_bytes));
-  }
+  const auto row = [&text](const std::string& name, const MemoryByKind& kinds, std::int64_t all) {
+    text += fmt::format("  {:<10}", name);
+    for (const std::int64_t bytes : kinds) text += fmt::format("{:>12}", human_bytes(bytes));
+    text += fmt::format("{:>12}\n", human_bytes(all));
+  };
+  for (const RankSummary& rank : ranks) row(fmt::format("{}", rank.rank), rank.memory_bytes, rank.peak_bytes);
+  row("expected", expected, sum_of(expected));
   return text;
 }
 
@@ -110,7 +113,8 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   if (outcome.validation_loss) text += fmt::format(", validation loss {:.4f}", *outcome.validation_loss);
   if (outcome.tokens_per_second) text += fmt::format(", {} tok/s", human_count(*outcome.tokens_per_second));
   text += "\n";
-  text += time_table(phases, outcome.elapsed_seconds) + memory_table(ranks) + traffic_table(ranks.front());
+  text +=
+      time_table(phases, outcome.elapsed_seconds) + memory_table(ranks, facts.memory) + traffic_table(ranks.front());
   const SlowestRank slowest = slowest_rank(ranks);
   text += fmt::format("slowest rank: {} ({}), {:.1f} % above the median\n", slowest.rank,
                       ranks.at(static_cast<std::size_t>(slowest.rank)).host, slowest.slower_percent);
