@@ -53,7 +53,9 @@ class GpusOfProcess final : public ComputeBackend {
   std::unique_ptr<Ops> make_ops(Device& device) const override { return backend_->make_ops(device); }
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
     if (transport->size() == 1) return make_device_transport(std::move(transport));
-    return make_device_transport(std::move(transport), backend_->make_nccl().api);
+    NcclOpening nccl = backend_->make_nccl();
+    return make_device_transport(std::move(transport), std::move(nccl.api),
+                                 {.staged = {.why = std::move(nccl.reason)}});
   }
   std::optional<std::int64_t> memory_for(const NodePlace& place) const override {
     const auto gpus = std::ssize(gpus_);

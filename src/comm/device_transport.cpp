@@ -28,7 +28,11 @@ class DeviceTransport final : public Mesh::Transport {
     const std::vector<NcclCard> cards = exchange_cards(*below, nccl_.get(), rank(), host());
     const DeviceTraffic traffic = choose_traffic(cards);
     traffic_[group.axis] = traffic;
-    if (traffic == DeviceTraffic::staged) return make_staged_communicator(std::move(below), device, options_.staged);
+    if (traffic == DeviceTraffic::staged) {
+      StagedOptions staged = options_.staged;
+      if (nccl_ != nullptr) staged.why = "ranks share a GPU";
+      return make_staged_communicator(std::move(below), device, staged);
+    }
     if (watch_ == nullptr) watch_ = std::make_unique<NcclWatch>();
     GroupIdentity identity{.axis = group.axis, .rank = below->rank(), .members = {}};
     for (const NcclCard& card : cards)

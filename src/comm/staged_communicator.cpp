@@ -30,7 +30,8 @@ class StagedCommunicator final : public Communicator {
       : inner_(std::move(inner)),
         device_(&device),
         options_(options),
-        kind_(fmt::format("staged {}", inner_->kind())),
+        kind_(fmt::format("staged {}{}", inner_->kind(),
+                          options.why.empty() ? "" : fmt::format(" (no NCCL: {})", options.why))),
         staging_(device.allocate_shared(staged_transit_bytes(inner_->size(), options), MemoryKind::buffers)) {}
 
   int rank() const override { return inner_->rank(); }

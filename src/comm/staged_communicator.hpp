@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "comm/communicator.hpp"
 
@@ -11,6 +12,7 @@ namespace ferula {
 struct StagedOptions {
   std::int64_t chunk_bytes = 8 << 20;          // shared memory that the collectives of a group pass through
   std::int64_t message_chunk_bytes = 1 << 20;  // longer messages are cut into pieces of this size
+  std::string why = {};                        // why not NCCL, for headers; may be empty
 };
 
 /// Bytes of buffers that a staged communicator of so many ranks takes. The first message takes as much again as the

@@ -173,7 +173,7 @@ TEST(NcclStart, RanksOfOneGpuAreStaged) {
   on_nccl_ranks(
       2, kPatient, [](int) { return NcclBehaviour{.gpu = "cuda:0"}; },
       [](NcclRank each) {
-        EXPECT_EQ(each.rank.mesh.world().kind(), "staged simulated");
+        EXPECT_EQ(each.rank.mesh.world().kind(), "staged simulated (no NCCL: ranks share a GPU)");
         EXPECT_GT(each.rank.mesh.transit_bytes(), 0);
       });
 }

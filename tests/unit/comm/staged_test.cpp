@@ -23,6 +23,17 @@ TEST(Staged, SaysWhatItStages) {
   });
 }
 
+TEST(Staged, SaysWhyItIsNotNccl) {
+  run_simulated_ranks(2, [](std::unique_ptr<Mesh::Transport> transport) {
+    MemoryLedger ledger;
+    test::FarDevice device(ledger);
+    const DeviceTransportOptions options{.staged = {.why = "there is no libnccl.so.2"}};
+    Mesh mesh(make_device_transport(std::move(transport), options), {.shard = 2}, device);
+
+    EXPECT_EQ(mesh.world().kind(), "staged simulated (no NCCL: there is no libnccl.so.2)");
+  });
+}
+
 TEST(Staged, TakesTheMemoryThatItAnnounces) {
   on_simulated_ranks(kThree, [](Rank rank) {  // world, data and shard have three ranks each
     EXPECT_EQ(rank.mesh.transit_bytes(), 3 * 128);
