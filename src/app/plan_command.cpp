@@ -137,7 +137,7 @@ std::string cards_table(const Plan& plan) {
 std::string time_in_words(const Plan& plan, const GpuCardType& card, const PlannedLayout& layout) {
   if (card.bf16_teraflops <= 0.0) return {};
   const double computing = plan.flops_per_step() / (kAssumedMfu * 1e12 * card.bf16_teraflops * layout.ranks);
-  const std::string text =
+  std::string text =
       fmt::format("; a step takes about {:.2g} s of computing at {:.0f} % of its peak", computing, 100.0 * kAssumedMfu);
   if (layout.ranks == 1) return text;
   const double share = 1.0 - 1.0 / layout.ranks;  // of a tensor crosses a rank's link

@@ -41,7 +41,7 @@ struct Preparation {
 /// Throws every mistake of the configuration.
 Preparation prepare(const CommandLine& line, int ranks) {
   line.expect_at_most(1);
-  const std::string path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
+  const std::string& path = line.positional(0, "a configuration, e.g. configs/quickstart.toml");
   ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
   std::unique_ptr<ComputeBackend> compute = choose_compute(draft.loaded.config.run);
   const ResolveFacts facts{.data_parallel_ranks = ranks,
