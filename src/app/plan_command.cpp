@@ -27,7 +27,7 @@ namespace json = boost::json;
 constexpr OptionSpec kForRanks{"ranks", "N", "Plans for N ranks; default: those that mpirun has started."};
 constexpr OptionSpec kRanksPerNode{"ranks-per-node", "N", "Ranks on one node, default 8."};
 constexpr OptionSpec kCard{"card", "NAME|GIB",
-                           "Plans for this card (a5000, h100, …) or memory; may be given many times."};
+                           "Plans for GPUs: of this name (a5000, h100, …) or memory; may be given many times."};
 constexpr int kStages = 4;
 constexpr std::int64_t kMostRanks = 65536;
 constexpr int kMostGpus = 512;
@@ -65,8 +65,9 @@ Plan make_plan(const CommandLine& line, int ranks) {
   const std::string shard_size = draft.loaded.config.zero_optimization.shard_size;
   const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
   const RunConfig& run = draft.loaded.config.run;
+  const bool on_gpus = run.device == "cuda" || (run.device == "auto" && line.has(kCard.name));
   const DeviceFacts device =
-      run.device == "cuda" ? DeviceFacts{"cuda", "it is asked for", true} : device_facts(*choose_compute(run));
+      on_gpus ? DeviceFacts{"cuda", "the plan is for GPUs", true} : device_facts(*choose_compute(run));
   const ResolveFacts facts{
       .data_parallel_ranks = ranks, .tokenizer_vocabulary = vocabulary, .device = device, .tensor_names = tensor_names};
   Config config = resolve_config(std::move(draft), facts).config;
@@ -187,12 +188,13 @@ std::string as_text(const Plan& plan) {
   return fmt::format(
       "{} on {} rank{}, {} a node\n"
       "  model   {}, {} parameters\n"
+      "  numbers {}\n"
       "  step    {} samples of {} tokens, {} a rank at once; {:.3g} TFLOP\n\n{}\n{}\n{}{}",
       plan.path, plan.ranks, plan.ranks == 1 ? "" : "s", std::min(plan.ranks, plan.ranks_on_node),
       model_in_words(plan.spec), human_count(static_cast<double>(parameter_count(model_table(config, plan.spec)))),
-      config.training.train_batch_size.get(), config.data.sequence_length,
+      name_of(compute_dtype(config)), config.training.train_batch_size.get(), config.data.sequence_length,
       config.training.train_micro_batch_size_per_gpu.get(), plan.flops_per_step() / 1e12, stages_table(plan),
-      cards_table(plan), verdict_on_host(plan), verdict_on_cards(plan));
+      cards_table(plan), plan.config.run.device == "cpu" ? verdict_on_host(plan) : "", verdict_on_cards(plan));
 }
 
 json::object as_json(const PlannedLayout& layout) {
@@ -233,7 +235,7 @@ std::string as_json(const Plan& plan) {
                    {"cards", std::move(cards)}});
 }
 
-/// For this host where the ranks compute on it; a plan for cards alone is about other machines.
+/// A plan for GPUs is about other machines.
 bool does_not_fit(const Plan& plan) {
   return plan.config.run.device == "cpu" && plan.host_room && plan.own().bytes() > *plan.host_room;
 }
@@ -243,7 +245,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   Plan plan = make_plan(line, ranks);
   fill(plan);
   print_output("{}\n", line.has(kJson.name) ? as_json(plan) : as_text(plan));
-  return does_not_fit(plan) && !line.has(kCard.name) ? ExitCode::does_not_fit : ExitCode::done;
+  return does_not_fit(plan) ? ExitCode::does_not_fit : ExitCode::done;
 }
 
 }  // namespace
@@ -255,8 +257,8 @@ Command plan_command() {
           .description =
               "Memory by kind and traffic of a rank at each ZeRO stage, whether it fits this host, and the fewest\n"
               "GPUs of each card that hold it, at this micro batch. Nothing is started. Memory is what a run counts\n"
-              "(see its summary); of a GPU's, 1 GiB is set aside for CUDA and NCCL. Ends with 3 where a run on this\n"
-              "host does not fit.",
+              "(see its summary); of a GPU's, 1 GiB is set aside for CUDA and NCCL. With --card the plan is for GPUs,\n"
+              "whatever this host has; without it ends with 3 where the run does not fit this host.",
           .options = {kSet, kForRanks, kRanksPerNode, kCard, kJson},
           .examples = {"ferula plan configs/gpt2-124m.toml --ranks 4", "ferula plan my.toml --card a5000",
                        "ferula plan my.toml --ranks 16 --ranks-per-node 8 --card 24 --json"},
