@@ -134,7 +134,7 @@ std::string cards_table(const Plan& plan) {
   return table.text();
 }
 
-/// Seconds a step on `gpus` cards that reach kAssumedMfu, and those of its traffic if nothing hid it.
+/// Seconds of a step where each card reaches kAssumedMfu, and of its traffic if nothing hid it.
 std::string time_in_words(const Plan& plan, const GpuCardType& card, const PlannedLayout& layout) {
   if (card.bf16_teraflops <= 0.0) return {};
   const double computing = plan.flops_per_step() / (kAssumedMfu * 1e12 * card.bf16_teraflops * layout.ranks);

@@ -31,9 +31,7 @@ class PlannedCommunicator final : public Communicator {
   void abort(std::string_view) override {}
 
  private:
-  [[noreturn]] void refuse() const {
-    detail::check_failed(__FILE__, __LINE__, "runs", "a planned job exchanges nothing");
-  }
+  static void refuse() { FERULA_CHECK(false, "a planned job exchanges nothing"); }
 
   int size_;
   Device* device_;

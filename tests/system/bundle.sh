@@ -25,26 +25,8 @@ env -i LD_LIBRARY_PATH="$bundle/lib" ldd "$bundle/libexec/ferula" "$bundle"/open
 [ ! -s "$work/outside" ] || fail "expected these libraries in the bundle: $(tr '\n' ' ' <"$work/outside")"
 
 cd "$work"
-seq 1 400 | sed 's/.*/Line & of a text to learn./' >text.txt
-cat >tiny.toml <<'TEXT'
-[run]
-name = "tiny"
-[model]
-layers = 2
-width = 32
-heads = 2
-context = 32
-[data]
-text = ["text.txt"]
-sequence_length = 16
-[training]
-steps = 4
-train_batch_size = 12
-train_micro_batch_size_per_gpu = 2
-[optimizer]
-type = "AdamW"
-params = { lr = 3e-3 }
-TEXT
+. "$source/tests/system/tiny_run.sh"
+write_tiny_run tiny 'steps = 4' 'train_batch_size = 12' 'train_micro_batch_size_per_gpu = 2'
 for ranks in --ranks-simulated --ranks; do
   env -i "$bundle/bin/ferula" train tiny.toml $ranks 2 --resume never >out.txt 2>&1 || { cat out.txt; fail "$ranks 2"; }
   grep -q 'finished after step 4 of 4' out.txt || { cat out.txt; fail "$ranks 2 did not finish"; }

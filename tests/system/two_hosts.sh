@@ -4,6 +4,7 @@
 # usage: two_hosts.sh PROGRAM
 set -eu
 program=$1
+. "$(dirname "$0")/tiny_run.sh"
 work=$(mktemp -d)
 one=ferula-a-$$ two=ferula-b-$$
 first=10.213.77.1 second=10.213.77.2
@@ -33,24 +34,7 @@ chmod +x "$work/on"
 "$work/on" "$second" true || skip "a host of its own name and memory is not allowed here"
 
 cd "$work"
-seq 1 400 | sed 's/.*/Line & of a text to learn./' >text.txt
-cat >tiny.toml <<'TEXT'
-[run]
-name = "alone"
-device = "cpu"
-[model]
-layers = 2
-width = 32
-heads = 2
-context = 32
-[data]
-text = ["text.txt"]
-sequence_length = 16
-[training]
-steps = 6
-train_batch_size = 8
-train_micro_batch_size_per_gpu = 2
-TEXT
+write_tiny_run alone 'steps = 6' 'train_batch_size = 8' 'train_micro_batch_size_per_gpu = 2'
 losses() { sed -n 's/.*"loss": *\([-+.0-9eE]*\)[,}].*/\1/p' "runs/$1/metrics.jsonl"; }
 
 "$program" train tiny.toml >alone.txt
