@@ -21,6 +21,9 @@ constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();  
 constexpr OptionSpec kPrompt{"prompt", "TEXT", "A text to continue; may be given many times."};
 constexpr OptionSpec kPrompts{"prompts", "FILE.jsonl", "One prompt a line: {\"prompt\": \"...\"} or a JSON string."};
 constexpr OptionSpec kTokens{"max-new-tokens", "N", "Tokens to write for each prompt, default 128."};
+constexpr OptionSpec kMinTokens{"min-new-tokens", "N",
+                                "A stop text that begins within the first N tokens does not end a text, default 0."};
+constexpr OptionSpec kStream{"stream", "", "Shows the text of one prompt while it is written."};
 constexpr OptionSpec kSequences{"num-return-sequences", "N",
                                 "Texts for each prompt, default 1, each with draws of its own."};
 constexpr OptionSpec kStop{"stop", "TEXT", "Ends a text before this one; may be given many times."};
@@ -73,6 +76,7 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
   for (const Prompt& prompt : prompts) {
     GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1, kMostTokens).value_or(128),
                               .stop = line.all(kStop.name),
+                              .min_new_tokens = line.integer(kMinTokens.name, 0, kMostTokens).value_or(0),
                               .name = prompt.name};
     tokenizer.encode(prompt.text, request.prompt);
     requests.push_back(std::move(request));
@@ -91,6 +95,38 @@ std::string as_json(const std::string& checkpoint, const Prompt& prompt, const G
                                                     {"tokens_per_second", result.tokens_per_second()}});
 }
 
+/// One text, shown in whole letters while it is written. Rank 0 writes the first request and has the log that speaks.
+class ShownText {
+ public:
+  ShownText(Log& log, std::string_view prompt) : log_(&log), pending_(prompt) { add({}); }
+
+  void add(std::string_view bytes) {
+    pending_ += bytes;
+    const std::size_t whole = pending_.size() - unfinished_letter_bytes(pending_);
+    if (whole > 0) log_->result_part(with_valid_utf8(std::string_view(pending_).substr(0, whole)));
+    pending_.erase(0, whole);
+  }
+  void finish() { log_->result(with_valid_utf8(pending_)); }
+
+ private:
+  Log* log_;
+  std::string pending_;  // the beginning of a letter
+};
+
+void check_stream(const CommandLine& line, std::size_t texts) {
+  if (!line.has(kStream.name)) return;
+  if (line.has(kJson.name)) throw ConfigError("--stream shows a text and --json a finished record: use one of them");
+  if (texts > 1)
+    throw ConfigError(
+        fmt::format("--stream shows one text, found {}: give one prompt and no --num-return-sequences", texts));
+}
+
+void print_result(const CommandLine& line, RankContext& context, const InferenceModel& model, const Prompt& prompt,
+                  const GenerationResult& result) {
+  context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, result)
+                                          : with_valid_utf8(prompt.text + result.text));
+}
+
 /// A text that ends before its wanted length says so.
 void warn_of_full_context(Log& log, const std::vector<Prompt>& prompts, const std::vector<GenerationResult>& results,
                           std::int64_t context) {
@@ -105,17 +141,21 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const SamplingOptions options = sampling_options(line, request.config);
   const std::vector<Prompt> prompts =
       prompts_of(line, invocation.kind == RankKind::mpi ? PromptReaders::every_rank : PromptReaders::one);
+  check_stream(line, prompts.size());
   const std::vector<GenerationRequest> requests = requests_of(line, prompts, *request.tokenizer);
   const std::int64_t rows = std::min(kPromptRows, request.config.model.context);
   return run_with_model(invocation, request, rows, [&](RankContext& context, InferenceModel& model) {
     TransformerDecoder decoder(model.transformer, context.execution);
     Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication}, options);
-    const std::vector<GenerationResult> results = generator.run(requests);
-    for (std::size_t number = 0; number < results.size(); ++number) {
-      const GenerationResult& result = results[number];
-      const Prompt& prompt = prompts[number];
-      context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, result)
-                                              : with_valid_utf8(prompt.text + result.text));
+    std::vector<GenerationResult> results;
+    if (line.has(kStream.name)) {
+      ShownText shown(context.log, prompts.front().text);
+      results = generator.run(requests, [&](std::size_t, std::string_view bytes) { shown.add(bytes); });
+      shown.finish();
+    } else {
+      results = generator.run(requests);
+      for (std::size_t number = 0; number < results.size(); ++number)
+        print_result(line, context, model, prompts[number], results[number]);
     }
     warn_of_full_context(context.log, prompts, results, request.config.model.context);
     return ExitCode::done;
@@ -131,12 +171,13 @@ Command generate_command() {
           .description =
               "Takes the newest good checkpoint of the configuration's run, or the one that is named. The weights may\n"
               "lie on any number of ranks at any ZeRO stage (--set zero_optimization.stage=3): the text is the same.",
-          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kSequences, kStop, kGreedy, kTemperature, kTopK, kTopP,
-                      kPenalty, kSeed, kJson, kSet},
+          .options = {kCheckpoint, kPrompt, kPrompts, kTokens, kMinTokens, kSequences, kStop, kStream, kGreedy,
+                      kTemperature, kTopK, kTopP, kPenalty, kSeed, kJson, kSet},
           .examples = {"ferula generate --checkpoint runs/quickstart --prompt 'The ' --max-new-tokens 200",
                        "ferula generate configs/quickstart.toml --prompt 'namespace ' --greedy",
                        "ferula generate --checkpoint runs/quickstart --prompts prompts.jsonl --json --ranks 2",
-                       "ferula generate --checkpoint runs/quickstart --prompt 'A ' --temperature 0.8 --top-p 0.95"},
+                       "ferula generate --checkpoint runs/quickstart --prompt 'A ' --temperature 0.8 --top-p 0.95",
+                       "ferula generate --checkpoint runs/quickstart --prompt 'Once' --stream"},
           .ranks = CommandRanks::all_ranks,
           .stop = CommandStop::ends,
           .run = run};

@@ -77,6 +77,13 @@ void Log::result(std::string_view text) {
   if (impl_->file) impl_->file->info(text);
 }
 
+void Log::result_part(std::string_view text) {
+  if (impl_->voice == LogVoice::silent) return;
+  const std::lock_guard lock(impl_->mutex);
+  impl_->end_progress_line();
+  write_output(text);
+}
+
 void Log::warning(std::string_view text) {
   if (impl_->voice == LogVoice::silent) return;
   const std::lock_guard lock(impl_->mutex);

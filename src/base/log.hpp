@@ -28,6 +28,8 @@ class Log {
   void info(std::string_view text);
   /// The same for what the command is for: throws as write_output does where it cannot be written.
   void result(std::string_view text);
+  /// The beginning of a result whose end result() writes: without a new line, and not in the file.
+  void result_part(std::string_view text);
   /// "warning: …" on standard error.
   void warning(std::string_view text);
   /// A line of the file alone: what the terminal gets from somebody else, as the error that ends the run.

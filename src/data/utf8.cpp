@@ -1,5 +1,6 @@
 #include "data/utf8.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -45,6 +46,11 @@ Part first_part(std::string_view text) {
   return {1, false};
 }
 
+bool may_begin_letter(char byte) {
+  const auto value = static_cast<std::uint8_t>(byte);
+  return std::ranges::any_of(kForms, [value](const Form& f) { return value >= f.first_low && value <= f.first_high; });
+}
+
 }  // namespace
 
 std::string with_valid_utf8(std::string_view bytes) {
@@ -55,6 +61,17 @@ std::string with_valid_utf8(std::string_view bytes) {
     bytes.remove_prefix(part.bytes);
   }
   return text;
+}
+
+std::size_t unfinished_letter_bytes(std::string_view bytes) {
+  Part last{0, true};
+  bool broken_off = false;
+  while (!bytes.empty()) {
+    last = first_part(bytes);
+    broken_off = !last.well_formed && last.bytes == bytes.size() && may_begin_letter(bytes.front());
+    bytes.remove_prefix(last.bytes);
+  }
+  return broken_off ? last.bytes : 0;
 }
 
 }  // namespace ferula

@@ -10,4 +10,7 @@ namespace ferula {
 /// that is well-formed stays as it is.
 std::string with_valid_utf8(std::string_view bytes);
 
+/// How many bytes at the end of `bytes` begin a letter that further bytes may complete: 0 to 3.
+std::size_t unfinished_letter_bytes(std::string_view bytes);
+
 }  // namespace ferula

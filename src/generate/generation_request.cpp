@@ -39,6 +39,10 @@ void check_requests(std::span<const GenerationRequest> requests, std::int64_t co
     if (request.max_new_tokens < 1) {
       add(fmt::format("expected max_new_tokens of at least 1, found {}", request.max_new_tokens));
     }
+    if (request.min_new_tokens < 0 || request.min_new_tokens > request.max_new_tokens) {
+      add(fmt::format("expected min_new_tokens of 0 to max_new_tokens, {}, found {}", request.max_new_tokens,
+                      request.min_new_tokens));
+    }
     const auto foreign = std::find_if(request.prompt.begin(), request.prompt.end(),
                                       [&](std::int32_t token) { return token < 0 || token >= vocabulary; });
     if (foreign != request.prompt.end()) add(fmt::format("expected ids below {}, found {}", vocabulary, *foreign));

@@ -12,8 +12,9 @@ namespace ferula {
 struct GenerationRequest {
   std::vector<std::int32_t> prompt;
   std::int64_t max_new_tokens = 128;
-  std::vector<std::string> stop;  // the text ends before the first of them
-  std::string name = {};          // for messages; empty: "prompt N", counted from 1
+  std::vector<std::string> stop;    // the text ends before the first of them
+  std::int64_t min_new_tokens = 0;  // a stop text that begins within that many tokens is text like any other
+  std::string name = {};            // for messages; empty: "prompt N", counted from 1
 };
 
 /// Why a text ended: `max_new_tokens` were written, a stop text came, or the model can read no further token.

@@ -14,8 +14,10 @@ Generator::Generator(DecodeModel& model, const Tokenizer& tokenizer, GenerationG
       group_(group),
       sampler_(options, std::min(model.vocabulary(), tokenizer.vocabulary())) {}
 
-std::vector<GenerationResult> Generator::run(std::span<const GenerationRequest> requests) {
+std::vector<GenerationResult> Generator::run(std::span<const GenerationRequest> requests,
+                                             const TextListener& listener) {
   check_requests(requests, model_->context(), sampler_.vocabulary());
+  listener_ = listener;
   mine_.clear();
   next_ = static_cast<std::size_t>(group_.ranks.rank());
   begin_next(requests);
@@ -27,7 +29,7 @@ void Generator::begin_next(std::span<const GenerationRequest> requests) {
   writing_.reset();
   if (next_ >= requests.size()) return;
   const GenerationRequest& request = requests[next_];
-  writing_.emplace(Writing{.request = next_, .tokens = request.prompt, .read = 0, .result = {}, .watch = {}});
+  writing_.emplace(Writing{.request = next_, .tokens = request.prompt, .result = {}, .watch = {}});
   const std::int64_t room = model_->context() - std::ssize(request.prompt) + 1;
   writing_->tokens.reserve(request.prompt.size() + static_cast<std::size_t>(std::min(room, request.max_new_tokens)));
   next_ += static_cast<std::size_t>(group_.ranks.size());
@@ -58,7 +60,9 @@ bool Generator::accept(const GenerationRequest& request, std::int32_t token) {
   writing_->tokens.push_back(token);
   const std::string piece = tokenizer_->decode(std::span(&token, 1));
   result.text += piece;
+  if (std::ssize(result.tokens) <= request.min_new_tokens) writing_->kept_bytes = result.text.size();
   const std::optional<FinishReason> reason = finish_reason(request, piece.size());
+  tell(reason ? result.text.size() : sure_bytes(request));
   if (!reason) return false;
   result.finish = *reason;
   result.total_s = writing_->watch.seconds();
@@ -72,7 +76,7 @@ std::optional<FinishReason> Generator::finish_reason(const GenerationRequest& re
   std::size_t cut = std::string::npos;
   for (const std::string& stop : request.stop) {
     const std::size_t tail = std::min(result.text.size(), piece_bytes + stop.size() - 1);
-    cut = std::min(cut, result.text.find(stop, result.text.size() - tail));
+    cut = std::min(cut, result.text.find(stop, std::max(result.text.size() - tail, writing_->kept_bytes)));
   }
   if (cut != std::string::npos) {
     result.text.resize(cut);
@@ -81,6 +85,25 @@ std::optional<FinishReason> Generator::finish_reason(const GenerationRequest& re
   if (std::ssize(result.tokens) >= request.max_new_tokens) return FinishReason::length;
   if (writing_->read >= model_->context()) return FinishReason::context_full;
   return std::nullopt;
+}
+
+/// The text without an end that may become a stop text.
+std::size_t Generator::sure_bytes(const GenerationRequest& request) const {
+  const std::string_view text = writing_->result.text;
+  const std::string_view open = text.substr(writing_->kept_bytes);
+  std::size_t held = 0;
+  for (const std::string_view stop : request.stop)
+    for (std::size_t length = std::min(stop.size() - 1, open.size()); length > held; --length)
+      if (open.ends_with(stop.substr(0, length))) held = length;
+  return text.size() - held;
+}
+
+/// Gives the listener the text up to `end`, if it does not know that much.
+void Generator::tell(std::size_t end) {
+  if (!listener_ || end <= writing_->told_bytes) return;
+  listener_(writing_->request,
+            std::string_view(writing_->result.text).substr(writing_->told_bytes, end - writing_->told_bytes));
+  writing_->told_bytes = end;
 }
 
 }  // namespace ferula

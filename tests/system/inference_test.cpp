@@ -36,6 +36,21 @@ TEST_F(InferenceSystem, WritesTheSameTextOnEveryLayout) {
   for (const std::vector<std::string>& layout : kLayouts) EXPECT_EQ(ferula(words, layout).out, alone.out);
 }
 
+TEST_F(InferenceSystem, ShowsTheSameTextWhileItIsWritten) {
+  const std::vector<std::string> words{
+      "generate", "--checkpoint",     "runs/tiny", "--prompt",         "Line ", "--seed", "7", "--stop",
+      "e",        "--min-new-tokens", "9",         "--max-new-tokens", "40"};
+  const Outcome whole = ferula(words);
+  ASSERT_EQ(whole.code, 0) << whole.err;
+
+  EXPECT_EQ(ferula(words, {"--stream"}).out, whole.out);
+  EXPECT_EQ(ferula(words, {"--stream", "--ranks", "2", "--set", "zero_optimization.stage=3"}).out, whole.out);
+  EXPECT_THAT(ferula(words, {"--stream", "--json"}).err, HasSubstr("use one of them"));
+  const Outcome two = ferula(words, {"--stream", "--prompt", "A"});
+  EXPECT_EQ(two.code, 2);
+  EXPECT_THAT(two.err, HasSubstr("--stream shows one text, found 2"));
+}
+
 TEST_F(InferenceSystem, WritesSeveralTextsOfAPromptAlikeOnEveryLayout) {
   const std::vector<std::string> words{"generate", "--checkpoint",     "runs/tiny", "--prompt",
                                        "Line ",    "--seed",           "7",         "--prompt",

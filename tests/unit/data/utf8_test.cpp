@@ -31,5 +31,16 @@ TEST(ValidUtf8, RefusesOverlongFormsAndLoneBytes) {
 
 TEST(ValidUtf8, ReplacesALetterThatIsCutAtTheEnd) { EXPECT_EQ(with_valid_utf8("火\xE7\x81"), "火" + kReplacement); }
 
+TEST(ValidUtf8, ALetterThatMayGoOnIsUnfinished) {
+  EXPECT_EQ(unfinished_letter_bytes(""), 0u);
+  EXPECT_EQ(unfinished_letter_bytes("a\xC3\xA4"), 0u);
+  EXPECT_EQ(unfinished_letter_bytes("a\xC3"), 1u);
+  EXPECT_EQ(unfinished_letter_bytes("\xF0\x9F\x98"), 3u);
+  EXPECT_EQ(unfinished_letter_bytes("\xE1\x80\xE2"), 1u);
+  EXPECT_EQ(unfinished_letter_bytes("\xFF"), 0u);      // begins nothing
+  EXPECT_EQ(unfinished_letter_bytes("a\x80"), 0u);     // goes on from nothing
+  EXPECT_EQ(unfinished_letter_bytes("\xE1\xC0"), 0u);  // C0 begins no letter
+}
+
 }  // namespace
 }  // namespace ferula

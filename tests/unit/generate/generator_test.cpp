@@ -82,13 +82,14 @@ GenerationRequest request(std::size_t prompt_length, std::int64_t max_new_tokens
 }
 
 /// One request on one rank.
-GenerationResult write_alone(const GenerationRequest& request, const SamplingOptions& options = {}) {
+GenerationResult write_alone(const GenerationRequest& request, const SamplingOptions& options = {},
+                             const TextListener& listener = {}) {
   std::vector<GenerationResult> results;
   on_ranks({}, [&](RankParts& rank) {
     HashModel model;
     const auto tokenizer = make_tokenizer("bytes");
     Generator generator(model, *tokenizer, {rank.mesh.data(), *rank.communication}, options);
-    results = generator.run(std::vector<GenerationRequest>{request});
+    results = generator.run(std::vector<GenerationRequest>{request}, listener);
   });
   return results.at(0);
 }
@@ -169,6 +170,51 @@ TEST(Generator, StopsBeforeTheFirstStopText) {
   EXPECT_EQ(result.tokens.size(), 7u);
 }
 
+TEST(Generator, StopTextsWithinTheFirstTokensAreKept) {
+  const std::string whole = write_alone(request(3, 12)).text;
+  GenerationRequest stopped = request(3, 12);
+  stopped.stop = {whole.substr(2, 3), whole.substr(6, 2)};
+
+  stopped.min_new_tokens = 3;  // the first stop text begins within them
+  EXPECT_EQ(write_alone(stopped).text, whole.substr(0, 6));
+  stopped.min_new_tokens = 6;
+  EXPECT_EQ(write_alone(stopped).text, whole.substr(0, 6));
+  stopped.min_new_tokens = 7;
+  EXPECT_EQ(write_alone(stopped).text, whole);
+}
+
+TEST(Generator, TellsOnlyWhatNoStopTextCanTakeBack) {
+  const std::string whole = write_alone(request(3, 12)).text;
+  GenerationRequest stopped = request(3, 12);
+  stopped.stop = {whole.substr(2, 2) + "no", whole.substr(5, 4)};
+  std::vector<std::string> heard;
+
+  const GenerationResult result =
+      write_alone(stopped, {}, [&](std::size_t, std::string_view bytes) { heard.emplace_back(bytes); });
+
+  EXPECT_EQ(result.text, whole.substr(0, 5));
+  EXPECT_THAT(heard, testing::ElementsAre(whole.substr(0, 1), whole.substr(1, 1), whole.substr(2, 3)));
+}
+
+TEST(Generator, EachRankTellsItsOwnTexts) {
+  std::map<std::size_t, std::string> heard;
+  std::mutex mutex;
+  std::vector<GenerationResult> results;
+  on_ranks({.replica = 2}, [&](RankParts& rank) {
+    HashModel model;
+    const auto tokenizer = make_tokenizer("bytes");
+    Generator generator(model, *tokenizer, {rank.mesh.data(), *rank.communication}, {});
+    const auto listen = [&](std::size_t number, std::string_view bytes) {
+      const std::lock_guard lock(mutex);
+      EXPECT_EQ(static_cast<std::int64_t>(number % 2), rank.mesh.rank());
+      heard[number] += bytes;
+    };
+    const auto found = generator.run(std::vector{request(3, 5), request(4, 9), request(2, 7)}, listen);
+    if (rank.mesh.rank() == 0) results = found;
+  });
+  for (std::size_t number = 0; number < results.size(); ++number) EXPECT_EQ(heard[number], results[number].text);
+}
+
 TEST(Generator, TellsHowLongItTook) {
   const GenerationResult result = write_alone(request(3, 12));
 
@@ -185,8 +231,10 @@ TEST(Generator, NamesEveryRequestThatCannotBeServed) {
   stop.stop = {""};
   GenerationRequest of_file = request(0, 4);
   of_file.name = "prompts.jsonl:9";
+  GenerationRequest longer = request(3, 4);
+  longer.min_new_tokens = 5;
   const std::vector<GenerationRequest> requests{request(25, 4), request(0, 4), request(3, 0), foreign,
-                                                stop,           request(3, 4), of_file};
+                                                stop,           request(3, 4), of_file,       longer};
   try {
     check_requests(requests, kContext, 256);
     FAIL() << "expected DataError";
@@ -198,6 +246,7 @@ TEST(Generator, NamesEveryRequestThatCannotBeServed) {
     EXPECT_THAT(error.what(), HasSubstr("prompt 5: expected stop texts"));
     EXPECT_THAT(error.what(), testing::Not(HasSubstr("prompt 6")));
     EXPECT_THAT(error.what(), HasSubstr("prompts.jsonl:9: expected at least one token"));
+    EXPECT_THAT(error.what(), HasSubstr("prompt 8: expected min_new_tokens of 0 to max_new_tokens, 4, found 5"));
   }
   EXPECT_THROW(write_alone(request(25, 4)), DataError);
 }
