@@ -117,7 +117,7 @@ class RunStart {
     const Outcome room = agreed_room(context_, facts_);
     if (!room.good()) context_.log.warning(room.problem);
     try {
-      open_data();
+      if (!open_data()) return false;
       session_.emplace(context_, *config_, data_);
       facts_ = facts_of(context_, request_, *config_, session_->spec(), directory_);
       if (!go_on()) return false;
@@ -151,7 +151,22 @@ class RunStart {
     if (!replaces_) on_first_rank(context_, [&] { context_.log.open_file(directory_.log()); });
   }
 
-  void open_data() {
+  /// False where the data is not what it was and no step is left that would read it.
+  bool open_data() {
+    try {
+      read_data();
+    } catch (const DataError& error) {
+      const std::int64_t done = agreed_steps_on_disk();
+      if (choice_.kind != ResumeChoice::Kind::newest || facts_.steps == 0 || done < facts_.steps) throw;
+      say_finished(done, directory_.checkpoints().string());
+      context_.log.warning(fmt::format("a longer run could not begin: {}", error.what()));
+      return false;
+    }
+    config_ = resolved(context_, request_, data_);
+    return true;
+  }
+
+  void read_data() {
     const Config& config = request_.loaded.config;
     const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(config.data.tokenizer);
     const bool continues = !replaces_ && has_checkpoints(context_.files, directory_);
@@ -159,7 +174,6 @@ class RunStart {
     if (replaces_ || (continues && !context_.files.exists(own))) unproven_tokens_ = own;
     const OnChangedText on_changed = continues ? OnChangedText::refuse : OnChangedText::rewrite;
     data_ = open_run_data(context_, config, own, *tokenizer, on_changed);
-    config_ = resolved(context_, request_, data_);
   }
 
   /// Resumes where there is something to resume from. False where its steps are all done.
@@ -172,13 +186,17 @@ class RunStart {
     facts_.longer = longer_settings(request_.loaded.config, *config_, loaded->state.step);
     facts_.resumed_from = loaded->checkpoint;
     if (loaded->state.step >= facts_.steps) {
-      context_.log.info(fmt::format(
-          "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
-          loaded->state.step, loaded->checkpoint, facts_.command, facts_.longer));
+      say_finished(loaded->state.step, loaded->checkpoint);
       return false;
     }
     leave_newer_behind(context_, choice_, directory_, *loaded);
     return true;
+  }
+
+  void say_finished(std::int64_t steps, const std::string& where) {
+    context_.log.info(fmt::format(
+        "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
+        steps, where, facts_.command, facts_.longer));
   }
 
   /// The last thing before the first step: nothing that is still to come depends on what the user gave.
@@ -208,6 +226,12 @@ class RunStart {
     std::int64_t steps = 0;
     outcome_of([&] { steps = newest_good_step(context_.files, directory_.checkpoints().string()).value_or(0); });
     return steps;
+  }
+
+  /// The same on all ranks.
+  std::int64_t agreed_steps_on_disk() const {
+    return static_cast<std::int64_t>(
+        agree_max(context_.mesh.world(), context_.execution.communication, static_cast<double>(steps_on_disk())));
   }
 
   RankContext& context_;

@@ -113,6 +113,24 @@ TEST(TrainSystem, AFinishedRunSaysSoAndChangesNothing) {
   EXPECT_GT(workplace.lines_of("runs/tiny/log.txt"), logged);
 }
 
+TEST(TrainSystem, AFinishedRunSaysSoWhateverBecameOfItsText) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  const auto before = files_of(workplace, "runs/tiny");
+  workplace.write("text.txt", workplace.read("text.txt") + "more");
+
+  const Outcome again = workplace.ferula({"train", "tiny.toml", "--ranks", "2"});
+  EXPECT_EQ(again.code, 0);
+  EXPECT_THAT(again.out, HasSubstr("this run is finished: 5 steps are done"));
+  EXPECT_THAT(again.err, HasSubstr("the text of data.text has changed"));
+  EXPECT_EQ(files_of(workplace, "runs/tiny"), before);
+
+  const Outcome longer = workplace.ferula({"train", "tiny.toml", "--set", "training.steps=10"});
+  EXPECT_EQ(longer.code, 1);
+  EXPECT_THAT(longer.err, HasSubstr("the text of data.text has changed"));
+}
+
 TEST(TrainSystem, ARunThatDivergesBeforeItHasSavedIsPromisedNoCheckpoint) {
   const Workplace workplace;
   write_tiny_run(workplace, 10);
