@@ -74,19 +74,18 @@ void Block::project_qkv(const UnitPass& unit, const TokenBatch& batch, BlockActi
 void Block::feed_forward(const UnitPass& unit, const TokenBatch& batch, PassKind pass, BlockActivations& kept,
                          TensorView output) const {
   feed_forward_norm_.forward(unit, kept.middle, kept.input, kept.feed_forward_normed, kept.feed_forward_statistics);
-  hidden_.forward(unit, kept.feed_forward_normed, kept.hidden);
-  activate(unit, kept.hidden, kept.activated);
+  activate(unit, kept);
   down_.forward(unit, kept.activated, output);
   drop(unit, batch, pass, feed_forward_dropout_, output);
 }
 
-void Block::activate(const UnitPass& unit, TensorView hidden, TensorView activated) const {
-  Stream& compute = unit.execution.compute;
+void Block::activate(const UnitPass& unit, BlockActivations& kept) const {
   switch (spec_.family.activation) {
     case ActivationKind::gelu:
-      return unit.execution.ops.gelu(compute, hidden, activated);
+      return hidden_.forward_gelu(unit, kept.feed_forward_normed, kept.hidden, kept.activated);
     case ActivationKind::swiglu:
-      return unit.execution.ops.swiglu(compute, hidden, activated);
+      hidden_.forward(unit, kept.feed_forward_normed, kept.hidden);
+      return unit.execution.ops.swiglu(unit.execution.compute, kept.hidden, kept.activated);
   }
 }
 
@@ -105,19 +104,19 @@ void Block::backward(const UnitPass& unit, const TokenBatch& batch, const BlockA
 void Block::feed_forward_backward(const UnitPass& unit, const TokenBatch& batch, const BlockActivations& kept,
                                   TensorView gradient, const FeedForwardGradients& d) const {
   const TensorView branch = branch_gradient(unit, batch, feed_forward_dropout_, gradient, d.branch);
-  down_.backward(unit, kept.activated, branch, d.activated);
-  activate_backward(unit, kept, d);
+  activate_backward(unit, kept, branch, d);
   hidden_.backward(unit, kept.feed_forward_normed, d.hidden, d.normed);
   feed_forward_norm_.backward(unit, d.normed, kept.middle, kept.feed_forward_statistics, gradient, Accumulate::add);
 }
 
-void Block::activate_backward(const UnitPass& unit, const BlockActivations& kept, const FeedForwardGradients& d) const {
-  Stream& compute = unit.execution.compute;
+void Block::activate_backward(const UnitPass& unit, const BlockActivations& kept, TensorView branch,
+                              const FeedForwardGradients& d) const {
   switch (spec_.family.activation) {
     case ActivationKind::gelu:
-      return unit.execution.ops.gelu_backward(compute, kept.hidden, d.activated, d.hidden);
+      return down_.backward_gelu(unit, kept.activated, branch, kept.hidden, d.hidden);
     case ActivationKind::swiglu:
-      return unit.execution.ops.swiglu_backward(compute, kept.hidden, d.activated, d.hidden);
+      down_.backward(unit, kept.activated, branch, d.activated);
+      return unit.execution.ops.swiglu_backward(unit.execution.compute, kept.hidden, d.activated, d.hidden);
   }
 }
 

@@ -37,8 +37,9 @@ class Block {
   void project_qkv(const UnitPass& unit, const TokenBatch& batch, BlockActivations& kept, TensorView stream) const;
   void feed_forward(const UnitPass& unit, const TokenBatch& batch, PassKind pass, BlockActivations& kept,
                     TensorView output) const;
-  void activate(const UnitPass& unit, TensorView hidden, TensorView activated) const;
-  void activate_backward(const UnitPass& unit, const BlockActivations& kept, const FeedForwardGradients& d) const;
+  void activate(const UnitPass& unit, BlockActivations& kept) const;
+  void activate_backward(const UnitPass& unit, const BlockActivations& kept, TensorView branch,
+                         const FeedForwardGradients& d) const;
   void feed_forward_backward(const UnitPass& unit, const TokenBatch& batch, const BlockActivations& kept,
                              TensorView gradient, const FeedForwardGradients& d) const;
   void attention_backward(const UnitPass& unit, const TokenBatch& batch, const BlockActivations& kept,

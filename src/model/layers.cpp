@@ -7,6 +7,10 @@ bool is_separate(const UnitSpec& unit, std::size_t param) {
   return param != kAbsent && unit.params[param].placing == Placing::separate;
 }
 
+TensorView bias(const UnitPass& unit, const LinearRun& run) {
+  return run.bias == kAbsent ? TensorView{} : unit.values.joined(run.bias, run.parts);
+}
+
 }  // namespace
 
 TensorView UnitPass::value(std::size_t param) const { return param == kAbsent ? TensorView{} : values.tensor(param); }
@@ -28,25 +32,42 @@ void NormLayer::backward(const UnitPass& unit, TensorView dy, TensorView x, Tens
 }
 
 void LinearLayer::forward(const UnitPass& unit, TensorView x, TensorView y) const {
-  for (const LinearRun& run : runs) {
-    const TensorView bias = run.bias == kAbsent ? TensorView{} : unit.values.joined(run.bias, run.parts);
-    unit.execution.ops.linear(unit.execution.compute, x, unit.values.weight(run.weight, run.parts), bias,
+  for (const LinearRun& run : runs)
+    unit.execution.ops.linear(unit.execution.compute, x, unit.values.weight(run.weight, run.parts), bias(unit, run),
                               y.columns(run.first_output, run.outputs), Accumulate::overwrite);
-  }
+}
+
+void LinearLayer::forward_gelu(const UnitPass& unit, TensorView x, TensorView hidden, TensorView y) const {
+  for (const LinearRun& run : runs)
+    unit.execution.ops.linear_gelu(unit.execution.compute, x, unit.values.weight(run.weight, run.parts),
+                                   bias(unit, run), hidden.columns(run.first_output, run.outputs),
+                                   y.columns(run.first_output, run.outputs));
 }
 
 void LinearLayer::backward(const UnitPass& unit, TensorView x, TensorView dy, TensorView dx) const {
-  Ops& ops = unit.execution.ops;
-  Stream& stream = unit.execution.compute;
   Accumulate accumulate = Accumulate::overwrite;
   for (const LinearRun& run : runs) {
     const TensorView dy_run = dy.columns(run.first_output, run.outputs);
-    const TensorView dw = unit.gradient(run.weight, run.parts);
-    const TensorView dbias = unit.gradient(run.bias, run.parts);
-    if (!dw.empty() || !dbias.empty()) ops.linear_backward_weight(stream, x, dy_run, dw, dbias);
-    ops.linear_backward_input(stream, dy_run, unit.values.weight(run.weight, run.parts), dx, accumulate);
+    add_gradients(unit, run, x, dy_run);
+    unit.execution.ops.linear_backward_input(unit.execution.compute, dy_run, unit.values.weight(run.weight, run.parts),
+                                             dx, accumulate);
     accumulate = Accumulate::add;
   }
+}
+
+void LinearLayer::backward_gelu(const UnitPass& unit, TensorView x, TensorView dy, TensorView hidden,
+                                TensorView dhidden) const {
+  FERULA_CHECK(runs.size() == 1, "{} runs would each multiply by the derivative", runs.size());
+  add_gradients(unit, runs.front(), x, dy);
+  unit.execution.ops.linear_gelu_backward(unit.execution.compute, dy,
+                                          unit.values.weight(runs.front().weight, runs.front().parts), hidden, dhidden);
+}
+
+void LinearLayer::add_gradients(const UnitPass& unit, const LinearRun& run, TensorView x, TensorView dy) const {
+  const TensorView dw = unit.gradient(run.weight, run.parts);
+  const TensorView dbias = unit.gradient(run.bias, run.parts);
+  if (dw.empty() && dbias.empty()) return;
+  unit.execution.ops.linear_backward_weight(unit.execution.compute, x, dy, dw, dbias);
 }
 
 std::size_t find_param(const UnitSpec& unit, std::string_view name) {

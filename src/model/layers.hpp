@@ -52,8 +52,15 @@ struct LinearLayer {
 
   /// y = x · Wᵀ + bias. x [rows, in] T, y [rows, all outputs] T.
   void forward(const UnitPass& unit, TensorView x, TensorView y) const;
+  /// hidden = x · Wᵀ + bias, y = gelu(hidden). hidden, y [rows, all outputs] T.
+  void forward_gelu(const UnitPass& unit, TensorView x, TensorView hidden, TensorView y) const;
   /// dx = dy · W, and the weight's and bias's gradients are added.
   void backward(const UnitPass& unit, TensorView x, TensorView dy, TensorView dx) const;
+  /// backward() of a layer of one run whose input x is gelu(hidden): dhidden takes the place of dx.
+  void backward_gelu(const UnitPass& unit, TensorView x, TensorView dy, TensorView hidden, TensorView dhidden) const;
+
+ private:
+  void add_gradients(const UnitPass& unit, const LinearRun& run, TensorView x, TensorView dy) const;
 };
 
 /// Index of the tensor of that name, or kAbsent.

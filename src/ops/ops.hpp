@@ -147,6 +147,20 @@ class Ops {
   /// y = 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (Hendrycks, Gimpel 2016). y may be x.
   virtual void gelu(Stream&, TensorView x, TensorView y) = 0;
   virtual void gelu_backward(Stream&, TensorView x, TensorView dy, TensorView dx) = 0;  // dx may be dy
+  /// hidden = x · Wᵀ + bias, y = gelu(hidden); hidden, y [rows, out] T. A backend may join the two, and then need not
+  /// round `hidden` to T in between.
+  virtual void linear_gelu(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView hidden,
+                           TensorView y) {
+    linear(stream, x, w, bias, hidden, Accumulate::overwrite);
+    gelu(stream, hidden, y);
+  }
+  /// dhidden = (dy · W) · gelu'(hidden): the gradient of gelu before a linear layer. dy [rows, out], hidden, dhidden
+  /// [rows, in] T.
+  virtual void linear_gelu_backward(Stream& stream, TensorView dy, const WeightView& w, TensorView hidden,
+                                    TensorView dhidden) {
+    linear_backward_input(stream, dy, w, dhidden, Accumulate::overwrite);
+    gelu_backward(stream, hidden, dhidden, dhidden);
+  }
   /// y = silu(gate) · up, gate_up [rows, 2 · ffn] holds gate then up (Shazeer 2020). y [rows, ffn].
   virtual void swiglu(Stream&, TensorView gate_up, TensorView y) = 0;
   virtual void swiglu_backward(Stream&, TensorView gate_up, TensorView dy, TensorView dgate_up) = 0;

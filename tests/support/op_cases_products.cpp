@@ -78,6 +78,53 @@ OpCase backward_input(const Linear& shape) {
   return result;
 }
 
+const Call kForwardGelu = [](Ops& ops, Stream& stream, const TensorSet& set) {
+  ops.linear_gelu(stream, set["x"], {.values = set["w"], .scales = {}}, set.optional("bias"), set["hidden"], set["y"]);
+};
+
+/// A backend may round what lies between product and gelu to T.
+double rounding_between(DType dtype) { return dtype == DType::bf16 ? 0x1p-9 + 0x1p-19 : 0x1p-19; }
+
+OpCase linear_gelu(const Linear& shape) {
+  OpCase result = linear(shape);
+  result.rounding = rounding_between(shape.dtype);
+  result.name = shape.name("linear_gelu");
+  result.operation = "linear_gelu";
+  result.tensors.push_back({.name = "hidden",
+                            .role = Role::output,
+                            .dtype = shape.dtype,
+                            .shape = {shape.rows, shape.out},
+                            .row_gap = shape.row_gap});
+  result.call = kForwardGelu;
+  return result;
+}
+
+/// gelu and then a linear layer: y = gelu(hidden) · Wᵀ.
+const Call kGeluForward = [](Ops& ops, Stream& stream, const TensorSet& set) {
+  ops.gelu(stream, set["hidden"], set["x"]);
+  ops.linear(stream, set["x"], {.values = set["w"], .scales = {}}, {}, set["y"], Accumulate::overwrite);
+};
+
+OpCase linear_gelu_backward(const Linear& shape) {
+  OpCase result{.name = shape.name("linear_gelu_backward"),
+                .operation = "linear_gelu_backward",
+                .flops = shape.flops(),
+                .rounding = rounding_between(shape.dtype)};
+  const std::vector<std::int64_t> input = {shape.rows, shape.in};
+  result.tensors = {
+      {.name = "hidden", .dtype = shape.dtype, .shape = input, .deviation = 2.0, .row_gap = shape.row_gap},
+      {.name = "x", .role = Role::saved, .dtype = shape.dtype, .shape = input},
+      {.name = "w", .dtype = shape.dtype, .shape = {shape.out, shape.in}},
+      {.name = "y", .role = Role::saved, .dtype = shape.dtype, .shape = {shape.rows, shape.out}},
+      {.name = "dy", .dtype = shape.dtype, .shape = {shape.rows, shape.out}, .row_gap = shape.row_gap},
+      {.name = "dhidden", .role = Role::output, .dtype = shape.dtype, .shape = input, .row_gap = shape.row_gap}};
+  result.call = [](Ops& ops, Stream& stream, const TensorSet& set) {
+    ops.linear_gelu_backward(stream, set["dy"], {.values = set["w"], .scales = {}}, set["hidden"], set["dhidden"]);
+  };
+  result.derivative = {.forward = kGeluForward, .output = "y", .upstream = "dy", .gradients = {{"hidden", "dhidden"}}};
+  return result;
+}
+
 OpCase backward_weight(const Linear& shape) {
   OpCase result{
       .name = shape.name("linear_backward_weight"), .operation = "linear_backward_weight", .flops = shape.flops()};
@@ -163,7 +210,13 @@ std::vector<OpCase> product_cases() {
       cases.push_back(linear(shape));
       cases.push_back(backward_input(shape));
       cases.push_back(backward_weight(shape));
+      if (shape.accumulate == Accumulate::add) continue;
+      cases.push_back(linear_gelu(shape));
+      cases.push_back(linear_gelu_backward(shape));
     }
+    const Linear strided{17, 40, 24, dtype, dtype, true, Accumulate::overwrite, 8};
+    cases.push_back(linear_gelu(strided));
+    cases.push_back(linear_gelu_backward(strided));
     cases.push_back(prepared({19, 64, 48, dtype, dtype}));
     for (const Embedding& shape :
          {Embedding{13, 11, 7, 24, dtype}, {1, 5, 3, 9, dtype}, {40, 6, 0, 17, dtype}, {1100, 50, 64, 72, dtype}}) {
@@ -183,6 +236,8 @@ std::vector<OpCase> product_timing_cases() {
       cases.push_back(prepared(shape));
       cases.push_back(backward_input(shape));
       cases.push_back(backward_weight(shape));
+      cases.push_back(linear_gelu(shape));
+      cases.push_back(linear_gelu_backward(shape));
     }
     cases.push_back(embed({1024, 50304, 1024, 768, dtype}));
     cases.push_back(embed_backward({1024, 50304, 1024, 768, dtype}));
