@@ -69,7 +69,8 @@ ExitCode run_with_model(const Invocation& invocation, const InferenceRequest& re
                            .mesh = mesh_options(request.config.debug),
                            .overlap = Overlap::off,
                            .compute = request.compute.get(),
-                           .sharing = request.config.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused};
+                           .sharing = request.config.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused,
+                           .memory_remedy = "More ranks (--ranks) at --set zero_optimization.stage=3 need less a rank"};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     InferenceModel model(context, request, rows);
     return body(context, model);

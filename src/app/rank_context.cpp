@@ -16,7 +16,8 @@ namespace {
 class Rank {
  public:
   Rank(std::unique_ptr<Mesh::Transport> transport, const Invocation& invocation, const RankSettings& settings)
-      : threads_(transport->place().threads),
+      : ledger_(settings.memory_remedy),
+        threads_(transport->place().threads),
         backend_(*settings.compute),
         gpus_(agree_on_gpus(*transport, backend_.gpu_of(transport->place()), settings.sharing)),
         device_(backend_.make_device(transport->place(), ledger_)),

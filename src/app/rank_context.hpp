@@ -36,6 +36,7 @@ struct RankSettings {
   Overlap overlap = Overlap::on;
   const ComputeBackend* compute = nullptr;  // outlives the ranks; null: the host's processors
   GpuSharing sharing = GpuSharing::refused;
+  std::string memory_remedy;  // what a user can do where a rank's memory is too small
 };
 
 /// Runs `body` on every rank of this job: `invocation.ranks` of them, simulated, started by MPI, or one alone.

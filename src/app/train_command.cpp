@@ -62,7 +62,10 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                            .mesh = mesh_options(known.debug),
                            .overlap = overlaps ? Overlap::on : Overlap::off,
                            .compute = prepared.compute.get(),
-                           .sharing = known.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused};
+                           .sharing = known.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused,
+                           .memory_remedy =
+                               "A higher zero_optimization.stage, a smaller train_micro_batch_size_per_gpu "
+                               "or more ranks need less a rank"};
   const SessionRequest request{.loaded = prepared.loaded,
                                .facts = prepared.facts,
                                .resume = line.text(kResume.name).value_or("auto"),

@@ -255,8 +255,10 @@ void describe(CheckpointConfig& checkpoint, SectionTable table) {
 }
 
 void describe(CommsLoggerConfig& comms, SectionTable table) {
-  table.add("enabled", comms.enabled, {},
-            "The account at the end lists every collective by size: calls, time, algorithm and bus bandwidth.");
+  table.add(
+      "enabled", comms.enabled, {},
+      "The account at the end lists every collective by size: calls, time, stragglers, bandwidths; comms.csv those of "
+      "each rank.");
 }
 
 void describe(DebugConfig& debug, SectionTable table) {

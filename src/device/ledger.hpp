@@ -4,7 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace ferula {
 
@@ -15,6 +17,10 @@ std::string_view name_of(MemoryKind kind);
 /// Thread-safe counters of allocated bytes; `Device::allocate` is the only writer.
 class MemoryLedger {
  public:
+  /// `remedy`: a sentence for the one whose memory is too small.
+  explicit MemoryLedger(std::string remedy = {}) : remedy_(std::move(remedy)) {}
+
+  const std::string& remedy() const { return remedy_; }
   void add(MemoryKind kind, std::int64_t bytes);
   void remove(MemoryKind kind, std::int64_t bytes);
 
@@ -28,6 +34,7 @@ class MemoryLedger {
   std::int64_t allocations() const;
 
  private:
+  const std::string remedy_;
   mutable std::mutex mutex_;
   std::array<std::int64_t, kMemoryKinds> current_{};
   std::array<std::int64_t, kMemoryKinds> kind_peak_{};

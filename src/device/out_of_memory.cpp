@@ -11,11 +11,9 @@ void throw_out_of_memory(std::string_view device, std::int64_t bytes, MemoryKind
     const auto each = static_cast<MemoryKind>(index);
     held += fmt::format("{}{} {} MiB", held.empty() ? "" : ", ", name_of(each), ledger.current_bytes(each) >> 20);
   }
-  throw CapacityError(
-      fmt::format("out of memory on {}: asked for {} MiB of {}; this rank holds {}{}{}. A higher "
-                  "zero_optimization.stage, a smaller "
-                  "train_micro_batch_size_per_gpu or more ranks need less a rank",
-                  device, bytes >> 20, name_of(kind), held, left.empty() ? "" : "; ", left));
+  throw CapacityError(fmt::format("out of memory on {}: asked for {} MiB of {}; this rank holds {}{}{}{}{}", device,
+                                  bytes >> 20, name_of(kind), held, left.empty() ? "" : "; ", left,
+                                  ledger.remedy().empty() ? "" : ". ", ledger.remedy()));
 }
 
 }  // namespace ferula

@@ -15,6 +15,7 @@ struct RunDirectory {
   std::filesystem::path log() const { return root / "log.txt"; }
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
   std::filesystem::path summary() const { return root / "summary.json"; }
+  std::filesystem::path comms() const { return root / "comms.csv"; }
   std::filesystem::path lock() const { return root / "lock"; }
   std::filesystem::path tokens() const { return root / "tokens.h5"; }
   std::filesystem::path checkpoints() const { return root / "checkpoints"; }

@@ -127,17 +127,4 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   return text;
 }
 
-std::string comms_table(const std::vector<SizedTraffic>& traffic) {
-  std::string text = fmt::format("collectives by size (rank 0)\n  {:<16}{:>6}{:>12}{:>10}{:>12}{:>12}{:>14}{:>14}\n",
-                                 "", "ranks", "size", "calls", "seconds", "mean ms", "algbw Gbps", "busbw Gbps");
-  constexpr double kGigabits = 8e-9;
-  for (const SizedTraffic& each : traffic)
-    text += fmt::format("  {:<16}{:>6}{:>12}{:>10}{:>12.3f}{:>12.3f}{:>14.2f}{:>14.2f}\n", name_of(each.collective),
-                        each.ranks, human_bytes(each.bytes), each.calls, each.seconds,
-                        1e3 * each.seconds / static_cast<double>(each.calls), kGigabits * each.algorithm_bandwidth(),
-                        kGigabits * each.bus_bandwidth());
-  text.pop_back();
-  return text;
-}
-
 }  // namespace ferula

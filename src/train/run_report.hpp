@@ -74,7 +74,4 @@ struct RunOutcome {
 std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
                         const std::vector<RankSummary>& ranks);
 
-/// Every collective by size: calls, mean and whole time, algorithm and bus bandwidth ([comms_logger]).
-std::string comms_table(const std::vector<SizedTraffic>& traffic);
-
 }  // namespace ferula

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/human.hpp"
+#include "train/comms_report.hpp"
 #include "train/progress_state.hpp"
 #include "train/run_summary.hpp"
 
@@ -186,11 +187,22 @@ RunOutcome TrainingRun::outcome(const std::string& exit_reason) const {
           .checkpoint = last_checkpoint_};
 }
 
+void TrainingRun::write_collectives() {
+  const std::vector<RankTraffic> ranks = gather_traffic(parts_.mesh, parts_.execution);
+  parts_.log.info(comms_table(ranks));
+  if (parts_.mesh.rank() != 0) return;
+  try {
+    write_file_atomically(parts_.files, directory_.comms().string(), comms_csv(ranks), Replace::existing);
+  } catch (const Error& error) {
+    parts_.log.warning(fmt::format("comms.csv was not written: {}", error.what()));
+  }
+}
+
 void TrainingRun::write_account() {
   const RunOutcome ended = outcome(reason_of(asked_));
   const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, totals_);
   parts_.log.info(run_account(facts_, ended, parts_.execution.phases, ranks));
-  if (plan_.lists_collectives) parts_.log.info(comms_table(parts_.mesh.traffic().by_size()));
+  if (plan_.lists_collectives) write_collectives();
   if (parts_.mesh.rank() != 0) return;
   write_summary(parts_.files, directory_, 0, summary_json(facts_, ended, parts_.execution.phases, ranks), parts_.log);
 }

@@ -24,7 +24,7 @@ struct RunPlan {
   std::string config_text;  // the resolved configuration, TOML: goes into every checkpoint
   std::vector<TiedTensor> tied;
   std::map<std::string, std::string> notes = {};  // go into every checkpoint: which tokens these are
-  bool lists_collectives = false;                 // in the account: a table of all of them by size
+  bool lists_collectives = false;                 // in the account by size, and in comms.csv
 };
 
 /// Called by all ranks alike; rank 0 writes the files of the run. References outlive it.
@@ -67,6 +67,7 @@ class TrainingRun {
   TrainingState state() const;
   RunOutcome outcome(const std::string& exit_reason) const;
   void write_account();
+  void write_collectives();
   std::optional<double> mfu(double tokens_per_second) const;
   bool is_due(std::int64_t every) const;
 

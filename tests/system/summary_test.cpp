@@ -12,6 +12,11 @@ namespace {
 
 namespace json = boost::json;
 
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::StartsWith;
+
 constexpr int kSteps = 8;
 
 /// A model large enough that paddings and scalars vanish within the stated 1 %.
@@ -51,6 +56,22 @@ TEST(SummarySystem, ShowsTheTrafficOfTheZeroPapersWithoutValidation) {
     for (const json::value& rank : summary.at("ranks").as_array())
       EXPECT_NEAR(elements_sent(rank.as_object()) / parameters / kSteps / times, 1.0, 0.01) << "stage " << stage;
   }
+}
+
+TEST(SummarySystem, ListsCollectivesBySizeWhereTheyAreWanted) {
+  const Workplace workplace;
+  write_tiny_run(workplace, kSteps);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  EXPECT_FALSE(workplace.has("runs/tiny/comms.csv"));
+
+  const Outcome run = workplace.ferula({"train", "tiny.toml", "--resume", "never", "--ranks", "2", "--set",
+                                        "zero_optimization.stage=2", "--set", "comms_logger.enabled=true"});
+
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("straggler ms"), ContainsRegex("reduce_scatter +2 ")));
+  EXPECT_THAT(
+      workplace.read("runs/tiny/comms.csv"),
+      AllOf(StartsWith("rank,op,ranks,bytes"), HasSubstr("\n0,reduce_scatter,2,"), HasSubstr("\n1,reduce_scatter,2,")));
 }
 
 TEST(SummarySystem, IsNullWhereARunFailedBeforeItMeasuredAnything) {
