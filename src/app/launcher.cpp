@@ -9,19 +9,17 @@
 #include <optional>
 #include <system_error>
 #include <thread>
-#include <utility>
 
 #include "app/child_process.hpp"
 #include "app/launch_report.hpp"
 #include "app/output_relay.hpp"
+#include "app/stop_forwarding.hpp"
 #include "app/stop_signals.hpp"
 #include "base/output.hpp"
 #include "base/stopwatch.hpp"
 
 namespace ferula {
 namespace {
-
-constexpr double kPatience = 30.0;  // seconds for ranks to start, once somebody wants them to stop
 
 /// A file of its own in the temporary directory, removed at the end.
 class ReportFile {
@@ -60,57 +58,17 @@ std::vector<std::string> mpirun_words(const LaunchRequest& request, const std::s
   return words;
 }
 
-/// What the user has asked for so far, and what mpirun has been told of it. Any signal asks to save; only a second
-/// Ctrl-C ends a run before it has saved (SLURM sends USR1 and then TERM).
-class StopForwarding {
- public:
-  StopForwarding(const LaunchRequest& request, pid_t mpirun, const std::string& report)
-      : request_(&request), mpirun_(mpirun), report_(&report) {}
-
-  void accept(int signal) {
-    const bool insists = signal == SIGINT && interrupted_;
-    interrupted_ = interrupted_ || signal == SIGINT;
-    if (signal == SIGINT && !insists) report_interrupt(*report_);
-    if (request_->stop == CommandStop::saves && !insists) {
-      if (!std::exchange(asked_to_save_, true)) pending_since_.emplace();
-      return;
-    }
-    if (signal == SIGUSR1) return;  // asks to save, where nothing is to be saved
-    kill(mpirun_, std::exchange(at_once_, true) ? SIGKILL : SIGTERM);
-  }
-  /// SIGUSR1 would kill a rank that does not handle it yet, so it waits until all do. Ranks that have not even started
-  /// after some time have nothing to save.
-  void forward_when_ready() {
-    if (!pending_since_) return;
-    if (read_launch_report(*report_).ready == request_->ranks) {
-      kill(mpirun_, SIGUSR1);
-    } else if (pending_since_->seconds() < kPatience) {
-      return;
-    } else {
-      kill(mpirun_, std::exchange(at_once_, true) ? SIGKILL : SIGTERM);
-    }
-    pending_since_.reset();
-  }
-  bool interrupted() const { return interrupted_; }
-  bool at_once() const { return at_once_; }
-
- private:
-  const LaunchRequest* request_;
-  pid_t mpirun_;
-  const std::string* report_;
-  bool asked_to_save_ = false;
-  std::optional<Stopwatch> pending_since_;  // the ranks have not heard of it yet
-  bool interrupted_ = false;
-  bool at_once_ = false;
-};
-
 /// Returns mpirun's wait status.
 int wait_for(pid_t mpirun, const sigset_t& signals, StopForwarding& stop) {
   const timespec pause{.tv_sec = 0, .tv_nsec = 100'000'000};
+  const Stopwatch clock;
+  const auto pass_on = [&](std::optional<int> signal) {
+    if (signal) kill(mpirun, *signal);
+  };
   for (;;) {
     const int signal = sigtimedwait(&signals, nullptr, &pause);
-    if (signal > 0 && signal != SIGCHLD) stop.accept(signal);
-    stop.forward_when_ready();
+    if (signal > 0 && signal != SIGCHLD) pass_on(stop.accept(signal, clock.seconds()));
+    pass_on(stop.due(clock.seconds()));
     int status = 0;
     if (waitpid(mpirun, &status, WNOHANG) == mpirun) return status;
   }
@@ -148,7 +106,7 @@ ExitCode launch_ranks(const LaunchRequest& request) {
                                    "srun",
                                    relay ? std::optional(relay->child_end()) : std::nullopt);
   if (relay) relay->start();
-  StopForwarding stop(request, mpirun, report.path());
+  StopForwarding stop(request.ranks, request.stop, report.path());
   const int status = wait_for(mpirun, signals.set(), stop);
   const int reason = relay ? relay->finish() : 0;
   const ExitCode verdict = verdict_of(request, read_launch_report(report.path()), stop, status);
