@@ -133,17 +133,34 @@ ExitCode show(const CommandLine& line, FileSystem& files) {
   return ExitCode::done;
 }
 
-/// A block of a small model holds a bit of everything: the first parts say enough on a terminal.
-constexpr std::size_t kPartsShown = 6;
+/// A block of a small model holds a bit of everything: the first tensors say enough on a terminal.
+constexpr std::size_t kTensorsShown = 3;
 
-void print_damage(const Damage& damage) {
-  print_output("{}\n", damage.text);
-  for (std::size_t part = 0; part < std::min(kPartsShown, damage.parts.size()); ++part) {
-    const DamagedPart& hit = damage.parts[part];
-    print_output("  elements {} to {} of {} ({})\n", hit.first_element, hit.end_element, hit.tensor, hit.role);
+/// "embedding.token.weight (value 0 to 64, master 0 to 64)" for each tensor in the damage, in the order of the file's
+/// tensors.
+std::vector<std::string> damaged_tensors(const Damage& damage) {
+  std::vector<std::string> all;
+  std::string_view last;
+  for (const DamagedPart& part : damage.parts) {
+    const std::string elements = fmt::format("{} {} to {}", part.role, part.first_element, part.end_element);
+    if (part.tensor == last) {
+      all.back().insert(all.back().size() - 1, ", " + elements);
+    } else {
+      all.push_back(fmt::format("{} ({})", part.tensor, elements));
+    }
+    last = part.tensor;
   }
-  if (damage.parts.size() > kPartsShown)
-    print_output("  and {} more tensors and roles; --json names them all\n", damage.parts.size() - kPartsShown);
+  return all;
+}
+
+/// One line a damaged place.
+std::string in_words(const Damage& damage) {
+  std::vector<std::string> tensors = damaged_tensors(damage);
+  if (tensors.empty()) return damage.text;
+  const std::size_t hidden = tensors.size() - std::min(kTensorsShown, tensors.size());
+  tensors.resize(tensors.size() - hidden);
+  if (hidden > 0) tensors.push_back(fmt::format("{} more (--json names all)", hidden));
+  return fmt::format("{}; elements of {}", damage.text, fmt::join(tensors, ", "));
 }
 
 boost::json::object as_json(const VerifyReport& report, const std::vector<DamagedCheckpoint>& passed_over) {
@@ -179,7 +196,7 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
     print_output("{}\n", boost::json::serialize(as_json(report, found.passed_over)));
   } else {
     for (const DamagedCheckpoint& damaged : found.passed_over) print_output("{}\n", in_words(damaged));
-    for (const Damage& damage : report.damages) print_damage(damage);
+    for (const Damage& damage : report.damages) print_output("{}\n", in_words(damage));
   }
   if (!report.good())
     throw DataError(

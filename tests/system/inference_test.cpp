@@ -182,9 +182,9 @@ TEST_F(InferenceSystem, VerifyNamesAFlippedByte) {
   const Outcome outcome = ferula({"checkpoint", "verify", "runs/flipped/checkpoints/step-00000005"});
 
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.out, HasSubstr("shard-00000.h5: bytes "));
-  EXPECT_THAT(outcome.out, HasSubstr("more tensors and roles"));
-  EXPECT_LE(std::ranges::count(outcome.out, '\n'), 8);  // a place, not each of the tensors that have a part in it
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("shard-00000.h5: bytes .* are not what was written; elements of "
+                                                  "[a-z_.0-9]+ .value 0 to [0-9]+.*, [0-9]+ more .--json names all"));
+  EXPECT_EQ(std::ranges::count(outcome.out, '\n'), 1);  // a place, not each of the tensors that have a part in it
 
   const Outcome json = ferula({"checkpoint", "verify", "runs/flipped/checkpoints/step-00000005", "--json"});
   EXPECT_EQ(json.code, 1);
