@@ -5,10 +5,13 @@
 #include <fstream>
 
 #include "comm/mpi_transport.hpp"
+#include "support/message_of.hpp"
 #include "support/ranks/job.hpp"
 
 namespace ferula {
 namespace {
+
+using test::message_of;
 
 TensorView view_of(std::vector<float>& values) {
   return {reinterpret_cast<std::byte*>(values.data()), DType::f32, {static_cast<std::int64_t>(values.size())}};
@@ -24,14 +27,6 @@ class Failures : public ::testing::TestWithParam<NodeTraffic> {
   void TearDown() override {
     Mesh mesh = make_mesh({});
     barrier(mesh.world(), *stream_);
-  }
-  std::string message_of(const std::function<void()>& body) {
-    try {
-      body();
-    } catch (const CommError& error) {
-      return error.what();
-    }
-    return "nothing was thrown";
   }
 
   MemoryLedger ledger_;
@@ -50,7 +45,7 @@ TEST_P(Failures, ALateRankIsAnErrorOnAllRanks) {
   std::vector<float> word(1);
   if (mesh.rank() == 1) aside.world().receive(*stream_, view_of(word), 0);
 
-  const std::string message = message_of([&] { barrier(mesh.world(), *stream_); });
+  const std::string message = message_of<CommError>([&] { barrier(mesh.world(), *stream_); });
   if (impatient) aside.world().send(*stream_, view_of(word), 1);
 
   EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
@@ -63,7 +58,7 @@ TEST_P(Failures, AnAbortReachesWaitingRanksWithItsReason) {
   Mesh mesh = make_mesh({.timeout = std::chrono::seconds(60)});
   if (mesh.rank() == 0) mesh.world().abort("the disk is full");
 
-  const std::string message = message_of([&] { barrier(mesh.world(), *stream_); });
+  const std::string message = message_of<CommError>([&] { barrier(mesh.world(), *stream_); });
 
   EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
 }
@@ -74,7 +69,7 @@ TEST_P(Failures, DifferingCallsNameBothRanksAndOperations) {
   std::vector<float> values(12);
   const TensorView view = view_of(values);
 
-  const std::string message = message_of([&] {
+  const std::string message = message_of<CommError>([&] {
     if (mesh.rank() == 1) {
       mesh.shard().broadcast(*stream_, view, 0);
     } else {

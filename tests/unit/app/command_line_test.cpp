@@ -6,11 +6,12 @@
 
 #include <array>
 
-#include "base/error.hpp"
+#include "support/message_of.hpp"
 
 namespace ferula {
 namespace {
 
+using test::message_of;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -19,16 +20,6 @@ constexpr std::array<OptionSpec, 5> kOptions{
     {{"set", "KEY=VALUE", ""}, {"seed", "N", ""}, {"temperature", "X", ""}, {"greedy", "", ""}, {"help", "", ""}}};
 
 CommandLine parsed(const std::vector<std::string>& words) { return {"generate", kOptions, words}; }
-
-template <class Callable>
-std::string refusal(Callable callable) {
-  try {
-    callable();
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "nothing was refused";
-}
 
 TEST(CommandLine, CollectsRepeatedOptionsInTheirOrder) {
   const CommandLine line = parsed({"a.toml", "--set", "x=1", "--greedy", "--set=y=[1, 2]"});
@@ -48,28 +39,32 @@ TEST(CommandLine, TheLastOfSeveralValuesCounts) {
 TEST(CommandLine, KnowsTheShortFormOfHelp) { EXPECT_TRUE(parsed({"-h"}).has("help")); }
 
 TEST(CommandLine, SuggestsTheNearestOption) {
-  EXPECT_THAT(refusal([] {
+  EXPECT_THAT(message_of<ConfigError>([] {
                 parsed({"--temprature", "1"});
               }),
               AllOf(HasSubstr("no option '--temprature'"), HasSubstr("did you mean --temperature?")));
-  EXPECT_THAT(refusal([] { parsed({"--zzzzzzzzzz"}); }), HasSubstr("no option '--zzzzzzzzzz';"));
+  EXPECT_THAT(message_of<ConfigError>([] { parsed({"--zzzzzzzzzz"}); }), HasSubstr("no option '--zzzzzzzzzz';"));
 }
 
 TEST(CommandLine, DoesNotGuessAbbreviations) {
-  EXPECT_THAT(refusal([] { parsed({"--gree"}); }), HasSubstr("no option '--gree'"));
+  EXPECT_THAT(message_of<ConfigError>([] { parsed({"--gree"}); }), HasSubstr("no option '--gree'"));
 }
 
 TEST(CommandLine, RefusesAMissingValue) {
-  EXPECT_THAT(refusal([] { parsed({"--seed"}); }), AllOf(HasSubstr("--seed"), HasSubstr("ferula generate --help")));
+  EXPECT_THAT(message_of<ConfigError>([] { parsed({"--seed"}); }),
+              AllOf(HasSubstr("--seed"), HasSubstr("ferula generate --help")));
 }
 
 TEST(CommandLine, RefusesWhatIsNoNumber) {
-  EXPECT_THAT(refusal([] {
+  EXPECT_THAT(message_of<ConfigError>([] {
                 parsed({"--seed", "1x"}).integer("seed");
               }),
               HasSubstr("--seed expects a whole number of at least 0, found '1x'"));
-  EXPECT_THAT(refusal([] { parsed({"--seed", "0"}).integer("seed", 1); }), HasSubstr("at least 1, found '0'"));
-  EXPECT_THAT(refusal([] {
+  EXPECT_THAT(message_of<ConfigError>([] {
+                parsed({"--seed", "0"}).integer("seed", 1);
+              }),
+              HasSubstr("at least 1, found '0'"));
+  EXPECT_THAT(message_of<ConfigError>([] {
                 parsed({"--temperature", "nan"}).number("temperature");
               }),
               HasSubstr("--temperature expects a number, found 'nan'"));
@@ -77,23 +72,23 @@ TEST(CommandLine, RefusesWhatIsNoNumber) {
 
 TEST(CommandLine, NamesTheLimitThatANumberIsBeyond) {
   const auto limited = [](const char* word) {
-    return refusal([&] { parsed({"--seed", word}).integer("seed", 1, 8); });
+    return message_of<ConfigError>([&] { parsed({"--seed", word}).integer("seed", 1, 8); });
   };
 
   EXPECT_EQ(parsed({"--seed", "8"}).integer("seed", 1, 8), 8);
   for (const char* word : {"0", "9", "99999999999999999999"})
     EXPECT_EQ(limited(word),
               fmt::format("--seed expects a whole number of at least 1 and at most 8, found '{}'", word));
-  EXPECT_THAT(refusal([] {
+  EXPECT_THAT(message_of<ConfigError>([] {
                 parsed({"--seed", "99999999999999999999"}).integer("seed");
               }),
               HasSubstr("at least 0 and at most 9223372036854775807"));
 }
 
 TEST(CommandLine, AsksForAMissingPositionalAndRefusesOneTooMany) {
-  EXPECT_THAT(refusal([] { parsed({}).positional(0, "a configuration"); }),
+  EXPECT_THAT(message_of<ConfigError>([] { parsed({}).positional(0, "a configuration"); }),
               HasSubstr("`ferula generate` expects a configuration"));
-  EXPECT_THAT(refusal([] { parsed({"a", "b"}).expect_at_most(1); }), HasSubstr("has no use for 'b'"));
+  EXPECT_THAT(message_of<ConfigError>([] { parsed({"a", "b"}).expect_at_most(1); }), HasSubstr("has no use for 'b'"));
 }
 
 }  // namespace

@@ -8,22 +8,12 @@
 #include "comm/mesh.hpp"
 #include "comm/simulated_transport.hpp"
 #include "support/fake_nccl.hpp"
+#include "support/message_of.hpp"
 
 namespace ferula::test {
 
 /// For tests in which every rank answers.
 inline constexpr MeshOptions kPatient{.timeout = std::chrono::seconds(60)};
-
-/// What the CommError says that `body` throws.
-template <class Body>
-std::string message_of(Body body) {
-  try {
-    body();
-  } catch (const CommError& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 /// What one rank of a test has.
 struct Rank {

@@ -117,7 +117,9 @@ TEST(NcclChoice, RanksOfOneGpuAreStagedUnlessNcclLetsThem) {
 
 TEST(NcclChoice, VersionsThatDifferAreRefused) {
   const auto choose = [](int first, int second) {
-    return message_of([&] { choose_traffic(std::vector{card_of(0, first, "cuda:0"), card_of(7, second, "cuda:1")}); });
+    return message_of<CommError>([&] {
+      choose_traffic(std::vector{card_of(0, first, "cuda:0"), card_of(7, second, "cuda:1")});
+    });
   };
 
   EXPECT_THAT(choose(22809, 21803), AllOf(HasSubstr("found 2.28.9 on rank 0 (node1, cuda:0) and 2.18.3 on rank 7"),
@@ -139,7 +141,7 @@ std::vector<std::string> messages_of_start(int ranks, const std::function<NcclBe
     const auto rank = static_cast<std::size_t>(transport->rank());
     auto nccl = std::make_unique<test::FakeNccl>(world, device, transport->rank(), behaviour);
     auto made = make_device_transport(std::move(transport), std::move(nccl), {.nccl_start_timeout = 200ms});
-    messages[rank] = message_of([&] { Mesh(std::move(made), {.shard = ranks}, device, kPatient); });
+    messages[rank] = message_of<CommError>([&] { Mesh(std::move(made), {.shard = ranks}, device, kPatient); });
   });
   return messages;
 }
@@ -201,15 +203,16 @@ TEST(Nccl, ARefusedCallNamesCollectiveRankHostAndGpu) {
   on_nccl_ranks(2, kPatient, well, [](NcclRank each) {
     const OnDevice<float> values(each.rank.device, each.rank.stream, {1.0f});
     each.behaviour.call_error = "invalid argument";
-    const std::string message =
-        message_of([&] { each.rank.mesh.data().all_reduce(each.rank.stream, values.view(), ReduceOp::sum); });
+    const std::string message = message_of<CommError>(
+        [&] { each.rank.mesh.data().all_reduce(each.rank.stream, values.view(), ReduceOp::sum); });
     const std::string gpu = "(cuda:" + std::to_string(each.rank.mesh.rank()) + " FAKE)";
 
     EXPECT_THAT(message, AllOf(HasSubstr("rank " + std::to_string(each.rank.mesh.rank()) + " (" + host_name() + ")"),
                                HasSubstr("all_reduce of group 'data'"), HasSubstr("NCCL says: invalid argument"),
                                HasSubstr(gpu)));
     // The groups of a rank end together.
-    const std::string next = message_of([&] { each.rank.mesh.world().broadcast(each.rank.stream, values.view(), 0); });
+    const std::string next =
+        message_of<CommError>([&] { each.rank.mesh.world().broadcast(each.rank.stream, values.view(), 0); });
     EXPECT_THAT(next, HasSubstr("all_reduce of group 'data'"));
     EXPECT_GE(each.nccl.aborts, 2);
   });
@@ -223,7 +226,7 @@ TEST(Nccl, AnErrorThatComesLaterEndsTheCollectiveAndIsThrownByTheNextCall) {
     each.nccl.set_async_error("remote process exited or there was a network error");
     each.rank.stream.synchronize();  // returns: the watchdog has aborted the group
 
-    const std::string message = message_of([&] { barrier(each.rank.mesh.world(), each.rank.stream); });
+    const std::string message = message_of<CommError>([&] { barrier(each.rank.mesh.world(), each.rank.stream); });
     EXPECT_THAT(message, AllOf(HasSubstr("all_reduce of group 'shard'"), HasSubstr("remote process exited"),
                                HasSubstr("(cuda:"), HasSubstr("NCCL_DEBUG=INFO")));
   });
@@ -236,8 +239,8 @@ TEST(Nccl, ACollectiveThatWaitsTooLongIsEnded) {
     each.rank.mesh.shard().broadcast(each.rank.stream, values.view(), 0);
     each.rank.stream.synchronize();
 
-    const std::string message =
-        message_of([&] { each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum); });
+    const std::string message = message_of<CommError>(
+        [&] { each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum); });
     EXPECT_THAT(message, AllOf(HasSubstr("broadcast has waited for more than 100 ms"), HasSubstr("group 'shard'")));
   });
 }
@@ -261,7 +264,8 @@ TEST(Nccl, AbortEndsWhatIsUnderWayWithItsReason) {
     each.rank.stream.synchronize();
 
     EXPECT_THROW(each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum), AbortedError);
-    EXPECT_THAT(message_of([&] { barrier(each.rank.mesh.world(), each.rank.stream); }), HasSubstr("the disk is full"));
+    EXPECT_THAT(message_of<CommError>([&] { barrier(each.rank.mesh.world(), each.rank.stream); }),
+                HasSubstr("the disk is full"));
   });
 }
 

@@ -93,7 +93,7 @@ TEST(SharedMemory, ADeadRankIsNamedByTheOthers) {
   ForkedRanks ranks(3, {}, [](Child child) {
     barrier(child.group, child.stream);
     if (child.group.rank() == 2) std::raise(SIGKILL);
-    const std::string message = message_of([&] { barrier(child.group, child.stream); });
+    const std::string message = message_of<CommError>([&] { barrier(child.group, child.stream); });
     EXPECT_NE(message.find("all_reduce of group 'world'"), std::string::npos) << message;
     EXPECT_NE(message.find("rank 2 (here), process"), std::string::npos) << message;
     EXPECT_NE(message.find("has ended"), std::string::npos) << message;
@@ -109,7 +109,7 @@ TEST(SharedMemory, ALateRankIsNamedAndFailsToo) {
     char letter = 0;
     if (child.group.rank() == 0) child.group.set_timeout(std::chrono::milliseconds(100));
     if (child.group.rank() == 1) ASSERT_EQ(read(ends[0], &letter, 1), 1);  // until rank 0 has given up
-    const std::string message = message_of([&] { barrier(child.group, child.stream); });
+    const std::string message = message_of<CommError>([&] { barrier(child.group, child.stream); });
     if (child.group.rank() == 0) ASSERT_EQ(write(ends[1], &letter, 1), 1);
     EXPECT_NE(message.find("waited 0.1 s for rank 1 (here)"), std::string::npos) << message;
   });

@@ -188,7 +188,7 @@ INSTANTIATE_TEST_SUITE_P(Ranks, ThreeRanks,
                          ::testing::PrintToStringParamName());
 
 TEST_P(ThreeRanks, AMissingOneIsNamedAfterTheTimeout) {
-  const std::string message = message_of([] {
+  const std::string message = message_of<CommError>([] {
     on_simulated_ranks(GetParam(), {.timeout = std::chrono::milliseconds(100)}, [](Rank rank) {
       if (rank.mesh.rank() == 0) barrier(rank.mesh.world(), rank.stream);
     });
@@ -204,7 +204,7 @@ TEST_P(ThreeRanks, AbortReachesThoseThatWaitWithItsReason) {
       rank.mesh.world().abort("the disk is full");
       return;
     }
-    const std::string message = message_of([&] { barrier(rank.mesh.world(), rank.stream); });
+    const std::string message = message_of<CommError>([&] { barrier(rank.mesh.world(), rank.stream); });
     EXPECT_NE(message.find("rank 0"), std::string::npos) << message;
     EXPECT_NE(message.find("the disk is full"), std::string::npos) << message;
   });
@@ -213,7 +213,7 @@ TEST_P(ThreeRanks, AbortReachesThoseThatWaitWithItsReason) {
 TEST_P(ThreeRanks, DifferentCallsAreAnErrorOnEveryOne) {
   on_simulated_ranks(GetParam(), [](Rank rank) {
     const OnDevice<float> values(rank.device, rank.stream, std::vector<float>(rank.mesh.rank() == 2 ? 6 : 3));
-    const std::string message = message_of([&] {
+    const std::string message = message_of<CommError>([&] {
       rank.mesh.world().all_reduce(rank.stream, values.view(), ReduceOp::sum);
       rank.stream.synchronize();
     });

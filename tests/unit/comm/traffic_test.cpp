@@ -95,7 +95,7 @@ TEST(CheckedCollectives, ADifferenceNamesBothRanksAndBothOperationsEverywhere) {
     std::vector<float> values(6), part(2);
     Communicator& group = rank.mesh.shard();
     group.all_reduce(rank.stream, view_of(values), ReduceOp::max);  // equal calls pass
-    const std::string message = message_of([&] {
+    const std::string message = message_of<CommError>([&] {
       if (rank.mesh.rank() == 1) {
         group.reduce_scatter(rank.stream, view_of(values), view_of(part), ReduceOp::sum);
       } else {
@@ -114,7 +114,7 @@ TEST(CheckedCollectives, AnotherRootOrReductionIsADifference) {
   on_simulated_ranks({.shard = 2}, options, [](Rank rank) {
     std::vector<float> values(6);
     const std::string message =
-        message_of([&] { rank.mesh.shard().broadcast(rank.stream, view_of(values), rank.mesh.rank()); });
+        message_of<CommError>([&] { rank.mesh.shard().broadcast(rank.stream, view_of(values), rank.mesh.rank()); });
     EXPECT_NE(message.find("root 0"), std::string::npos) << message;
     EXPECT_NE(message.find("root 1"), std::string::npos) << message;
   });

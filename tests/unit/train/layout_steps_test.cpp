@@ -9,15 +9,8 @@
 #include "support/train/tiny_run.hpp"
 #include "support/train/whole_state.hpp"
 
-namespace ferula {
+namespace ferula::test {
 namespace {
-
-using test::Curve;
-using test::name_of_run;
-using test::tiny_dataset;
-using test::TinyRank;
-using test::TinyRun;
-using test::WholeState;
 
 /// √n · 2⁻²⁴ for the n = 768 rows of a step, rounded up.
 constexpr double kBound = 2e-6;
@@ -145,4 +138,4 @@ TEST_P(LayoutSteps, SeeAPlantedErrorOfOnePercentInOneGradientAtEachOfFiftySteps)
 }
 
 }  // namespace
-}  // namespace ferula
+}  // namespace ferula::test

@@ -7,17 +7,8 @@
 
 #include "support/train/tiny_run.hpp"
 
-namespace ferula {
+namespace ferula::test {
 namespace {
-
-using test::Curve;
-using test::curve_of;
-using test::name_of_run;
-using test::Overlap;
-using test::tiny_dataset;
-using test::TinyRank;
-using test::TinyRun;
-using test::worst_relative;
 
 /// The stated bound of f32, and of the first step in any type.
 constexpr double kBound = 1e-5;
@@ -221,4 +212,4 @@ TEST(Layouts, NothingAllocatesFromTheThirdStepOn) {
 }
 
 }  // namespace
-}  // namespace ferula
+}  // namespace ferula::test

@@ -5,14 +5,9 @@
 #include "support/train/tiny_training.hpp"
 #include "support/train/whole_state.hpp"
 
-namespace ferula {
+namespace ferula::test {
 namespace {
 
-using test::name_of_run;
-using test::tiny_dataset;
-using test::TinyRank;
-using test::TinyRun;
-using test::WholeState;
 using Names = std::vector<std::string>;
 
 TinyRun laid_out(TinyRun run, int stage, MeshShape shape) {
@@ -48,7 +43,7 @@ void save_on(const TinyRun& run, const std::string& folder, Saved& saved) {
   on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
     for (int step = 0; step < 2; ++step) rank.trainer.step();
     saved.state.add(rank.store.owned_pieces());
-    const std::string checkpoint = test::save(rank, folder);
+    const std::string checkpoint = save(rank, folder);
     if (rank.rank.mesh.rank() == 0) saved.checkpoint = checkpoint;
   });
   EXPECT_EQ(saved.state.incomplete(), Names{}) << saved.layout;
@@ -74,7 +69,7 @@ void expect_loads(TinyRank& rank, const Saved& saved) {
   for (const OwnedPiece& piece : needed)
     std::fill_n(piece.data.data, static_cast<std::size_t>(piece.data.bytes()), std::byte{0xa5});
 
-  test::load(rank, saved.checkpoint);
+  load(rank, saved.checkpoint);
 
   EXPECT_EQ(saved.state.differences(needed), Names{}) << "saved on " << saved.layout;
   EXPECT_EQ(rank.trainer.progress().step, 2);
@@ -130,4 +125,4 @@ TEST(Resharding, FrozenTensorsAreSavedAsValuesAlone) {
 }
 
 }  // namespace
-}  // namespace ferula
+}  // namespace ferula::test

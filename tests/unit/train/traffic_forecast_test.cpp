@@ -6,13 +6,8 @@
 #include "comm/planned_transport.hpp"
 #include "support/train/tiny_run.hpp"
 
-namespace ferula {
+namespace ferula::test {
 namespace {
-
-using test::name_of_run;
-using test::tiny_dataset;
-using test::TinyRank;
-using test::TinyRun;
 
 constexpr std::int64_t kSingleNumbers = 64;  // elements of losses and norms, which a forecast leaves out
 
@@ -36,7 +31,7 @@ std::vector<TinyRun> layouts() {
 
 TrainingShape shape_of(const TinyRank& rank, const TinyRun& run) {
   return {.model = rank.store.model(),
-          .store = test::settings_of(run),
+          .store = settings_of(run),
           .spec = rank.spec,
           .transformer = rank.transformer.settings(),
           .batch = rank.loader.shape(),
@@ -97,4 +92,4 @@ TEST(PlannedJob, ExchangesNothing) {
 }
 
 }  // namespace
-}  // namespace ferula
+}  // namespace ferula::test
