@@ -18,6 +18,12 @@
 namespace ferula {
 namespace {
 
+CollectiveListing listing_of(const CommsLoggerConfig& config) {
+  CollectiveListing listing{.enabled = config.enabled, .verbose = config.verbose};
+  for (const std::string& name : config.prof_ops) listing.collectives.push_back(collective_named(name).value());
+  return listing;
+}
+
 /// Everything that one rank trains with, made in the order of its members.
 class Session {
  public:
@@ -61,7 +67,7 @@ class Session {
                  .config_text = to_toml(config_),
                  .tied = {},
                  .notes = notes_,
-                 .lists_collectives = config_.comms_logger.enabled};
+                 .listing = listing_of(config_.comms_logger)};
     if (spec_.tied) plan.tied.push_back({"head.weight", "embedding.token.weight"});
     return plan;
   }

@@ -75,6 +75,7 @@ class Mesh {
 
   /// What this rank has sent through its groups since the start: calls and bytes by collective.
   const TrafficLedger& traffic() const { return traffic_; }
+  TrafficLedger& traffic() { return traffic_; }
 
  private:
   void keep(const MeshGroup& group, std::unique_ptr<Communicator> made, const MeshOptions& options);

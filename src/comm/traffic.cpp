@@ -1,14 +1,23 @@
 #include "comm/traffic.hpp"
 
+#include <utility>
+
 namespace ferula {
 namespace {
+
 std::size_t index_of(Collective collective) { return static_cast<std::size_t>(collective); }
+
+constexpr std::array<std::string_view, kCollectives> kNames{"all_reduce", "all_gather", "reduce_scatter", "broadcast",
+                                                            "point_to_point"};
+
 }  // namespace
 
-std::string_view name_of(Collective collective) {
-  constexpr std::array<std::string_view, kCollectives> kNames{"all_reduce", "all_gather", "reduce_scatter", "broadcast",
-                                                              "point_to_point"};
-  return kNames.at(index_of(collective));
+std::string_view name_of(Collective collective) { return kNames.at(index_of(collective)); }
+
+std::optional<Collective> collective_named(std::string_view name) {
+  for (std::size_t each = 0; each < kCollectives; ++each)
+    if (kNames[each] == name) return static_cast<Collective>(each);
+  return std::nullopt;
 }
 
 double SizedTraffic::algorithm_bandwidth() const {
@@ -39,6 +48,12 @@ void TrafficLedger::add(Collective collective, std::int64_t elements, std::int64
   Calls& calls = calls_[{collective, ranks, once}];
   ++calls.count;
   calls.seconds += seconds;
+  if (observer_) observer_({.collective = collective, .ranks = ranks, .bytes = once, .calls = 1, .seconds = seconds});
+}
+
+void TrafficLedger::observe(std::function<void(const SizedTraffic&)> observer) {
+  const std::lock_guard lock(mutex_);
+  observer_ = std::move(observer);
 }
 
 std::vector<SizedTraffic> TrafficLedger::by_size() const {

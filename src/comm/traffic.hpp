@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -14,6 +16,8 @@ namespace ferula {
 enum class Collective : std::uint8_t { all_reduce, all_gather, reduce_scatter, broadcast, point_to_point };
 inline constexpr std::size_t kCollectives = 5;
 std::string_view name_of(Collective collective);
+/// The collective of that name; none where there is no such.
+std::optional<Collective> collective_named(std::string_view name);
 
 /// `elements` and `bytes` are the size of the whole tensor; an all-reduce counts it twice. Groups of one count nothing.
 struct Traffic {
@@ -48,6 +52,9 @@ class TrafficLedger {
  public:
   /// One call among `ranks`; `elements` and `bytes` as in Traffic.
   void add(Collective collective, std::int64_t elements, std::int64_t bytes, double seconds, int ranks);
+  /// From now on hands each call to `observer` as it ends, on the thread that counts it, one at a time; an empty one
+  /// ends that. It must not call the ledger.
+  void observe(std::function<void(const SizedTraffic&)> observer);
   TrafficCounts counts() const;
   /// By collective, ranks and size.
   std::vector<SizedTraffic> by_size() const;
@@ -62,6 +69,7 @@ class TrafficLedger {
     double seconds = 0.0;
   };
   std::map<std::tuple<Collective, int, std::int64_t>, Calls> calls_;  // by collective, ranks, bytes
+  std::function<void(const SizedTraffic&)> observer_;
 };
 
 }  // namespace ferula

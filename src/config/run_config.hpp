@@ -140,6 +140,8 @@ struct CheckpointConfig {
 
 struct CommsLoggerConfig {
   bool enabled = false;
+  bool verbose = false;
+  std::vector<std::string> prof_ops;  // names of collectives; none: all
 
   friend bool operator==(const CommsLoggerConfig&, const CommsLoggerConfig&) = default;
 };

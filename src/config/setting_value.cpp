@@ -230,7 +230,9 @@ std::string expectation_text(const Setting& setting) {
   if (limits.integer_or_choice) {
     text = fmt::format("a positive integer or {}", toml_quoted(joined(limits.choices)));
   } else if (!limits.choices.empty()) {
-    text = (limits.choices.size() == 1 ? "" : "one of ") + toml_quoted_list(limits.choices);
+    const bool is_list = std::holds_alternative<std::vector<std::string>*>(setting.target);
+    const std::string_view how_many = limits.choices.size() == 1 ? "" : "one of ";
+    text = fmt::format("{}{}", is_list ? "a list out of " : how_many, toml_quoted_list(limits.choices));
   } else if (limits.entries) {
     text += fmt::format(", {} of them, each {}", *limits.entries, range);
   } else if (!range.empty()) {

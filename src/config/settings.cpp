@@ -259,6 +259,11 @@ void describe(CommsLoggerConfig& comms, SectionTable table) {
       "enabled", comms.enabled, {},
       "The account at the end lists every collective by size: calls, time, stragglers, bandwidths; comms.csv those of "
       "each rank.");
+  table.add("verbose", comms.verbose, {},
+            "With enabled: rank 0 also writes a line for each collective as it ends, the first 1000 of a run.");
+  table.add("prof_ops", comms.prof_ops,
+            one_of({"all_reduce", "all_gather", "reduce_scatter", "broadcast", "point_to_point"}),
+            "The collectives that are listed; an empty list lists all.");
 }
 
 void describe(DebugConfig& debug, SectionTable table) {

@@ -45,10 +45,35 @@ TensorView view_of(std::span<SizedTraffic> rows) {
   return {bytes.data(), DType::u8, {std::ssize(bytes)}};
 }
 
+/// As DeepSpeed's logger writes it.
+std::string line_of(const SizedTraffic& call) {
+  const std::string time = call.seconds > 0.0 ? fmt::format("{:.2f}", 1e3 * call.seconds) : "unknown, on the GPU";
+  return fmt::format("comm op: {} | time (ms): {} | msg size: {} | algbw (Gbps): {:.2f} | busbw (Gbps): {:.2f}",
+                     name_of(call.collective), time, human_bytes(call.bytes), kGigabits * call.algorithm_bandwidth(),
+                     kGigabits * call.bus_bandwidth());
+}
+
 }  // namespace
 
-std::vector<RankTraffic> gather_traffic(Mesh& mesh, Execution& execution) {
+bool CollectiveListing::lists(Collective collective) const {
+  return collectives.empty() || std::ranges::find(collectives, collective) != collectives.end();
+}
+
+CollectiveLines::CollectiveLines(TrafficLedger& traffic, Log& log, const CollectiveListing& listing)
+    : traffic_(&traffic) {
+  if (!listing.enabled || !listing.verbose) return;
+  traffic.observe([&log, listing, left = kMostLines](const SizedTraffic& call) mutable {
+    if (left == 0 || !listing.lists(call.collective)) return;
+    log.info(line_of(call));
+    if (--left == 0) log.info(fmt::format("{} collectives are told; comms.csv will have all by size", kMostLines));
+  });
+}
+
+CollectiveLines::~CollectiveLines() { traffic_->observe({}); }
+
+std::vector<RankTraffic> gather_traffic(Mesh& mesh, Execution& execution, const CollectiveListing& listing) {
   RankTraffic mine = mesh.traffic().by_size();
+  std::erase_if(mine, [&](const SizedTraffic& row) { return !listing.lists(row.collective); });
   const std::size_t most =
       static_cast<std::size_t>(agree_max(mesh.world(), execution.communication, static_cast<double>(mine.size())));
   mine.resize(most);  // a row without calls is none

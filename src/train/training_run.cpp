@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/human.hpp"
-#include "train/comms_report.hpp"
 #include "train/progress_state.hpp"
 #include "train/run_summary.hpp"
 
@@ -55,6 +54,7 @@ void TrainingRun::start() {
 }
 
 void TrainingRun::train() {
+  const CollectiveLines lines(parts_.mesh.traffic(), parts_.log, plan_.listing);
   while (parts_.trainer.progress().step < plan_.steps && asked_ == ExitCode::done) one_step();
 }
 
@@ -188,7 +188,7 @@ RunOutcome TrainingRun::outcome(const std::string& exit_reason) const {
 }
 
 void TrainingRun::write_collectives() {
-  const std::vector<RankTraffic> ranks = gather_traffic(parts_.mesh, parts_.execution);
+  const std::vector<RankTraffic> ranks = gather_traffic(parts_.mesh, parts_.execution, plan_.listing);
   parts_.log.info(comms_table(ranks));
   if (parts_.mesh.rank() != 0) return;
   try {
@@ -202,7 +202,7 @@ void TrainingRun::write_account() {
   const RunOutcome ended = outcome(reason_of(asked_));
   const std::vector<RankSummary> ranks = gather_summaries(parts_.mesh, parts_.execution, totals_);
   parts_.log.info(run_account(facts_, ended, parts_.execution.phases, ranks));
-  if (plan_.lists_collectives) write_collectives();
+  if (plan_.listing.enabled) write_collectives();
   if (parts_.mesh.rank() != 0) return;
   write_summary(parts_.files, directory_, 0, summary_json(facts_, ended, parts_.execution.phases, ranks), parts_.log);
 }

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/stop_request.hpp"
 #include "checkpoint/checkpoint_writer.hpp"
+#include "train/comms_report.hpp"
 #include "train/metrics_log.hpp"
 #include "train/run_directory.hpp"
 #include "train/run_report.hpp"
@@ -24,7 +25,7 @@ struct RunPlan {
   std::string config_text;  // the resolved configuration, TOML: goes into every checkpoint
   std::vector<TiedTensor> tied;
   std::map<std::string, std::string> notes = {};  // go into every checkpoint: which tokens these are
-  bool lists_collectives = false;                 // in the account by size, and in comms.csv
+  CollectiveListing listing = {};
 };
 
 /// Called by all ranks alike; rank 0 writes the files of the run. References outlive it.

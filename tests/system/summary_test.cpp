@@ -15,6 +15,7 @@ namespace json = boost::json;
 using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr int kSteps = 8;
@@ -72,6 +73,24 @@ TEST(SummarySystem, ListsCollectivesBySizeWhereTheyAreWanted) {
   EXPECT_THAT(
       workplace.read("runs/tiny/comms.csv"),
       AllOf(StartsWith("rank,op,ranks,bytes"), HasSubstr("\n0,reduce_scatter,2,"), HasSubstr("\n1,reduce_scatter,2,")));
+}
+
+TEST(SummarySystem, ListsTheCollectivesThatAreChosenAndTellsEachCall) {
+  const Workplace workplace;
+  write_tiny_run(workplace, kSteps);
+
+  const Outcome run =
+      workplace.ferula({"train", "tiny.toml", "--ranks", "2", "--set", "zero_optimization.stage=2", "--set",
+                        "comms_logger={enabled=true, verbose=true, prof_ops=[\"reduce_scatter\"]}"});
+  const Outcome unknown =
+      workplace.ferula({"train", "tiny.toml", "--set", "comms_logger.prof_ops=[\"reduce_scater\"]"});
+
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(ContainsRegex("comm op: reduce_scatter .* time .ms.: [0-9.]+ .* msg size: "),
+                             ContainsRegex("reduce_scatter +2 "), Not(HasSubstr("op: all"))));
+  EXPECT_THAT(workplace.read("runs/tiny/comms.csv"), AllOf(HasSubstr("\n1,reduce_scatter,2,"), Not(HasSubstr("all_"))));
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("did you mean \"reduce_scatter\"?"));
 }
 
 TEST(SummarySystem, IsNullWhereARunFailedBeforeItMeasuredAnything) {

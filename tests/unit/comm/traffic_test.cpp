@@ -79,6 +79,31 @@ TEST(Traffic, MessagesCountWhereTheyAreSent) {
   });
 }
 
+TEST(Traffic, ItsCollectivesHaveNames) {
+  for (std::size_t each = 0; each < kCollectives; ++each) {
+    const auto collective = static_cast<Collective>(each);
+    EXPECT_EQ(collective_named(name_of(collective)), collective);
+  }
+  EXPECT_EQ(collective_named("all_to_all"), std::nullopt);
+}
+
+TEST(Traffic, AnObserverHearsOfEachCallUntilItIsTakenAway) {
+  TrafficLedger ledger;
+  std::vector<SizedTraffic> heard;
+  ledger.observe([&](const SizedTraffic& call) { heard.push_back(call); });
+
+  ledger.add(Collective::all_reduce, 20, 80, 0.5, 4);
+  ledger.add(Collective::all_reduce, 20, 80, 0.25, 4);
+  ledger.observe({});
+  ledger.add(Collective::broadcast, 10, 40, 0.1, 2);
+
+  ASSERT_EQ(heard.size(), 2u);
+  EXPECT_EQ(heard[1].bytes, 40) << "the tensor, once";
+  EXPECT_EQ(heard[1].calls, 1);
+  EXPECT_EQ(heard[1].seconds, 0.25);
+  EXPECT_EQ(ledger.total().calls, 3);
+}
+
 TEST(Traffic, GroupsOfOneCountNothing) {
   on_simulated_ranks(2, [](Rank rank) {
     std::vector<float> values(8), copy(8);

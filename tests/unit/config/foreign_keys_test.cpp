@@ -60,7 +60,7 @@ const KeysOfSection kDeepSpeed[] = {
       "comet",
       "csv_monitor",
       "elasticity",
-      "comms_logger.verbose",
+      "comms_logger.debug",
       "compression_training",
       "weight_quantization",
       "nebula",

@@ -54,7 +54,7 @@ TEST(CommsReport, EveryRankLearnsWhatTheOthersExchanged) {
     rank.mesh.world().all_reduce(*rank.communication, view, ReduceOp::sum);
     rank.communication->synchronize();
 
-    const std::vector<RankTraffic> ranks = gather_traffic(rank.mesh, rank.execution);
+    const std::vector<RankTraffic> ranks = gather_traffic(rank.mesh, rank.execution, {});
 
     ASSERT_THAT(ranks, SizeIs(3));
     for (const RankTraffic& each : ranks) {
@@ -69,9 +69,56 @@ TEST(CommsReport, EveryRankLearnsWhatTheOthersExchanged) {
   });
 }
 
+TEST(CommsReport, AChoiceOfCollectivesLeavesTheOthersOut) {
+  test::on_ranks({.shard = 2}, [](test::RankParts& rank) {
+    barrier(rank.mesh.world(), *rank.communication);
+    const auto rows = [&](Collective wanted) {
+      return gather_traffic(rank.mesh, rank.execution, {.collectives = {wanted}}).at(0);
+    };
+
+    EXPECT_THAT(rows(Collective::all_reduce), Not(testing::IsEmpty()));
+    EXPECT_THAT(rows(Collective::broadcast), testing::IsEmpty());
+  });
+}
+
+/// What is written of so many all-reduces of 1 MiB, and as many broadcasts.
+std::string told_of(int calls, const CollectiveListing& listing) {
+  TrafficLedger traffic;
+  Log log(LogVoice::speaks, LogConsole::plain);
+  testing::internal::CaptureStdout();
+  {
+    const CollectiveLines lines(traffic, log, listing);
+    for (int call = 0; call < calls; ++call) {
+      traffic.add(Collective::all_reduce, kBytes / 2, 2 * kBytes, 0.002, 2);
+      traffic.add(Collective::broadcast, kBytes / 4, kBytes, 0.0, 2);
+    }
+  }
+  traffic.add(Collective::all_reduce, kBytes / 2, 2 * kBytes, 0.002, 2);
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST(CommsReport, VerboseTellsEachCallInALine) {
+  EXPECT_EQ(told_of(1, {.enabled = true, .verbose = true}),
+            "comm op: all_reduce | time (ms): 2.00 | msg size: 1.00 MiB | algbw (Gbps): 4.19 | busbw (Gbps): 4.19\n"
+            "comm op: broadcast | time (ms): unknown, on the GPU | msg size: 1.00 MiB | algbw (Gbps): 0.00 | "
+            "busbw (Gbps): 0.00\n");
+  EXPECT_EQ(told_of(1, {.enabled = true}), "");
+  EXPECT_EQ(told_of(1, {.enabled = false, .verbose = true}), "");
+}
+
+TEST(CommsReport, VerboseEndsAfterEnoughLinesAndKeepsToTheChoice) {
+  const int limit = CollectiveLines::kMostLines;
+
+  const std::string told =
+      told_of(limit + 5, {.enabled = true, .verbose = true, .collectives = {Collective::all_reduce}});
+
+  EXPECT_EQ(std::ranges::count(told, '\n'), limit + 1);
+  EXPECT_THAT(told, AllOf(HasSubstr("1000 collectives are told"), Not(HasSubstr("broadcast"))));
+}
+
 TEST(CommsReport, RanksThatExchangedNothingHaveNoRows) {
   test::on_ranks({}, [](test::RankParts& rank) {
-    EXPECT_THAT(gather_traffic(rank.mesh, rank.execution), testing::ElementsAre(testing::IsEmpty()));
+    EXPECT_THAT(gather_traffic(rank.mesh, rank.execution, {}), testing::ElementsAre(testing::IsEmpty()));
   });
 }
 
