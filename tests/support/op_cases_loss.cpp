@@ -61,6 +61,10 @@ std::vector<OpCase> loss_cases() {
                               {6, 50, 64, dtype, true, 60.0},
                               {3, 2500, 2503, dtype},
                               {5, 8201, 8208, dtype},
+                              {5, 8201, 8209, dtype},
+                              {300, 8500, 8512, dtype},
+                              {3, 20000, 20032, dtype},
+                              {2, 50257, 50304, dtype},
                               {5, 20, 24, dtype, false},
                               {0, 8, 8, dtype}})
       cases.push_back(cross_entropy(shape));
