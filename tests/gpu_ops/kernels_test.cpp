@@ -19,6 +19,8 @@ const std::map<std::string, std::vector<std::string>> kKernels{
     {"linear", {"plain_product_kernel"}},
     {"linear_backward_input", {"plain_product_kernel"}},
     {"linear_backward_weight", {"plain_product_kernel", "column_sums_kernel", "add_column_sums_kernel"}},
+    {"linear_gelu", {"plain_product_kernel", "pointwise_kernel"}},
+    {"linear_gelu_backward", {"plain_product_kernel", "pointwise_kernel"}},
     {"make_prepared", {}},
     {"embed", {"embed_kernel"}},
     {"embed_backward", {"make_keys_kernel", "DeviceRadixSortOnesweepKernel", "add_runs_kernel"}},
