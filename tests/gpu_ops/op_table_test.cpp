@@ -25,6 +25,7 @@ std::string case_name(const testing::TestParamInfo<OpCase>& info) { return info.
 /// library before the addition, again 2^-9. Everything else sums in f32, as on the CPU.
 std::vector<OpCase> gpu_cases() {
   std::vector<OpCase> cases = op_cases();
+  for (OpCase& each : large_cases()) cases.push_back(std::move(each));
   for (OpCase& each : cases) {
     const auto names = [&](const char* word) { return each.name.find(word) != std::string::npos; };
     const bool on_tensor_cores = each.operation == "attention" || each.operation == "attention_backward";

@@ -21,6 +21,12 @@ std::vector<OpCase> op_cases() {
   return all;
 }
 
+std::vector<OpCase> large_cases() {
+  std::vector<OpCase> all;
+  for (const auto& part : {product_large_cases, norm_large_cases, loss_large_cases}) append(all, part());
+  return all;
+}
+
 std::vector<OpCase> timing_cases() {
   std::vector<OpCase> all;
   for (const auto& part : {product_timing_cases, norm_timing_cases, pointwise_timing_cases, attention_timing_cases,

@@ -11,6 +11,9 @@ namespace ferula::test {
 /// Every operation in both types with odd, single and empty shapes; quick enough to differentiate numerically.
 std::vector<OpCase> op_cases();
 
+/// Shapes at which each block of a GPU takes several turns; too slow to differentiate numerically.
+std::vector<OpCase> large_cases();
+
 /// The same operations at the shapes of a GPT-2 124M layer and of its Llama-like variant.
 std::vector<OpCase> timing_cases();
 
@@ -19,14 +22,17 @@ std::vector<std::string> operations_of_interface();
 
 // The parts of the table, one for each topic.
 std::vector<OpCase> product_cases();
+std::vector<OpCase> product_large_cases();
 std::vector<OpCase> product_timing_cases();
 std::vector<OpCase> norm_cases();
+std::vector<OpCase> norm_large_cases();
 std::vector<OpCase> norm_timing_cases();
 std::vector<OpCase> pointwise_cases();
 std::vector<OpCase> pointwise_timing_cases();
 std::vector<OpCase> attention_cases();
 std::vector<OpCase> attention_timing_cases();
 std::vector<OpCase> loss_cases();
+std::vector<OpCase> loss_large_cases();
 std::vector<OpCase> loss_timing_cases();
 std::vector<OpCase> range_cases();
 std::vector<OpCase> range_timing_cases();

@@ -61,10 +61,17 @@ std::vector<OpCase> loss_cases() {
                               {6, 50, 64, dtype, true, 60.0},
                               {3, 2500, 2503, dtype},
                               {5, 8201, 8208, dtype},
+                              {5, 8201, 8209, dtype},
+                              {3, 20000, 20032, dtype},
+                              {2, 50257, 50304, dtype},
                               {5, 20, 24, dtype, false},
                               {0, 8, 8, dtype}})
       cases.push_back(cross_entropy(shape));
   return cases;
+}
+
+std::vector<OpCase> loss_large_cases() {
+  return {cross_entropy({150, 8500, 8512}), cross_entropy({150, 8500, 8512, DType::bf16})};
 }
 
 std::vector<OpCase> loss_timing_cases() {

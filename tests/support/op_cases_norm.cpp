@@ -88,12 +88,21 @@ std::vector<OpCase> norm_cases() {
                                 {23, 48, dtype, kind, Accumulate::add, 16},
                                 {3, 768, dtype, kind, Accumulate::add},
                                 {2, 1600, dtype, kind},
+                                {9, 360, dtype, kind, Accumulate::add},
+                                {9, 480, dtype, kind},
+                                {9, 1000, dtype, kind, Accumulate::add},
+                                {2500, 40, dtype, kind, Accumulate::add},
                                 {2, 5120, dtype, kind},
                                 {0, 16, dtype, kind}}) {
         cases.push_back(residual_norm(shape));
         cases.push_back(norm_backward(shape));
       }
   return cases;
+}
+
+std::vector<OpCase> norm_large_cases() {
+  return {norm_backward({560, 1600, DType::f32, NormKind::layer, Accumulate::add}),
+          norm_backward({560, 1600, DType::bf16, NormKind::layer, Accumulate::add})};
 }
 
 std::vector<OpCase> norm_timing_cases() {

@@ -175,14 +175,16 @@ std::vector<OpCase> pointwise_cases() {
   std::vector<OpCase> cases;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const Matrix& shape :
-         {Matrix{5, 37, dtype}, {1, 16, dtype}, {9, 40, dtype, 24}, {3, 515, dtype}, {0, 8, dtype}})
+         {Matrix{5, 37, dtype}, {1, 16, dtype}, {9, 40, dtype, 24}, {3, 515, dtype}, {40, 520, dtype}, {0, 8, dtype}})
       for (OpCase& each : matrix_cases(shape)) cases.push_back(std::move(each));
     cases.push_back(dropout({4, 20, dtype}, 0.0));
     for (const RotaryDirection direction : {RotaryDirection::forward, RotaryDirection::backward})
       for (const Rotary& shape : {Rotary{7, 3, 64, dtype, direction},
                                   {1, 1, 80, dtype, direction},
                                   {5, 2, 6, dtype, direction},
-                                  {3, 1, 256, dtype, direction}})
+                                  {3, 1, 256, dtype, direction},
+                                  {40, 12, 64, dtype, direction},
+                                  {2, 260, 80, dtype, direction}})
         cases.push_back(rotary(shape));
   }
   return cases;

@@ -228,6 +228,10 @@ std::vector<OpCase> product_cases() {
   return cases;
 }
 
+std::vector<OpCase> product_large_cases() {
+  return {backward_weight({4000, 1, 2304}), backward_weight({4000, 1, 2304, DType::bf16, DType::bf16})};
+}
+
 std::vector<OpCase> product_timing_cases() {
   std::vector<OpCase> cases;
   for (const DType dtype : {DType::f32, DType::bf16}) {

@@ -7,42 +7,49 @@ namespace ferula::cuda {
 namespace {
 
 constexpr int kColumnThreads = 32;
-constexpr int kRowThreads = 8;       // of a block of the first step
+constexpr int kRowThreads = 8;  // of a block of the first step
+constexpr int kRowsAtOnce = 8;
+constexpr int kBlocksOfMultiprocessor = 4;
 constexpr int kPartialThreads = 32;  // rows that a block of the second step reads at once
 
 /// A block of 32 columns; each thread sums every 32nd row, then the first of a column adds the others in order.
 __global__ void __launch_bounds__(kColumnThreads* kPartialThreads)
-    add_column_sums_kernel(const float* partial, std::int64_t rows, std::int64_t width, float* total) {
+    add_column_sums_kernel(PartialSums first, PartialSums second, std::int64_t rows, std::int64_t width) {
   __shared__ float sums[kPartialThreads][kColumnThreads + 1];
+  const PartialSums each = blockIdx.y == 0 ? first : second;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kColumnThreads + threadIdx.x;
   float sum = 0.0f;
   if (column < width) {
-#pragma unroll 4
-    for (std::int64_t row = threadIdx.y; row < rows; row += kPartialThreads) sum += partial[row * width + column];
+#pragma unroll 8
+    for (std::int64_t row = threadIdx.y; row < rows; row += kPartialThreads) sum += each.partial[row * width + column];
   }
   sums[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y != 0 || column >= width) return;
   for (int other = 1; other < kPartialThreads; ++other) sum += sums[other][threadIdx.x];
-  total[column] += sum;
+  each.total[column] += sum;
 }
 
-/// partial[blockIdx.y, column] = Σ x[row, column] over the rows of the block: every gridDim.y · kRowThreads-th.
+/// partial[blockIdx.y, column] = Σ x[row, column] over the rows of the block: every gridDim.y · kRowThreads-th. A
+/// thread asks for kRowsAtOnce rows before it adds them.
 template <int V, class T>
-__global__ void __launch_bounds__(kColumnThreads* kRowThreads)
+__global__ void __launch_bounds__(kColumnThreads* kRowThreads, kBlocksOfMultiprocessor)
     column_sums_kernel(Rows<const T> x, std::int64_t rows, std::int64_t width, float* partial) {
   __shared__ float sums[kRowThreads][kColumnThreads * V];
   const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * kColumnThreads + threadIdx.x) * V;
   const std::int64_t step = static_cast<std::int64_t>(gridDim.y) * kRowThreads;
   float sum[V] = {};
   if (column < width) {
-#pragma unroll 4
     for (std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * kRowThreads + threadIdx.y; row < rows;
-         row += step) {
-      float values[V];
-      load<V>(x.row(row) + column, values);
+         row += kRowsAtOnce * step) {
+      Raw<T, V> packs[kRowsAtOnce];
 #pragma unroll
-      for (int i = 0; i < V; ++i) sum[i] += values[i];
+      for (int each = 0; each < kRowsAtOnce; ++each)
+        packs[each] = row + each * step < rows ? load_raw<V>(x.row(row + each * step) + column) : Raw<T, V>{};
+#pragma unroll
+      for (int each = 0; each < kRowsAtOnce; ++each)
+#pragma unroll
+        for (int i = 0; i < V; ++i) sum[i] += packs[each].at(i);
     }
   }
 #pragma unroll
@@ -59,18 +66,21 @@ __global__ void __launch_bounds__(kColumnThreads* kRowThreads)
   }
 }
 
-/// Blocks of rows: about eight blocks a multiprocessor, of at least four rows a thread.
+/// Blocks of rows: as many as run at once and no more, of at least four rows a thread.
 std::int64_t row_blocks(int multiprocessors, std::int64_t rows, std::int64_t width) {
   const std::int64_t across = ceil_div(width, kColumnThreads * 8);
-  const std::int64_t wanted = ceil_div(8 * static_cast<std::int64_t>(multiprocessors), across);
-  return std::clamp<std::int64_t>(wanted, 1, ceil_div(rows, 4 * kRowThreads));
+  const std::int64_t at_once = kBlocksOfMultiprocessor * static_cast<std::int64_t>(multiprocessors) / across;
+  return std::clamp<std::int64_t>(at_once, 1, ceil_div(rows, 4 * kRowThreads));
 }
 
 }  // namespace
 
-void add_column_sums(cudaStream_t stream, const float* partial, std::int64_t rows, std::int64_t width, float* total) {
-  add_column_sums_kernel<<<blocks_for(width, kColumnThreads), dim3(kColumnThreads, kPartialThreads), 0, stream>>>(
-      partial, rows, width, total);
+void add_column_sums(cudaStream_t stream, PartialSums first, PartialSums second, std::int64_t rows,
+                     std::int64_t width) {
+  if (first.total == nullptr) std::swap(first, second);
+  if (first.total == nullptr) return;
+  const dim3 grid(blocks_for(width, kColumnThreads), second.total == nullptr ? 1 : 2);
+  add_column_sums_kernel<<<grid, dim3(kColumnThreads, kPartialThreads), 0, stream>>>(first, second, rows, width);
   check_launch("add_column_sums");
 }
 
@@ -98,7 +108,7 @@ void column_sums(Workspace& workspace, int multiprocessors, cudaStream_t stream,
       column_sums_kernel<1, T><<<grid(1), shape, 0, stream>>>(matrix, rows, width, partial);
   });
   check_launch("column_sums");
-  add_column_sums(stream, partial, blocks, width, elements<float>(total));
+  add_column_sums(stream, {partial, elements<float>(total)}, {}, blocks, width);
 }
 
 }  // namespace ferula::cuda

@@ -8,8 +8,14 @@
 
 namespace ferula::cuda {
 
-/// total[column] += Σ partial[row, column]; partial [rows, width] contiguous.
-void add_column_sums(cudaStream_t stream, const float* partial, std::int64_t rows, std::int64_t width, float* total);
+/// What blocks have summed, partial [rows, width] contiguous, and the total [width] that it is added to.
+struct PartialSums {
+  const float* partial = nullptr;
+  float* total = nullptr;  // null: nothing to do
+};
+
+/// total[column] += Σ partial[row, column], for both in one launch.
+void add_column_sums(cudaStream_t stream, PartialSums first, PartialSums second, std::int64_t rows, std::int64_t width);
 
 /// Bytes of the workspace that column_sums takes on a GPU of `multiprocessors`.
 std::int64_t column_sums_scratch(int multiprocessors, std::int64_t rows, std::int64_t width);

@@ -1,5 +1,6 @@
-// Cross-entropy: one pass with an online maximum and sum (Milakov, Gimelshein 2018), one that writes the gradient.
-// A block takes a row. Long rows run one a multiprocessor: then the second pass finds them in the L2 cache.
+// Cross-entropy. A block takes a row. Where its registers hold the row, memory is read once and one exponential is
+// taken an element; other rows take one pass with an online maximum and sum (Milakov, Gimelshein 2018) and one that
+// writes the gradient: the longest run one a multiprocessor, so that the second pass finds them in the L2 cache.
 #include "ops/cuda/cross_entropy.hpp"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/reduce.cuh"
@@ -101,6 +102,92 @@ __global__ void __launch_bounds__(kLongRowThreads) cross_entropy_kernel(LossRows
   if (gradient != nullptr) write_gradient(views, logits, gradient, softmax, target);
 }
 
+constexpr int kHeldThreads = 512;  // 128 registers each, of which the longest row takes 100
+constexpr int kHeldColumns = kHeldThreads * kLogits;
+
+/// Asks for a row of logits in the L2 cache, by sectors of 32 bytes.
+__device__ __forceinline__ void fetch_row(const float* row, std::int64_t columns) {
+  constexpr int kSector = 8;
+  for (std::int64_t at = static_cast<std::int64_t>(threadIdx.x) * kSector; at < columns; at += kHeldThreads * kSector)
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(row + at));
+}
+
+/// A block walks over rows and holds each of them, K · kLogits columns a thread; columns are a multiple of kLogits.
+/// `fetches` asks for the next row when this one has arrived, so that memory works while the block computes and writes.
+template <int K, class T>
+__global__ void __launch_bounds__(kHeldThreads, 1)
+    held_cross_entropy_kernel(LossRows<T> views, int rows, bool fetches) {
+  __shared__ float maxima[kWarp], sums[kWarp];
+  const auto columns = static_cast<int>(views.columns), vocabulary = static_cast<int>(views.vocabulary);
+  const int first = static_cast<int>(threadIdx.x) * kLogits;
+  for (int row = static_cast<int>(blockIdx.x); row < rows; row += static_cast<int>(gridDim.x)) {
+    const int target = views.target[row];
+    if (target >= vocabulary) __trap();
+    T* gradient = views.gradient.data == nullptr ? nullptr : views.gradient.row(row) + first;
+    if (target < 0) {  // the same for the whole block
+      const float zeros[kLogits] = {};
+      if (threadIdx.x == 0) views.losses[row] = 0.0f;
+      for (int at = 0; gradient != nullptr && at + first < columns; at += kHeldColumns) store(zeros, gradient + at);
+      continue;
+    }
+    const float* logits = views.logits.row(row);
+    const float target_logit = logits[target];
+    float x[K][kLogits];
+#pragma unroll
+    for (int k = 0; k < K; ++k)
+      if (first + k * kHeldColumns < columns) load<kLogits>(logits + first + k * kHeldColumns, x[k]);
+    float largest = -INFINITY;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+      if ((k + 1) * kHeldColumns > vocabulary)
+#pragma unroll
+        for (int i = 0; i < kLogits; ++i)
+          if (first + k * kHeldColumns + i >= vocabulary) x[k][i] = -INFINITY;
+#pragma unroll
+      for (int i = 0; i < kLogits; ++i) largest = fmaxf(largest, x[k][i]);
+    }
+    largest = block_max(largest, maxima);
+    const int next = row + static_cast<int>(gridDim.x);
+    if (fetches && next < rows) fetch_row(views.logits.row(next), columns);
+    float sum = 0.0f;
+#pragma unroll
+    for (int k = 0; k < K; ++k)
+#pragma unroll
+      for (int i = 0; i < kLogits; ++i) {
+        x[k][i] = __expf(x[k][i] - largest);  // 0 beyond the vocabulary
+        sum += x[k][i];
+      }
+    sum = block_sum(sum, sums);
+    if (threadIdx.x == 0) views.losses[row] = logf(sum) + (largest - target_logit);
+    if (gradient == nullptr) continue;
+    const float factor = views.scale / sum;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+#pragma unroll
+      for (int i = 0; i < kLogits; ++i) x[k][i] *= factor;
+      if (first + k * kHeldColumns < columns) store<kLogits>(x[k], gradient + k * kHeldColumns);
+    }
+    if (static_cast<int>(threadIdx.x) == target / kLogits % kHeldThreads)  // the thread that has written it
+      gradient[target - first] = from_float<T>(views.scale * (__expf(target_logit - largest) / sum - 1.0f));
+  }
+}
+
+/// Whether a held row was launched.
+template <class T>
+bool launch_held(const LossRows<T>& views, std::int64_t rows, const LossGpu& gpu, cudaStream_t stream) {
+  if (!views.wide || views.columns % kLogits != 0 || views.columns < kLongRow) return false;
+  const std::int64_t blocks = std::min<std::int64_t>(rows, gpu.multiprocessors);
+  const bool fetches = blocks * views.columns * static_cast<std::int64_t>(sizeof(float)) <= gpu.cache_bytes / 3 * 2;
+  const auto launch = [&](auto k) {
+    if (views.columns > k.value * kHeldColumns) return false;
+    held_cross_entropy_kernel<k.value, T>
+        <<<static_cast<unsigned>(blocks), kHeldThreads, 0, stream>>>(views, narrow<int>(rows), fetches);
+    return true;
+  };
+  return launch(std::integral_constant<int, 8>{}) || launch(std::integral_constant<int, 16>{}) ||
+         launch(std::integral_constant<int, 25>{});
+}
+
 /// More than half of a multiprocessor's shared memory keeps a second block away from it.
 template <class T>
 std::size_t reserved_bytes(std::int64_t multiprocessor_shared_bytes) {
@@ -113,7 +200,7 @@ std::size_t reserved_bytes(std::int64_t multiprocessor_shared_bytes) {
 
 }  // namespace
 
-void cross_entropy(cudaStream_t stream, std::int64_t multiprocessor_shared_bytes, TensorView logits, TensorView target,
+void cross_entropy(cudaStream_t stream, const LossGpu& gpu, TensorView logits, TensorView target,
                    std::int64_t vocabulary, float scale, TensorView losses, TensorView dlogits) {
   if (logits.empty()) return;
   const std::int64_t rows = logits.dim(0), columns = logits.dim(1);
@@ -134,9 +221,10 @@ void cross_entropy(cudaStream_t stream, std::int64_t multiprocessor_shared_bytes
         .columns = columns,
         .scale = scale,
         .wide = rows_aligned(logits, 16) && (!has_gradient || rows_aligned(dlogits, pack_bytes(dlogits, kLogits)))};
+    if (launch_held<T>(views, rows, gpu, stream)) return;
     const bool is_long = columns >= kLongRow;
     cross_entropy_kernel<T><<<blocks_for(rows, 1), is_long ? kLongRowThreads : kShortRowThreads,
-                              is_long ? reserved_bytes<T>(multiprocessor_shared_bytes) : 0, stream>>>(views);
+                              is_long ? reserved_bytes<T>(gpu.multiprocessor_shared_bytes) : 0, stream>>>(views);
   });
   check_launch("cross_entropy");
 }

@@ -7,8 +7,14 @@
 
 namespace ferula::cuda {
 
-/// `multiprocessor_shared_bytes` is what one multiprocessor of the GPU has: long rows run one a multiprocessor.
-void cross_entropy(cudaStream_t stream, std::int64_t multiprocessor_shared_bytes, TensorView logits, TensorView target,
+/// What the loss asks of a GPU to choose its kernel.
+struct LossGpu {
+  int multiprocessors = 1;
+  std::int64_t multiprocessor_shared_bytes = 0;  // of one: long rows run one a multiprocessor
+  std::int64_t cache_bytes = 0;  // of the L2 cache: the next rows are fetched into it where it holds them
+};
+
+void cross_entropy(cudaStream_t stream, const LossGpu& gpu, TensorView logits, TensorView target,
                    std::int64_t vocabulary, float scale, TensorView losses, TensorView dlogits);
 
 }  // namespace ferula::cuda

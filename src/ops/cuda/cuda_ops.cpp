@@ -30,7 +30,8 @@ class CudaOps final : public Ops {
  public:
   explicit CudaOps(Device& device)
       : multiprocessors_(attribute_of_current_gpu(cudaDevAttrMultiProcessorCount)),
-        shared_bytes_(attribute_of_current_gpu(cudaDevAttrMaxSharedMemoryPerMultiprocessor)),
+        loss_gpu_{multiprocessors_, attribute_of_current_gpu(cudaDevAttrMaxSharedMemoryPerMultiprocessor),
+                  attribute_of_current_gpu(cudaDevAttrL2CacheSize)},
         workspace_(device),
         matmul_(device) {}
 
@@ -112,7 +113,7 @@ class CudaOps final : public Ops {
 
   void cross_entropy(Stream& stream, TensorView logits, TensorView target, std::int64_t vocabulary, float scale,
                      TensorView losses, TensorView dlogits) override {
-    cuda::cross_entropy(native_stream(stream), shared_bytes_, logits, target, vocabulary, scale, losses, dlogits);
+    cuda::cross_entropy(native_stream(stream), loss_gpu_, logits, target, vocabulary, scale, losses, dlogits);
   }
 
   void sum_of_squares(Stream& stream, TensorView x, TensorView total) override {
@@ -141,7 +142,7 @@ class CudaOps final : public Ops {
 
  private:
   int multiprocessors_;
-  std::int64_t shared_bytes_;  // of one multiprocessor
+  cuda::LossGpu loss_gpu_;
   cuda::Workspace workspace_;
   cuda::Matmul matmul_;
 };

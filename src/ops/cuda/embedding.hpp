@@ -11,8 +11,8 @@ namespace ferula::cuda {
 void embed(cudaStream_t stream, TensorView token, TensorView position, TensorView table, TensorView positions,
            TensorView y);
 
-/// Rows are sorted by index without changing the order of equal ones; then each index sums its rows in that order.
-/// Cost of the sort: rows² comparisons, which is little beside a step up to some hundred thousand rows.
+/// Look-ups are sorted by table row without changing the order of equal ones, tokens and positions in one list; then
+/// each table row sums its rows in that order.
 void embed_backward(Workspace& workspace, cudaStream_t stream, TensorView token, TensorView position, TensorView dy,
                     TensorView dtable, TensorView dpositions);
 

@@ -1,4 +1,5 @@
-// The forward norms: a block holds a row in registers, adds, takes mean and deviation, and writes.
+// The forward norms: a block, or one warp where rows are narrow, holds a row in registers, adds, takes mean and
+// deviation, and writes.
 #include "ops/cuda/norm.hpp"
 #include "ops/cuda/norm_shape.hpp"
 #include "ops/cuda/reduce.cuh"
@@ -26,32 +27,59 @@ __device__ __forceinline__ std::int64_t column_of(int index) {
   return (static_cast<std::int64_t>(index) * blockDim.x + threadIdx.x) * V;
 }
 
-/// Loads the row, adds delta and writes the sum; keeps what memory then holds.
-template <int V, int K, class T>
+/// Chunk `index` of a thread, zeros behind the width.
+template <int V, class T>
+__device__ __forceinline__ Raw<T, V> load_chunk(const T* from, std::int64_t width, int index) {
+  return from != nullptr && column_of<V>(index) < width ? load_raw<V>(from + column_of<V>(index)) : Raw<T, V>{};
+}
+
+/// Loads the row, adds delta and writes the sum; keeps what memory then holds. Loads of `Together` chunks come before
+/// their first store, behind which the compiler may not move them.
+template <int Together, int V, int K, class T>
 __device__ __forceinline__ void add_row(const ForwardRows<T>& views, std::int64_t row, float (&x)[K][V]) {
+  T* residual = views.residual.row(row);
+  const T* delta = views.delta.data == nullptr ? nullptr : views.delta.row(row);
 #pragma unroll
-  for (int k = 0; k < K; ++k) {
-    const std::int64_t column = column_of<V>(k);
+  for (int first = 0; first < K; first += Together) {
+    Raw<T, V> values[Together], added[Together];
 #pragma unroll
-    for (int i = 0; i < V; ++i) x[k][i] = 0.0f;
-    if (column >= views.width) continue;
-    load<V>(views.residual.row(row) + column, x[k]);
-    if (views.delta.data == nullptr) continue;
-    float delta[V];
-    load<V>(views.delta.row(row) + column, delta);
+    for (int each = 0; each < Together; ++each) {
+      values[each] = load_chunk<V, T>(residual, views.width, first + each);
+      added[each] = load_chunk<V, T>(delta, views.width, first + each);
+    }
 #pragma unroll
-    for (int i = 0; i < V; ++i) x[k][i] = rounded<T>(x[k][i] + delta[i]);
-    store<V>(x[k], views.residual.row(row) + column);
+    for (int each = 0; each < Together; ++each) {
+      const int k = first + each;
+      to_floats(values[each], x[k]);
+      if (delta == nullptr || column_of<V>(k) >= views.width) continue;
+#pragma unroll
+      for (int i = 0; i < V; ++i) x[k][i] = rounded<T>(x[k][i] + added[each].at(i));
+      store<V>(x[k], residual + column_of<V>(k));
+    }
   }
 }
 
-template <int V, int K, class T>
-__global__ void __launch_bounds__(1024) residual_norm_kernel(ForwardRows<T> views) {
+/// The sum over the threads of a row.
+template <RowTeam Team>
+__device__ __forceinline__ float row_sum(float value, float* shared) {
+  if constexpr (Team == RowTeam::warp)
+    return warp_sum(value);
+  else
+    return block_sum(value, shared);
+}
+
+/// A warp's blocks leave each thread 64 registers, 80 for the widest rows.
+template <RowTeam Team, int V, int K, class T>
+__global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : 1024, Team == RowTeam::block ? 1
+                                                                                    : K < 4                ? 4
+                                                                                                           : 3)
+    residual_norm_kernel(ForwardRows<T> views, std::int64_t rows) {
   __shared__ float sums[kWarp], squares[kWarp];
-  const std::int64_t row = blockIdx.x;
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  if (row >= rows) return;  // a whole warp, which meets no barrier
   const auto width = static_cast<float>(views.width);
   float x[K][V];
-  add_row<V, K>(views, row, x);
+  add_row<Team == RowTeam::warp ? K : 1, V, K>(views, row, x);
 
   float mean = 0.0f;
   if (views.centred) {
@@ -60,7 +88,7 @@ __global__ void __launch_bounds__(1024) residual_norm_kernel(ForwardRows<T> view
     for (int k = 0; k < K; ++k)
 #pragma unroll
       for (int i = 0; i < V; ++i) sum += x[k][i];  // zeros behind the width
-    mean = block_sum(sum, sums) / width;
+    mean = row_sum<Team>(sum, sums) / width;
   }
   float square = 0.0f;
 #pragma unroll
@@ -70,7 +98,7 @@ __global__ void __launch_bounds__(1024) residual_norm_kernel(ForwardRows<T> view
       const float deviation = column_of<V>(k) < views.width ? x[k][i] - mean : 0.0f;
       square = fmaf(deviation, deviation, square);
     }
-  const float inverse = 1.0f / sqrtf(block_sum(square, squares) / width + views.eps);
+  const float inverse = 1.0f / sqrtf(row_sum<Team>(square, squares) / width + views.eps);
 
 #pragma unroll
   for (int k = 0; k < K; ++k) {
@@ -107,9 +135,16 @@ void residual_norm(cudaStream_t stream, const NormSpec& spec, TensorView residua
                                .width = residual.dim(1),
                                .eps = spec.eps,
                                .centred = spec.kind == NormKind::layer};
-    with_norm_shape<T>(wide, residual.dim(1), 1024, [&](auto v, auto k, unsigned threads) {
-      residual_norm_kernel<v.value, k.value, T><<<blocks_for(residual.dim(0), 1), threads, 0, stream>>>(views);
-    });
+    const std::int64_t rows = residual.dim(0);
+    const auto by_warps = [&](auto v, auto k) {
+      residual_norm_kernel<RowTeam::warp, v.value, k.value, T>
+          <<<blocks_for(rows, kRowWarps), dim3(kWarp, kRowWarps), 0, stream>>>(views, rows);
+    };
+    const auto by_blocks = [&](auto v, auto k, unsigned threads) {
+      residual_norm_kernel<RowTeam::block, v.value, k.value, T>
+          <<<blocks_for(rows, 1), threads, 0, stream>>>(views, rows);
+    };
+    with_norm_shape<T>(wide, residual.dim(1), 1024, by_warps, by_blocks);
   });
   check_launch("residual_norm");
 }

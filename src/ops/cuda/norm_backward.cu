@@ -1,5 +1,5 @@
-// The backward norms: a block walks over rows, keeps its part of the gradients of weight and bias in registers, and
-// writes them once; a second kernel adds the parts of all blocks.
+// The backward norms: a block, or each of its warps where rows are narrow, walks over rows, keeps its part of the
+// gradients of weight and bias in registers, and writes them once; a second kernel adds the parts of all blocks.
 #include "ops/cuda/column_sums.hpp"
 #include "ops/cuda/norm.hpp"
 #include "ops/cuda/norm_shape.hpp"
@@ -9,9 +9,10 @@
 namespace ferula::cuda {
 namespace {
 
-constexpr int kMostThreads = 512;     // leaves each 128 registers
+constexpr int kMostThreads = 512;  // leaves each 128 registers
+constexpr int kBlocksOfMultiprocessor = 2;
 constexpr int kRowsTogether = 4;      // of one block, where rows are short
-constexpr int kSharedColumns = 1024;  // of such a block
+constexpr int kSharedColumns = 2048;  // that several rows of a block sum up
 
 template <class T>
 struct BackwardRows {
@@ -53,15 +54,22 @@ __device__ __forceinline__ float2 row_sums(RowSums& shared, int buffer, float gr
 template <int V, int K>
 __device__ __forceinline__ void write_partial(float (&part)[K][V], float* shared, float* partial, std::int64_t width) {
   if (partial == nullptr) return;
-  for (unsigned y = 1; y < blockDim.y; ++y) {  // rows together have K = 1 and at most kSharedColumns columns
+  const auto at = [](int k, int i) {
+    return (k * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * V + i;
+  };
+  for (unsigned y = 1; y < blockDim.y; ++y) {  // rows together have at most kSharedColumns columns
     __syncthreads();
-    if (threadIdx.y == y)
 #pragma unroll
-      for (int i = 0; i < V; ++i) shared[threadIdx.x * V + i] = part[0][i];
+    for (int k = 0; k < K; ++k)
+#pragma unroll
+      for (int i = 0; i < V; ++i)
+        if (threadIdx.y == y) shared[at(k, i)] = part[k][i];
     __syncthreads();
-    if (threadIdx.y == 0)
 #pragma unroll
-      for (int i = 0; i < V; ++i) part[0][i] += shared[threadIdx.x * V + i];
+    for (int k = 0; k < K; ++k)
+#pragma unroll
+      for (int i = 0; i < V; ++i)
+        if (threadIdx.y == 0) part[k][i] += shared[at(k, i)];
   }
   if (threadIdx.y != 0) return;
 #pragma unroll
@@ -73,62 +81,90 @@ __device__ __forceinline__ void write_partial(float (&part)[K][V], float* shared
   }
 }
 
+/// Σ g and Σ g · x̂ of the thread's row.
+template <RowTeam Team>
+__device__ __forceinline__ float2 team_sums(RowSums& shared, int buffer, float gradient, float normal) {
+  if constexpr (Team == RowTeam::warp)
+    return {warp_sum(gradient), warp_sum(normal)};
+  else
+    return row_sums(shared, buffer, gradient, normal);
+}
+
 /// dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ with g = dy · weight; for rms without mean(g).
-template <int V, int K, class T>
-__global__ void __launch_bounds__(kMostThreads) norm_backward_kernel(BackwardRows<T> views) {
+template <RowTeam Team, int V, int K, class T>
+__global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : kMostThreads,
+                                  K < (Team == RowTeam::warp ? 4 : 2) ? kBlocksOfMultiprocessor : 1)
+    norm_backward_kernel(BackwardRows<T> views) {
   __shared__ RowSums sums;
   __shared__ float columns[kSharedColumns];
+  constexpr bool kEarly = Team == RowTeam::warp || K == 1;  // there are registers for all that is read of a row
   float dweight[K][V] = {}, dbias[K][V] = {};
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.y;
   const auto width = static_cast<float>(views.width);
+  const auto column_of = [](int k) { return (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V; };
   int buffer = 0;
   for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.y; first < views.rows; first += step) {
     const std::int64_t row = first + threadIdx.y;
     const bool inside = row < views.rows;
+    const auto load_row = [&](const T* from, int k) {
+      return inside && column_of(k) < views.width ? load_raw<V>(from + column_of(k)) : Raw<T, V>{};
+    };
+    Raw<T, V> dy[K], x[K], dx[K];
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+      dy[k] = load_row(views.dy.row(row), k);
+      x[k] = load_row(views.x.row(row), k);
+      if constexpr (kEarly) dx[k] = views.adds ? load_row(views.dx.row(row), k) : Raw<T, V>{};
+    }
     const float mean = inside ? views.statistics.row(row)[0] : 0.0f;
     const float inverse = inside ? views.statistics.row(row)[1] : 0.0f;
-    float normal[K][V] = {}, weighted[K][V] = {};
+    const auto elements_of = [&](int k, float(&gradient)[V], float(&normal)[V], float(&weighted)[V]) {
+      to_floats(dy[k], gradient);
+      to_floats(x[k], normal);
+      to_floats(load_row(views.weight, k), weighted);
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        normal[i] = (normal[i] - mean) * inverse;
+        weighted[i] *= gradient[i];
+      }
+    };
     float gradient_sum = 0.0f, normal_sum = 0.0f;
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-      const std::int64_t column = (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V;
-      if (!inside || column >= views.width) continue;
-      float dy[V], weight[V];
-      load<V>(views.dy.row(row) + column, dy);
-      load<V>(views.x.row(row) + column, normal[k]);
-      load<V>(views.weight + column, weight);
+      float gradient[V], normal[V], weighted[V];
+      elements_of(k, gradient, normal, weighted);
 #pragma unroll
       for (int i = 0; i < V; ++i) {
-        normal[k][i] = (normal[k][i] - mean) * inverse;
-        weighted[k][i] = dy[i] * weight[i];
-        dweight[k][i] = fmaf(dy[i], normal[k][i], dweight[k][i]);
-        dbias[k][i] += dy[i];
-        gradient_sum += weighted[k][i];
-        normal_sum = fmaf(weighted[k][i], normal[k][i], normal_sum);
+        dweight[k][i] = fmaf(gradient[i], normal[i], dweight[k][i]);
+        dbias[k][i] += gradient[i];
+        gradient_sum += weighted[i];
+        normal_sum = fmaf(weighted[i], normal[i], normal_sum);
       }
     }
-    const float2 total = row_sums(sums, buffer, gradient_sum, normal_sum);
+    const float2 total = team_sums<Team>(sums, buffer, gradient_sum, normal_sum);
     buffer ^= 1;
     const float mean_gradient = views.centred ? total.x / width : 0.0f, mean_normal = total.y / width;
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-      const std::int64_t column = (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V;
-      if (!inside || column >= views.width) continue;
-      float dx[V] = {};
-      if (views.adds) load<V>(views.dx.row(row) + column, dx);
+      if constexpr (!kEarly) dx[k] = views.adds ? load_row(views.dx.row(row), k) : Raw<T, V>{};
+      if (!inside || column_of(k) >= views.width) continue;
+      forget_origin(dy[k]);  // else the compiler would keep what it can compute again, and run out of registers
+      forget_origin(x[k]);
+      float gradient[V], normal[V], weighted[V], result[V];
+      elements_of(k, gradient, normal, weighted);
 #pragma unroll
       for (int i = 0; i < V; ++i)
-        dx[i] = fmaf(weighted[k][i] - mean_gradient - normal[k][i] * mean_normal, inverse, dx[i]);
-      store<V>(dx, views.dx.row(row) + column);
+        result[i] = fmaf(weighted[i] - mean_gradient - normal[i] * mean_normal, inverse, dx[k].at(i));
+      store<V>(result, views.dx.row(row) + column_of(k));
     }
   }
   write_partial<V, K>(dweight, columns, views.dweight, views.width);
   write_partial<V, K>(dbias, columns, views.dbias, views.width);
 }
 
-/// Blocks that walk over the rows: two a multiprocessor, of at most kRowsTogether rows.
+/// Blocks that walk over the rows, at most: those that run at once.
 std::int64_t walking_blocks(int multiprocessors, std::int64_t rows) {
-  return std::min<std::int64_t>(rows, 2 * static_cast<std::int64_t>(multiprocessors));
+  return std::min<std::int64_t>(rows, kBlocksOfMultiprocessor * static_cast<std::int64_t>(multiprocessors));
 }
 
 }  // namespace
@@ -160,15 +196,21 @@ void norm_backward(Workspace& workspace, int multiprocessors, cudaStream_t strea
                                 .width = width,
                                 .centred = spec.kind == NormKind::layer,
                                 .adds = accumulate == Accumulate::add};
-    with_norm_shape<T>(norm_is_wide({dy, x, dx}, {weight}), width, kMostThreads, [&](auto v, auto k, unsigned threads) {
-      const bool together = k.value == 1 && threads <= kMostThreads / kRowsTogether;
-      const dim3 shape(threads, together ? kRowsTogether : 1);
-      norm_backward_kernel<v.value, k.value, T><<<static_cast<unsigned>(blocks), shape, 0, stream>>>(views);
-    });
+    const auto by_warps = [&](auto v, auto k) {
+      norm_backward_kernel<RowTeam::warp, v.value, k.value, T>
+          <<<static_cast<unsigned>(blocks), dim3(kWarp, kRowWarps), 0, stream>>>(views);
+    };
+    const auto by_blocks = [&](auto v, auto k, unsigned threads) {
+      const bool fits = k.value == 1 && static_cast<int>(threads) * v.value <= kSharedColumns;
+      const dim3 shape(threads, fits ? std::min(kRowsTogether, kMostThreads / static_cast<int>(threads)) : 1);
+      norm_backward_kernel<RowTeam::block, v.value, k.value, T>
+          <<<static_cast<unsigned>(blocks), shape, 0, stream>>>(views);
+    };
+    with_norm_shape<T>(norm_is_wide({dy, x, dx}, {weight}), width, kMostThreads, by_warps, by_blocks);
   });
   check_launch("norm_backward");
-  if (!dweight.empty()) add_column_sums(stream, dweight_parts, blocks, width, elements<float>(dweight));
-  if (!dbias.empty()) add_column_sums(stream, dbias_parts, blocks, width, elements<float>(dbias));
+  add_column_sums(stream, {dweight_parts, dweight_parts == nullptr ? nullptr : elements<float>(dweight)},
+                  {dbias_parts, dbias_parts == nullptr ? nullptr : elements<float>(dbias)}, blocks, width);
 }
 
 }  // namespace ferula::cuda

@@ -19,10 +19,24 @@ inline bool norm_is_wide(std::initializer_list<TensorView> matrices, std::initia
          std::all_of(vectors.begin(), vectors.end(), good_vector);
 }
 
-/// Calls launch(V, K, threads): a thread holds K chunks of V elements, and threads · K · V covers the width.
-template <class T, class Launch>
-void with_norm_shape(bool wide, std::int64_t width, std::int64_t most_threads, Launch launch) {
+/// The threads that share a row. A warp needs no barrier, and its block works on kRowWarps rows.
+enum class RowTeam : std::uint8_t { warp, block };
+
+constexpr int kRowWarps = 8;
+
+/// A thread holds K chunks of V elements, and threads · K · V covers the width. Calls by_warps(V, K) where a row is
+/// narrow enough for 32 threads and `wide`, else by_blocks(V, K, threads).
+template <class T, class ByWarps, class ByBlocks>
+void with_norm_shape(bool wide, std::int64_t width, std::int64_t most_threads, ByWarps by_warps, ByBlocks launch) {
   constexpr int kWide = 16 / static_cast<int>(sizeof(T));
+  const auto is_narrow = [&](auto k) {
+    if (!wide || width > 32 * k.value * kWide) return false;
+    by_warps(std::integral_constant<int, kWide>{}, k);
+    return true;
+  };
+  if (is_narrow(std::integral_constant<int, 1>{}) || is_narrow(std::integral_constant<int, 2>{}) ||
+      is_narrow(std::integral_constant<int, 3>{}) || is_narrow(std::integral_constant<int, 4>{}))
+    return;
   const auto choose = [&](auto v, auto few, auto many) {
     const std::int64_t chunks = ceil_div(width, v.value);
     const bool fits = chunks <= 512;  // a chunk a thread: then it holds its part in few registers

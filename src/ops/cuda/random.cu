@@ -1,4 +1,5 @@
 // Dropout and normal numbers from Philox counters.
+#include "ops/cuda/fast_divide.hpp"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/pointwise.cuh"
 #include "ops/cuda/random.hpp"
@@ -8,7 +9,9 @@ namespace ferula::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRowsOfBlock = 16;  // samples and positions may lie in host memory: a block reads many of them at once
+constexpr int kMostRowsOfBlock = 16;
+constexpr int kPiecesAtOnce = 4;               // of a thread: it asks for so many before it looks at the first
+constexpr std::int64_t kPiecesOfBlock = 2048;  // samples and positions may lie in host memory: a block reads several
 
 /// `philox` of base/philox.hpp, which is host code.
 __device__ __forceinline__ uint4 philox_words(std::uint64_t key, uint4 counter) {
@@ -29,7 +32,7 @@ struct DropoutRows {
   const std::int64_t* sample;
   const std::int32_t* position;
   std::uint64_t key;
-  std::uint32_t threshold;
+  std::uint32_t threshold;  // of all 32 bits: that of dropout_threshold, shifted
   float scale;
 };
 
@@ -43,9 +46,7 @@ __device__ __forceinline__ void drop(const DropoutRows& rule, std::uint64_t key,
         key, make_uint4(static_cast<std::uint32_t>(at / 4), static_cast<std::uint32_t>(position),
                         static_cast<std::uint32_t>(wide_sample), static_cast<std::uint32_t>(wide_sample >> 32)));
   };
-  const auto kept = [&](std::uint32_t bits, float value) {
-    return (bits >> 8) < rule.threshold ? 0.0f : value * rule.scale;
-  };
+  const auto kept = [&](std::uint32_t bits, float value) { return bits < rule.threshold ? 0.0f : value * rule.scale; };
   if constexpr (V == 1) {
     const uint4 bits = bits_at(column);
     const int word = static_cast<int>(column % 4);
@@ -62,27 +63,40 @@ __device__ __forceinline__ void drop(const DropoutRows& rule, std::uint64_t key,
   }
 }
 
+/// A block takes `block_rows` rows of `per_row` pieces of V elements.
 template <int V, class T>
 __global__ void __launch_bounds__(kThreads)
-    dropout_kernel(DropoutRows rule, Rows<T> x, std::int64_t rows, std::int64_t width) {
-  __shared__ std::int64_t samples[kRowsOfBlock];
-  __shared__ std::int32_t positions[kRowsOfBlock];
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kRowsOfBlock;
-  const std::int64_t count = min(static_cast<std::int64_t>(kRowsOfBlock), rows - first);
-  if (threadIdx.x < count) {
-    samples[threadIdx.x] = rule.sample[first + threadIdx.x];
-    positions[threadIdx.x] = rule.position[first + threadIdx.x];
-  }
+    dropout_kernel(DropoutRows rule, Rows<T> x, std::int64_t rows, int block_rows, FastDivide per_row) {
+  __shared__ std::int64_t samples[kMostRowsOfBlock];
+  __shared__ std::int32_t positions[kMostRowsOfBlock];
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * block_rows;
+  const auto count = static_cast<unsigned>(min(static_cast<std::int64_t>(block_rows), rows - first));
   const std::uint64_t key = rule.key + static_cast<std::uint64_t>(*rule.step) * 0x9E3779B97F4A7C15ull;
-  __syncthreads();
-  const std::int64_t per_row = (width + V - 1) / V;
-  for (std::int64_t at = threadIdx.x; at < count * per_row; at += kThreads) {
-    const std::int64_t row = at / per_row, column = at % per_row * V;
-    T* place = x.row(first + row) + column;
-    float values[V];
-    load_some<V>(place, width - column, 0.0f, values);
-    drop<V>(rule, key, samples[row], positions[row], column, values);
-    store_some<V>(values, width - column, place);
+  const unsigned pieces = count * per_row.divisor;
+  for (unsigned begin = 0; begin < pieces; begin += kPiecesAtOnce * kThreads) {
+    Raw<T, V> raw[kPiecesAtOnce];
+    const auto place_of = [&](int each) { return begin + static_cast<unsigned>(each) * kThreads + threadIdx.x; };
+    const auto row_of = [&](int each) { return per_row.quotient(place_of(each)); };
+    const auto column_of = [&](int each) { return (place_of(each) - row_of(each) * per_row.divisor) * V; };
+#pragma unroll
+    for (int each = 0; each < kPiecesAtOnce; ++each)
+      if (place_of(each) < pieces) raw[each] = load_raw<V>(x.row(first + row_of(each)) + column_of(each));
+    if (begin == 0) {  // while the first pieces are on their way
+      if (threadIdx.x < count) {
+        samples[threadIdx.x] = rule.sample[first + threadIdx.x];
+        positions[threadIdx.x] = rule.position[first + threadIdx.x];
+      }
+      __syncthreads();
+    }
+#pragma unroll
+    for (int each = 0; each < kPiecesAtOnce; ++each) {
+      if (place_of(each) >= pieces) continue;
+      const unsigned row = row_of(each), column = column_of(each);
+      float values[V];
+      to_floats(raw[each], values);
+      drop<V>(rule, key, samples[row], positions[row], column, values);
+      store<V>(values, x.row(first + row) + column);
+    }
   }
 }
 
@@ -119,16 +133,20 @@ void dropout(cudaStream_t stream, const DropoutSpec& spec, TensorView x) {
                          .sample = elements<const std::int64_t>(spec.sample),
                          .position = elements<const std::int32_t>(spec.position),
                          .key = spec.key,
-                         .threshold = dropout_threshold(spec.rate),
+                         .threshold = dropout_threshold(spec.rate) << 8,
                          .scale = static_cast<float>(1.0 / (1.0 - static_cast<double>(spec.rate)))};
   with_type(x.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr int kWide = kPackElements<T>;
+    const std::int64_t rows = matrix.dim(0), width = matrix.dim(1);
     const auto launch = [&](auto v) {
-      dropout_kernel<v.value, T><<<blocks_for(matrix.dim(0), kRowsOfBlock), kThreads, 0, stream>>>(
-          rule, {elements<T>(matrix), matrix.stride(0)}, matrix.dim(0), matrix.dim(1));
+      const std::int64_t per_row = width / v.value;
+      const auto block_rows = std::clamp<std::int64_t>(kPiecesOfBlock / per_row, 1, kMostRowsOfBlock);
+      dropout_kernel<v.value, T><<<blocks_for(rows, block_rows), kThreads, 0, stream>>>(
+          rule, {elements<T>(matrix), matrix.stride(0)}, rows, static_cast<int>(block_rows), fast_divide_by(per_row));
     };
-    rows_aligned(matrix, 16) ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
+    rows_aligned(matrix, 16) && width % kWide == 0 ? launch(std::integral_constant<int, kWide>{})
+                                                   : launch(std::integral_constant<int, 1>{});
   });
   check_launch("dropout");
 }

@@ -2,6 +2,7 @@
 // Angles are reduced to a quarter turn in f64, as on the CPU, so that large positions stay exact.
 #include <cmath>
 
+#include "ops/cuda/fast_divide.hpp"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/rotary.hpp"
 #include "ops/cuda/rows.cuh"
@@ -10,7 +11,8 @@ namespace ferula::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRowsOfBlock = 16;  // positions may lie in host memory: a block reads many of them at once
+constexpr int kMostRowsOfBlock = 16;  // positions may lie in host memory: a block reads several of them at once
+constexpr int kPiecesAtOnce = 4;      // of a thread: it asks for so many before it looks at the first
 constexpr int kMostPairs = 256;
 
 /// theta^(−2i/head_dim) for each pair i, negated for the backward rotation.
@@ -43,35 +45,67 @@ __device__ __forceinline__ float2 sine_cosine(std::int32_t position, double freq
   return (quadrant & 2u) != 0 ? make_float2(-turned.x, -turned.y) : turned;
 }
 
+/// The tensor as pieces of V pairs: `per_head` of a head, `per_row` of a row.
+template <class T>
+struct RotaryRows {
+  T* x;
+  std::int64_t row_stride, head_stride, rows;
+  int block_rows, half;
+  FastDivide per_row, per_head;
+  const std::int32_t* position;
+};
+
+/// turns [rows of the block, half]: sine, cosine.
+template <class T>
+__device__ __forceinline__ void take_turns(const RotaryRows<T>& views, const Frequencies& frequencies,
+                                           std::int64_t first, int count, float2* turns) {
+  __shared__ std::int32_t places[kMostRowsOfBlock];
+  if (static_cast<int>(threadIdx.x) < count) places[threadIdx.x] = views.position[first + threadIdx.x];
+  __syncthreads();
+  for (int at = static_cast<int>(threadIdx.x); at < count * views.half; at += kThreads)
+    turns[at] = sine_cosine(places[at / views.half], frequencies.of_pair[at % views.half]);
+  __syncthreads();
+}
+
 template <int V, class T>
 __global__ void __launch_bounds__(kThreads)
-    rotary_kernel(T* x, std::int64_t row_stride, std::int64_t head_stride, std::int64_t rows, int heads, int half,
-                  const std::int32_t* position, const __grid_constant__ Frequencies frequencies) {
-  extern __shared__ float2 turns[];  // [rows of the block, half]: sine, cosine
-  __shared__ std::int32_t places[kRowsOfBlock];
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kRowsOfBlock;
-  const int count = static_cast<int>(min(static_cast<std::int64_t>(kRowsOfBlock), rows - first));
-  if (static_cast<int>(threadIdx.x) < count) places[threadIdx.x] = position[first + threadIdx.x];
-  __syncthreads();
-  for (int at = static_cast<int>(threadIdx.x); at < count * half; at += kThreads)
-    turns[at] = sine_cosine(places[at / half], frequencies.of_pair[at % half]);
-  __syncthreads();
-  const int chunks = half / V, per_row = heads * chunks;
-  for (int at = static_cast<int>(threadIdx.x); at < count * per_row; at += kThreads) {
-    const int row = at / per_row, head = at % per_row / chunks, pair = at % chunks * V;
-    T* place = x + (first + row) * row_stride + head * head_stride + pair;
-    float one[V], two[V];
-    load<V>(place, one);
-    load<V>(place + half, two);
+    rotary_kernel(RotaryRows<T> views, const __grid_constant__ Frequencies frequencies) {
+  extern __shared__ float2 turns[];
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * views.block_rows;
+  const auto count = static_cast<int>(min(static_cast<std::int64_t>(views.block_rows), views.rows - first));
+  const unsigned pieces = static_cast<unsigned>(count) * views.per_row.divisor;
+  for (unsigned begin = 0; begin < pieces; begin += kPiecesAtOnce * kThreads) {
+    Raw<T, V> one[kPiecesAtOnce], two[kPiecesAtOnce];
+    T* place[kPiecesAtOnce];
+    int turn_at[kPiecesAtOnce];
 #pragma unroll
-    for (int i = 0; i < V; ++i) {
-      const float2 turn = turns[row * half + pair + i];
-      const float turned = fmaf(-two[i], turn.x, one[i] * turn.y);
-      two[i] = fmaf(one[i], turn.x, two[i] * turn.y);
-      one[i] = turned;
+    for (int each = 0; each < kPiecesAtOnce; ++each) {
+      const unsigned at = begin + static_cast<unsigned>(each) * kThreads + threadIdx.x;
+      const unsigned row = views.per_row.quotient(at), in_row = at - row * views.per_row.divisor;
+      const unsigned head = views.per_head.quotient(in_row);
+      const auto pair = static_cast<int>(in_row - head * views.per_head.divisor) * V;
+      turn_at[each] = static_cast<int>(row) * views.half + pair;
+      place[each] =
+          at < pieces ? views.x + (first + row) * views.row_stride + head * views.head_stride + pair : nullptr;
+      if (place[each] == nullptr) continue;
+      one[each] = load_raw<V>(place[each]);
+      two[each] = load_raw<V>(place[each] + views.half);
     }
-    store<V>(one, place);
-    store<V>(two, place + half);
+    if (begin == 0) take_turns(views, frequencies, first, count, turns);  // while the first pieces are on their way
+#pragma unroll
+    for (int each = 0; each < kPiecesAtOnce; ++each) {
+      if (place[each] == nullptr) continue;
+      float left[V], right[V];
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        const float2 turn = turns[turn_at[each] + i];
+        const float a = one[each].at(i), b = two[each].at(i);
+        left[i] = fmaf(-b, turn.x, a * turn.y);
+        right[i] = fmaf(a, turn.x, b * turn.y);
+      }
+      store<V>(left, place[each]);
+      store<V>(right, place[each] + views.half);
+    }
   }
 }
 
@@ -98,11 +132,20 @@ void rotary(cudaStream_t stream, TensorView x, TensorView position, float theta,
     constexpr int kWide = 16 / static_cast<int>(sizeof(T));
     const auto half = static_cast<int>(x.dim(2) / 2);
     const bool wide = half % kWide == 0 && rows_aligned(x, 16) && x.stride(1) % kWide == 0;
-    const auto shared = static_cast<std::size_t>(kRowsOfBlock * half) * sizeof(float2);
     const auto launch = [&](auto v) {
-      rotary_kernel<v.value, T><<<blocks_for(x.dim(0), kRowsOfBlock), kThreads, shared, stream>>>(
-          elements<T>(x), x.stride(0), x.stride(1), x.dim(0), static_cast<int>(x.dim(1)), half,
-          elements<const std::int32_t>(position), frequencies);
+      const std::int64_t per_head = half / v.value, per_row = x.dim(1) * per_head;
+      const auto block_rows = std::clamp<std::int64_t>(kPiecesAtOnce * kThreads / per_row, 1, kMostRowsOfBlock);
+      const RotaryRows<T> views{.x = elements<T>(x),
+                                .row_stride = x.stride(0),
+                                .head_stride = x.stride(1),
+                                .rows = x.dim(0),
+                                .block_rows = static_cast<int>(block_rows),
+                                .half = half,
+                                .per_row = fast_divide_by(per_row),
+                                .per_head = fast_divide_by(per_head),
+                                .position = elements<const std::int32_t>(position)};
+      const auto shared = static_cast<std::size_t>(block_rows * half) * sizeof(float2);
+      rotary_kernel<v.value, T><<<blocks_for(x.dim(0), block_rows), kThreads, shared, stream>>>(views, frequencies);
     };
     wide ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
   });

@@ -46,6 +46,49 @@ struct alignas(pack_alignment(V* static_cast<int>(sizeof(T)))) Pack {
   T values[V];
 };
 
+/// V elements as they lie in memory, at most 16 bytes: several of these can be asked for before the first is looked at.
+/// By words, since the compiler gives each two-byte element of a Pack that waits a register of its own.
+template <class T, int V>
+struct Raw {
+  static constexpr int kBytes = V * static_cast<int>(sizeof(T));
+  static constexpr int kWords = (kBytes + 3) / 4;
+  unsigned words[kWords] = {};
+
+  __device__ __forceinline__ float at(int index) const {
+    if constexpr (sizeof(T) == 4) return __uint_as_float(words[index]);
+    return __uint_as_float(index % 2 == 0 ? words[index / 2] << 16 : words[index / 2] & 0xffff0000u);
+  }
+};
+
+template <int V, class T>
+__device__ __forceinline__ Raw<T, V> load_raw(const T* from) {
+  Raw<T, V> raw;
+  if constexpr (raw.kBytes == 2) raw.words[0] = *reinterpret_cast<const unsigned short*>(from);
+  if constexpr (raw.kBytes == 4) raw.words[0] = *reinterpret_cast<const unsigned*>(from);
+  if constexpr (raw.kBytes == 8) {
+    const uint2 two = *reinterpret_cast<const uint2*>(from);
+    raw.words[0] = two.x, raw.words[1] = two.y;
+  }
+  if constexpr (raw.kBytes == 16) {
+    const uint4 four = *reinterpret_cast<const uint4*>(from);
+    raw.words[0] = four.x, raw.words[1] = four.y, raw.words[2] = four.z, raw.words[3] = four.w;
+  }
+  return raw;
+}
+
+template <class T, int V>
+__device__ __forceinline__ void to_floats(const Raw<T, V>& raw, float (&to)[V]) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) to[i] = raw.at(i);
+}
+
+/// Values that follow are computed from the registers that hold the elements, and not taken from earlier computations.
+template <class T, int V>
+__device__ __forceinline__ void forget_origin(Raw<T, V>& raw) {
+#pragma unroll
+  for (unsigned& word : raw.words) asm("" : "+r"(word));
+}
+
 template <int V, class T>
 __device__ __forceinline__ void load(const T* from, float (&to)[V]) {
   const Pack<T, V> pack = *reinterpret_cast<const Pack<T, V>*>(from);
