@@ -91,7 +91,7 @@ fi
 # --- shared libraries -------------------------------------------------------------------------------------------------
 system='^(linux-vdso|ld-linux.*|lib(c|m|mvec|dl|rt|pthread|resolv|util|anl|nsl|nss_.*|thread_db|BrokenLocale))\.so'
 driver='^lib(cuda|nvidia.*|nvcuvid)\.so'
-toolkit='^lib(cublas|cudart|cudnn|cufft|cupti|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink)[^.]*\.so'
+toolkit='^lib(cublas|cudart|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink)[^.]*\.so'
 needed_by "$root"/libexec/* "$root"/openmpi/bin/* "$root"/openmpi/plugins/*.so "$root"/pmix/plugins/*.so |
   sort -u | grep -Ev "$system|$driver" >"$work/needed" || true
 [ "$cuda" = yes ] || { grep -Ev "$toolkit" "$work/needed" >"$work/kept"; mv "$work/kept" "$work/needed"; }
