@@ -128,7 +128,7 @@ check_compute() {
 }
 
 check_layouts() {
-  train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  train one cuda --set bf16.enabled=false --set zero_optimization.stage=0 --set run.deterministic=true
   train again cuda --set bf16.enabled=false --set zero_optimization.stage=0 --set run.deterministic=true
   compare layouts "one rank, a second time" one again 0
   for ranks in 2 3 4; do

@@ -96,14 +96,14 @@ class Bench {
   std::string only_;
   GpuBench gpu_;
   GpuTimer timer_;
-  cuda::Matmul matmul_{gpu_.device()};
+  cuda::Matmul matmul_{gpu_.device(), Determinism::fastest};
   double copy_rate_;
   std::vector<Buffer> buffers_;
   std::vector<Measurement> results_;
 };
 
 void Bench::product(const std::string& name, const cuda::Product& product) {
-  if (!wanted(name)) return;
+  if (!wanted(name) || !matmul_.knows(product)) return;
   const double flops =
       2.0 * static_cast<double>(product.m()) * static_cast<double>(product.n()) * static_cast<double>(product.k());
   const double seconds = timer_.seconds([&] { matmul_.run(native_stream(stream()), product); });
@@ -122,6 +122,17 @@ void Bench::products(const std::string& name, std::int64_t rows, std::int64_t in
   const TensorView shift = bias ? tensor(DType::bf16, {out}) : TensorView();
   product("linear_" + name, {.a = x, .b = w, .b_transpose = cuda::Transpose::yes, .c = y, .bias = shift});
   product("linear_backward_input_" + name, {.a = dy, .b = w, .c = dx});
+  if (name == "ffn_in")
+    product("linear_gelu_" + name, {.a = x,
+                                    .b = w,
+                                    .b_transpose = cuda::Transpose::yes,
+                                    .c = y,
+                                    .bias = shift,
+                                    .epilogue = cuda::Epilogue::gelu,
+                                    .hidden = dy});
+  if (name == "ffn_out")
+    product("linear_gelu_backward_" + name,
+            {.a = dy, .b = w, .c = dx, .epilogue = cuda::Epilogue::gelu_backward, .hidden = x});
   product("linear_backward_weight_" + name,
           {.a = dy, .b = x, .a_transpose = cuda::Transpose::yes, .c = dw, .adds = true});
   if (!bias) return;

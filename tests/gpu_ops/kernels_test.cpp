@@ -17,6 +17,8 @@ namespace {
 /// The kernels behind each operation of ops/ops.hpp; products are the library's, with these beside it.
 const std::map<std::string, std::vector<std::string>> kKernels{
     {"linear", {"plain_product_kernel"}},
+    {"linear_gelu", {"pointwise_kernel"}},
+    {"linear_gelu_backward", {"pointwise_kernel"}},
     {"linear_backward_input", {"plain_product_kernel"}},
     {"linear_backward_weight", {"plain_product_kernel", "column_sums_kernel", "add_column_sums_kernel"}},
     {"make_prepared", {}},

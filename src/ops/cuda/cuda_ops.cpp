@@ -28,11 +28,11 @@ int attribute_of_current_gpu(cudaDeviceAttr attribute) {
 
 class CudaOps final : public Ops {
  public:
-  explicit CudaOps(Device& device)
+  CudaOps(Device& device, Determinism determinism)
       : multiprocessors_(attribute_of_current_gpu(cudaDevAttrMultiProcessorCount)),
         shared_bytes_(attribute_of_current_gpu(cudaDevAttrMaxSharedMemoryPerMultiprocessor)),
         workspace_(device),
-        matmul_(device) {}
+        matmul_(device, determinism) {}
 
   void linear(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView y,
               Accumulate accumulate) override {
@@ -70,6 +70,14 @@ class CudaOps final : public Ops {
   void gelu(Stream& stream, TensorView x, TensorView y) override { cuda::gelu(native_stream(stream), x, y); }
   void gelu_backward(Stream& stream, TensorView x, TensorView dy, TensorView dx) override {
     cuda::gelu_backward(native_stream(stream), x, dy, dx);
+  }
+  void linear_gelu(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView hidden,
+                   TensorView y) override {
+    cuda::linear_gelu(matmul_, native_stream(stream), x, w.values, bias, hidden, y);
+  }
+  void linear_gelu_backward(Stream& stream, TensorView dy, const WeightView& w, TensorView hidden,
+                            TensorView dhidden) override {
+    cuda::linear_gelu_backward(matmul_, native_stream(stream), dy, w.values, hidden, dhidden);
   }
   void swiglu(Stream& stream, TensorView gate_up, TensorView y) override {
     cuda::swiglu(native_stream(stream), gate_up, y);
@@ -148,9 +156,9 @@ class CudaOps final : public Ops {
 
 }  // namespace
 
-std::unique_ptr<Ops> make_cuda_ops(Device& device) {
+std::unique_ptr<Ops> make_cuda_ops(Device& device, Determinism determinism) {
   FERULA_CHECK(device.kind() == DeviceKind::cuda, "CUDA operations on {}", device.name());
-  return std::make_unique<CudaOps>(device);
+  return std::make_unique<CudaOps>(device, determinism);
 }
 
 }  // namespace ferula
