@@ -51,7 +51,9 @@ mkdir -p "$root/bin" "$root/libexec" "$root/lib"
 
 # --- programs -------------------------------------------------------------------------------------------------------
 cp "$build/ferula" "$root/libexec/"
-[ ! -e "$build/libferula_cuda.so" ] || cp "$build/libferula_cuda.so" "$root/libexec/"
+for library in libferula_cuda.so libferula_cudnn.so; do
+  [ ! -e "$build/$library" ] || cp "$build/$library" "$root/libexec/"
+done
 for program in $programs; do
   [ -x "$program" ] || fail "expected a program, found no executable file '$program'"
   cp "$program" "$root/libexec/"

@@ -39,7 +39,7 @@ const std::map<std::string, std::vector<std::string>> kKernels{
     {"attention", {"find_sequences_kernel", "plain_attention_kernel", "flash_attention_kernel"}},
     {"attention_backward",
      {"dot_rows_kernel", "plain_attention_dq_kernel", "plain_attention_dkv_kernel", "flash_attention_dq_kernel",
-      "flash_attention_dkv_kernel"}},
+      "flash_attention_dkv_kernel", "pack_logsumexp_kernel"}},
     {"cache_append", {"cache_append_kernel"}},
     {"attention_cached", {"attention_cached_kernel", "join_parts_kernel"}},
     {"cross_entropy", {"cross_entropy_kernel"}},

@@ -32,6 +32,7 @@ class CudaOps final : public Ops {
       : multiprocessors_(attribute_of_current_gpu(cudaDevAttrMultiProcessorCount)),
         shared_bytes_(attribute_of_current_gpu(cudaDevAttrMaxSharedMemoryPerMultiprocessor)),
         workspace_(device),
+        fused_(determinism),
         matmul_(device, determinism) {}
 
   void linear(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView y,
@@ -100,13 +101,13 @@ class CudaOps final : public Ops {
 
   void attention(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v, TensorView starts,
                  TensorView out, TensorView logsumexp) override {
-    cuda::attention(workspace_, native_stream(stream), spec, q, k, v, starts, out, logsumexp);
+    cuda::attention(workspace_, fused_, native_stream(stream), spec, q, k, v, starts, out, logsumexp);
   }
   void attention_backward(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                           TensorView starts, TensorView out, TensorView dout, TensorView logsumexp, TensorView dq,
                           TensorView dk, TensorView dv) override {
-    cuda::attention_backward(workspace_, native_stream(stream), spec, q, k, v, starts, out, dout, logsumexp, dq, dk,
-                             dv);
+    cuda::attention_backward(workspace_, fused_, native_stream(stream), spec, q, k, v, starts, out, dout, logsumexp, dq,
+                             dk, dv);
   }
   void cache_append(Stream& stream, TensorView k, TensorView v, TensorView slot, TensorView position,
                     TensorView k_cache, TensorView v_cache) override {
@@ -142,15 +143,19 @@ class CudaOps final : public Ops {
   ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override {
     return {.own = cuda::norm_backward_scratch(multiprocessors_, rows, width)};
   }
-  ScratchBytes attention_scratch(const AttentionSpec& spec, std::int64_t length) override {
-    return {
-        .own = std::max(cuda::attention_scratch(spec, length), cuda::attention_cached_scratch(multiprocessors_, spec))};
+  ScratchBytes attention_scratch(const AttentionSpec& spec, DType compute, std::int64_t rows,
+                                 std::int64_t length) override {
+    return {.own = std::max({cuda::attention_scratch(spec, rows), fused_.scratch(spec, compute, rows, length),
+                             cuda::attention_cached_scratch(multiprocessors_, spec)})};
   }
+
+  std::string kernels_in_words() override { return fused_.in_words(); }
 
  private:
   int multiprocessors_;
   std::int64_t shared_bytes_;  // of one multiprocessor
   cuda::Workspace workspace_;
+  cuda::FusedCalls fused_;
   cuda::Matmul matmul_;
 };
 
