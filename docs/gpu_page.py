@@ -13,6 +13,7 @@ CHECKS = {
     "resume": "A run that goes on elsewhere",
     "generate": "Generation",
     "train": "Training speed",
+    "timeline": "Where a step's time goes",
     "peer": "PyTorch on the same GPU",
     "bench": "Operations beside their ceilings",
 }

@@ -51,7 +51,9 @@ mkdir -p "$root/bin" "$root/libexec" "$root/lib"
 
 # --- programs -------------------------------------------------------------------------------------------------------
 cp "$build/ferula" "$root/libexec/"
-[ ! -e "$build/libferula_cuda.so" ] || cp "$build/libferula_cuda.so" "$root/libexec/"
+for library in libferula_cuda.so libferula_cudnn.so; do
+  [ ! -e "$build/$library" ] || cp "$build/$library" "$root/libexec/"
+done
 for program in $programs; do
   [ -x "$program" ] || fail "expected a program, found no executable file '$program'"
   cp "$program" "$root/libexec/"
@@ -91,7 +93,7 @@ fi
 # --- shared libraries -------------------------------------------------------------------------------------------------
 system='^(linux-vdso|ld-linux.*|lib(c|m|mvec|dl|rt|pthread|resolv|util|anl|nsl|nss_.*|thread_db|BrokenLocale))\.so'
 driver='^lib(cuda|nvidia.*|nvcuvid)\.so'
-toolkit='^lib(cublas|cudart|cudnn|cufft|cupti|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink)[^.]*\.so'
+toolkit='^lib(cublas|cudart|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink)[^.]*\.so'
 needed_by "$root"/libexec/* "$root"/openmpi/bin/* "$root"/openmpi/plugins/*.so "$root"/pmix/plugins/*.so |
   sort -u | grep -Ev "$system|$driver" >"$work/needed" || true
 [ "$cuda" = yes ] || { grep -Ev "$toolkit" "$work/needed" >"$work/kept"; mv "$work/kept" "$work/needed"; }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Checks a machine's GPU against the CPU, one rank and PyTorch, and measures it. Needs the GPU, its driver, the libraries
 # of the CUDA toolkit, and the built programs: an unpacked bundle (env/bundle.sh --program …/gpu_ops --program
-# …/gpu_device --program …/bench_gpu_ops), or a build folder. Writes OUT/gpu.json, OUT/gpu.txt (the table) and a log of each check.
+# …/gpu_device --program …/bench_gpu_ops --program …/libferula_timeline.so), or a build folder. Writes OUT/gpu.json,
+# OUT/gpu.txt (the table) and a log of each check.
 set -u
 
 usage() {
@@ -14,8 +15,8 @@ usage: tests/gpu.sh [options] [CHECK…]
   --steps N     steps of each short run (default: 12)
   --full        the benchmark of 1558M parameters, too
 
-checks: operations device compute layouts nccl resume generate train peer bench; without a name all of them, in this order. Exits 0
-where all passed or were skipped, 1 where one failed.
+checks: operations device compute layouts nccl resume generate train timeline peer bench; without a name all of them, in
+this order. Exits 0 where all passed or were skipped, 1 where one failed.
 TEXT
 }
 
@@ -34,15 +35,16 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$chosen" ] || chosen="operations device compute layouts nccl resume generate train peer bench"
+[ -n "$chosen" ] || chosen="operations device compute layouts nccl resume generate train timeline peer bench"
 if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
 if [ -n "$bundle" ]; then
   bundle=$(CDPATH='' cd "$bundle" && pwd) ferula=$bundle/bin/ferula
   gpu_ops=$bundle/bin/gpu_ops gpu_device=$bundle/bin/gpu_device bench_gpu_ops=$bundle/bin/bench_gpu_ops
+  timeline=$bundle/libexec/libferula_timeline.so
 else
   ferula=$here/build/ferula gpu_ops=$here/build/tests/gpu_ops/gpu_ops
   gpu_device=$here/build/tests/gpu_device/gpu_device
-  bench_gpu_ops=$here/build/tests/gpu_ops/bench_gpu_ops
+  bench_gpu_ops=$here/build/tests/gpu_ops/bench_gpu_ops timeline=$here/build/tests/gpu_ops/libferula_timeline.so
 fi
 [ -x "$ferula" ] || { echo "expected the program $ferula; unpack a bundle, or name it with --bundle" >&2; exit 2; }
 mkdir -p "$out" && out=$(CDPATH='' cd "$out" && pwd)
@@ -126,7 +128,7 @@ check_compute() {
 }
 
 check_layouts() {
-  train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
+  train one cuda --set bf16.enabled=false --set zero_optimization.stage=0 --set run.deterministic=true
   train again cuda --set bf16.enabled=false --set zero_optimization.stage=0 --set run.deterministic=true
   compare layouts "one rank, a second time" one again 0
   for ranks in 2 3 4; do
@@ -185,16 +187,21 @@ check_generate() {
   fi
 }
 
-# speed NAME LAYERS WIDTH HEADS MICRO-BATCH: tokens a second in bf16 with sequences of 1,024.
-speed() {
-  name=$1
+# long_run NAME LAYERS WIDTH HEADS MICRO-BATCH STEPS: a run in bf16 with sequences of 1,024.
+long_run() {
   (cd "$here" && timeout 200 "$ferula" train configs/gpt2-124m.toml --resume never --set "run.output_dir=$out/runs" \
-    --set "run.name=$name" --set run.device=cuda --set "model.layers=$2" --set "model.width=$3" --set "model.heads=$4" \
+    --set "run.name=$1" --set run.device=cuda --set "model.layers=$2" --set "model.width=$3" --set "model.heads=$4" \
     --set 'data.tokens=""' --set 'data.text=["src/**/*.cpp", "src/**/*.hpp", "docs/**/*.md"]' --set data.tokenizer=bytes \
-    --set training.epochs=auto --set training.steps=20 --set "training.train_batch_size=$5" \
+    --set training.epochs=auto --set "training.steps=$6" --set "training.train_batch_size=$5" \
     --set "training.train_micro_batch_size_per_gpu=$5" --set training.evaluate_every=0 --set bf16.enabled=true \
     --set zero_optimization.stage=0 --set scheduler.params.warmup_num_steps=2 \
-    --set checkpoint.every_steps=0) >"$out/$name.log" 2>&1
+    --set checkpoint.every_steps=0) >"$out/$1.log" 2>&1
+}
+
+# speed NAME LAYERS WIDTH HEADS MICRO-BATCH: its tokens a second.
+speed() {
+  name=$1
+  long_run "$@" 20
   rate=$(sed -n 's/.*"tokens_per_second": *\([0-9.eE+]*\).*/\1/p' "$out/runs/$name/summary.json" 2>/dev/null | head -n 1)
   if [ -n "$rate" ]; then
     row train "$name, bf16, 1,024 tokens, micro batch $5" measured "$rate" tokens/s \
@@ -206,6 +213,33 @@ speed() {
 check_train() {
   speed gpt2-124M 12 768 12 16
   [ $full = no ] || speed gpt2-1558M 48 1600 25 8
+}
+
+# idle NAME LAYERS WIDTH HEADS MICRO-BATCH: the share of a step in which the GPU does nothing, at most 3 % for 124M, and
+# what takes the rest of it (OUT/timeline-NAME.txt).
+idle() {
+  export CUDA_INJECTION64_PATH="$timeline" FERULA_TIMELINE="$out/timeline-$1.txt"
+  long_run "$1-timeline" "$2" "$3" "$4" "$5" 12
+  unset CUDA_INJECTION64_PATH FERULA_TIMELINE
+  share=$(sed -n 's/^idle_share //p' "$out/timeline-$1.txt" 2>/dev/null)
+  if [ -z "$share" ] || grep -q '^steps 0$' "$out/timeline-$1.txt"; then
+    row timeline "$1: idle share of a step" failed "" "" "$(last_words "$out/$1-timeline.log")"
+    return
+  fi
+  state=measured
+  if [ "$1" = gpt2-124M ]; then state=$(awk "BEGIN { print $share <= 0.03 ? \"passed\" : \"failed\" }"); fi
+  row timeline "$1: idle share of a step" "$state" "$share" "" \
+    "$(sed -n 's/^microseconds_per_step //p' "$out/timeline-$1.txt") us a step; at most 0.03 for 124M"
+  awk 'table && count++ < 12 { us = $1; n = $2; sub(/^ *[^ ]+ +[^ ]+ +[^ ]+ +/, ""); print us "|" n "|" $0 }
+    /us a step/ { table = 1 }' "$out/timeline-$1.txt" >"$out/timeline.rows"
+  while IFS='|' read -r microseconds launches kernel; do
+    row timeline "$1: $(printf '%.100s' "$kernel")" measured "$microseconds" us "$launches launches a step"
+  done <"$out/timeline.rows"
+}
+check_timeline() {
+  [ -e "$timeline" ] || { row timeline "timeline of a step" skipped "" "" "$timeline is not there"; return; }
+  idle gpt2-124M 12 768 12 16
+  [ $full = no ] || idle gpt2-1558M 48 1600 25 8
 }
 
 check_peer() {
@@ -246,7 +280,7 @@ check_bench() {
 
 for check in $chosen; do
   case $check in
-    operations | device | compute | layouts | nccl | resume | generate | train | peer | bench) ;;
+    operations | device | compute | layouts | nccl | resume | generate | train | timeline | peer | bench) ;;
     *) echo "expected one of the checks in --help, found '$check'" >&2; exit 2 ;;
   esac
   before=$(date +%s)
@@ -262,6 +296,6 @@ gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,nohea
   sed '$!s/$/,/' "$out/rows"
   printf ']}\n'
 } >"$out/gpu.json"
-rm -f "$out/a" "$out/b" "$out/rows" "$out/bench.rows"
+rm -f "$out/a" "$out/b" "$out/rows" "$out/bench.rows" "$out/timeline.rows"
 echo "$gpu: $failures failed; $out/gpu.json"
 [ "$failures" -eq 0 ]

@@ -65,6 +65,35 @@ target_link_libraries(ferula_cuda PRIVATE ferula_cuda_parts)
 target_link_options(ferula_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
 set_target_properties(ferula_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 
+# Attention through cuDNN is a library of its own, which the backend opens where cuDNN is; without it our kernels run.
+find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_ROOT} PATH_SUFFIXES include)
+find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDNN_ROOT} PATH_SUFFIXES lib lib64)
+set(without_cudnn "without cuDNN's attention")
+if(CUDNN_INCLUDE_DIR AND CUDNN_LIBRARY)
+  if(NOT CUDNN_FRONTEND_ROOT)
+    set(CUDNN_FRONTEND_ROOT ${CMAKE_BINARY_DIR}/cudnn-frontend)
+    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/env/cudnn_frontend.sh ${CUDNN_FRONTEND_ROOT} TIMEOUT 120
+                    OUTPUT_QUIET ERROR_VARIABLE download_problem)
+  endif()
+  find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h HINTS ${CUDNN_FRONTEND_ROOT} PATH_SUFFIXES include)
+  if(CUDNN_FRONTEND_INCLUDE_DIR)
+    add_library(ferula_cudnn SHARED ${CMAKE_SOURCE_DIR}/src/ops/cuda/cudnn/cudnn_attention.cpp)
+    target_include_directories(ferula_cudnn PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_include_directories(ferula_cudnn SYSTEM PRIVATE ${CUDNN_FRONTEND_INCLUDE_DIR} ${CUDNN_INCLUDE_DIR})
+    target_link_libraries(ferula_cudnn PRIVATE ${CUDNN_LIBRARY} CUDA::cudart_static CUDA::cuda_driver CUDA::nvrtc)
+    target_link_options(ferula_cudnn PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+    target_compile_options(ferula_cudnn PRIVATE ${FERULA_WARNINGS})
+    set_target_properties(ferula_cudnn PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}
+                          CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    add_dependencies(ferula_cuda ferula_cudnn)
+  else()
+    message(STATUS "CUDA backend: ${without_cudnn} (no cudnn_frontend.h, and no download: ${download_problem}; "
+                   "set CUDNN_FRONTEND_ROOT to where its include/ is)")
+  endif()
+else()
+  message(STATUS "CUDA backend: ${without_cudnn} (no cudnn.h and libcudnn: set CUDNN_ROOT)")
+endif()
+
 # fmt 9 takes nvcc for a compiler without constexpr, and its checked format strings then do not compile. Code of the GPU
 # is not compressed: a test reads it, and env/bundle.sh packs it better.
 foreach(target ferula_cuda_parts ferula_cuda)

@@ -40,8 +40,8 @@ class HostBackend final : public ComputeBackend {
 
 class GpusOfProcess final : public ComputeBackend {
  public:
-  GpusOfProcess(std::unique_ptr<GpuBackend> backend, std::vector<GpuInfo> gpus)
-      : backend_(std::move(backend)), gpus_(std::move(gpus)) {}
+  GpusOfProcess(std::unique_ptr<GpuBackend> backend, std::vector<GpuInfo> gpus, Determinism determinism)
+      : backend_(std::move(backend)), gpus_(std::move(gpus)), determinism_(determinism) {}
   std::string_view kind() const override { return "cuda"; }
   bool computes_bf16() const override { return true; }
   const GpuInfo* gpu_of(const NodePlace& place) const override {
@@ -50,7 +50,7 @@ class GpusOfProcess final : public ComputeBackend {
   std::unique_ptr<Device> make_device(const NodePlace& place, MemoryLedger& ledger) const override {
     return backend_->make_device(gpu_of(place)->index, ledger);
   }
-  std::unique_ptr<Ops> make_ops(Device& device) const override { return backend_->make_ops(device); }
+  std::unique_ptr<Ops> make_ops(Device& device) const override { return backend_->make_ops(device, determinism_); }
   std::unique_ptr<Mesh::Transport> adapted(std::unique_ptr<Mesh::Transport> transport) const override {
     if (transport->size() == 1) return make_device_transport(std::move(transport));
     NcclOpening nccl = backend_->make_nccl();
@@ -67,10 +67,11 @@ class GpusOfProcess final : public ComputeBackend {
  private:
   std::unique_ptr<GpuBackend> backend_;
   std::vector<GpuInfo> gpus_;
+  Determinism determinism_;
   std::string note_;
 };
 
-std::unique_ptr<ComputeBackend> gpus_of_process() {
+std::unique_ptr<ComputeBackend> gpus_of_process(Determinism determinism) {
   const std::optional<std::string> library = gpu_library();
   if (!library)
     throw DeviceError(
@@ -95,7 +96,7 @@ std::unique_ptr<ComputeBackend> gpus_of_process() {
           fmt::format("expected GPUs of compute capability {}.0 or later, found {}.{}: cuda:{} on {}, {}; hide "
                       "it with CUDA_VISIBLE_DEVICES, or set [run] device = \"cpu\"",
                       kLeastCapability, gpu.capability_major, gpu.capability_minor, gpu.index, host_name(), gpu.name));
-  return std::make_unique<GpusOfProcess>(std::move(backend), std::move(gpus));
+  return std::make_unique<GpusOfProcess>(std::move(backend), std::move(gpus), determinism);
 }
 
 }  // namespace
@@ -108,11 +109,12 @@ DeviceFacts device_facts(const ComputeBackend& compute) {
 }
 
 std::unique_ptr<ComputeBackend> choose_compute(const RunConfig& run) {
+  const Determinism determinism = run.deterministic ? Determinism::same_bits : Determinism::fastest;
   if (run.device == "cpu") return std::make_unique<HostBackend>("");
-  if (run.device == "cuda") return gpus_of_process();
+  if (run.device == "cuda") return gpus_of_process(determinism);
   if (!gpu_library()) return std::make_unique<HostBackend>("");  // a build for the host alone
   try {
-    return gpus_of_process();
+    return gpus_of_process(determinism);
   } catch (const DeviceError& error) {
     return std::make_unique<HostBackend>(error.what());
   }

@@ -14,7 +14,9 @@ class CudaBackend final : public GpuBackend {
   std::unique_ptr<Device> make_device(int index, MemoryLedger& ledger) const override {
     return make_cuda_device(index, ledger);
   }
-  std::unique_ptr<Ops> make_ops(Device& device) const override { return make_cuda_ops(device); }
+  std::unique_ptr<Ops> make_ops(Device& device, Determinism determinism) const override {
+    return make_cuda_ops(device, determinism);
+  }
   NcclOpening make_nccl() const override { return open_nccl(); }
 };
 

@@ -8,6 +8,7 @@
 #include "comm/nccl_api.hpp"
 #include "device/device.hpp"
 #include "device/gpu_info.hpp"
+#include "ops/determinism.hpp"
 #include "ops/ops.hpp"
 
 namespace ferula {
@@ -21,13 +22,13 @@ class GpuBackend {
   /// The calling thread becomes the rank's: all its launches go to this GPU. `ledger` outlives the device.
   virtual std::unique_ptr<Device> make_device(int index, MemoryLedger& ledger) const = 0;
   /// `device` is one of `make_device` and outlives the result.
-  virtual std::unique_ptr<Ops> make_ops(Device& device) const = 0;
+  virtual std::unique_ptr<Ops> make_ops(Device& device, Determinism determinism) const = 0;
   /// NCCL for the GPU of the calling thread, or why there is none. Throws as `open_nccl`.
   virtual NcclOpening make_nccl() const = 0;
 };
 
 /// Changes with this file and with every class whose objects pass between program and library.
-inline constexpr int kGpuAbi = 1;
+inline constexpr int kGpuAbi = 2;
 
 /// What the library's only exported function returns.
 struct GpuEntry {

@@ -90,6 +90,8 @@ double probed_peak(RankContext& run, DType compute) {
 RunFacts facts_of(RankContext& context, const SessionRequest& request, const Config& config,
                   const TransformerSpec& spec, const RunDirectory& directory) {
   const DType compute = compute_dtype(config);
+  const MemoryByKind memory = expected_memory(context, config, spec);
+  const std::string kernels = context.execution.ops.kernels_in_words();
   return {.version = std::string(version()),
           .revision = std::string(revision()),
           .longer = longer_settings(request.loaded.config, config, 0),
@@ -98,7 +100,8 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .name = config.run.name,
           .directory = directory.root.string(),
           .model = model_in_words(spec),
-          .compute = compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
+          .compute = fmt::format("{}{}{}", compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
+                                 yes_if(!kernels.empty(), "; "), kernels),
           .optimizer =
               fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr, config.scheduler.type),
           .data = {},
@@ -114,7 +117,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .parameters = parameter_count(model_table(config, spec)),
           .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
           .resumed_from = {},
-          .memory = expected_memory(context, config, spec),
+          .memory = memory,
           .memory_room = context.compute.memory_for(context.mesh.place()),
           .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
 }

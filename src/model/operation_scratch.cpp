@@ -5,7 +5,7 @@ namespace ferula {
 ScratchBytes training_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings,
                               std::int64_t sequence_length) {
   ScratchBytes most = ops.norm_backward_scratch(settings.rows, spec.width);
-  most.cover(ops.attention_scratch(spec.attention(), sequence_length));
+  most.cover(ops.attention_scratch(spec.attention(), settings.compute, settings.rows, sequence_length));
   const DType compute = settings.compute;
   const std::optional<DType> bias =
       spec.family.biases == BiasKind::present ? std::optional(compute) : std::optional<DType>();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "device/device.hpp"
 
@@ -214,8 +215,12 @@ class Ops {
   /// nothing.
   virtual ScratchBytes linear_scratch(const LinearShape&) = 0;
   virtual ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) = 0;
-  /// Of the forward and the backward pass over sequences of `length`.
-  virtual ScratchBytes attention_scratch(const AttentionSpec&, std::int64_t length) = 0;
+  /// Of the forward and the backward pass over `rows` rows in sequences of `length`. A backend may prepare kernels for
+  /// them, which it then has at the first call.
+  virtual ScratchBytes attention_scratch(const AttentionSpec&, DType compute, std::int64_t rows,
+                                         std::int64_t length) = 0;
+  /// Whose kernels the shapes above have got, where that depends on the machine: "attention by cuDNN 9.19.0".
+  virtual std::string kernels_in_words() { return {}; }
 };
 
 /// The CPU backend: oneDNN for products, Highway for the rest, OpenMP threads. Scratch grows in the first steps only.

@@ -50,6 +50,7 @@ BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, const 
     for (std::size_t i = 0; i < starts.size(); ++i)
       starts[i] = narrow<std::int32_t>(static_cast<std::int64_t>(i) * length);
   }
+  batch_.starts = places_.front().batch.starts;  // of all batches; the host can read these, too
 }
 
 TokenBatch BatchLoader::views(const Buffer& memory) const {

@@ -38,8 +38,9 @@ const std::vector<Home> kHomes{
     {"immintrin.h", {"src/ops/"}},
     {"cuda", {"src/device/cuda/", "src/ops/cuda/", "src/comm/nccl_library"}},
     {"cublas", {"src/ops/cuda/"}},
+    {"cudnn", {"src/ops/cuda/cudnn/"}},
     {"nccl.h", {"src/comm/nccl_library"}},
-    {"dlfcn.h", {"src/app/gpu_library.cpp", "src/comm/nccl_library"}},
+    {"dlfcn.h", {"src/app/gpu_library.cpp", "src/comm/nccl_library", "src/ops/cuda/fused_attention.cpp"}},
     {"omp.h", {"src/device/", "src/comm/node_place.cpp", "src/ops/"}},
 };
 

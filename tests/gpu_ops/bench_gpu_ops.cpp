@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "device/cuda/cuda_stream.hpp"
+#include "ops/cuda/cuda_ops.hpp"
 #include "ops/cuda/matmul.hpp"
 #include "timing.hpp"
 
@@ -48,7 +49,7 @@ class Bench {
     attention(128, 16);
   }
 
-  void print() const;
+  void print();
 
  private:
   struct Layer {
@@ -95,15 +96,16 @@ class Bench {
 
   std::string only_;
   GpuBench gpu_;
+  std::unique_ptr<Ops> own_ = make_cuda_ops(gpu_.device(), Determinism::same_bits);  // no library's attention
   GpuTimer timer_;
-  cuda::Matmul matmul_{gpu_.device()};
+  cuda::Matmul matmul_{gpu_.device(), Determinism::fastest};
   double copy_rate_;
   std::vector<Buffer> buffers_;
   std::vector<Measurement> results_;
 };
 
 void Bench::product(const std::string& name, const cuda::Product& product) {
-  if (!wanted(name)) return;
+  if (!wanted(name) || !matmul_.knows(product)) return;
   const double flops =
       2.0 * static_cast<double>(product.m()) * static_cast<double>(product.n()) * static_cast<double>(product.k());
   const double seconds = timer_.seconds([&] { matmul_.run(native_stream(stream()), product); });
@@ -122,6 +124,17 @@ void Bench::products(const std::string& name, std::int64_t rows, std::int64_t in
   const TensorView shift = bias ? tensor(DType::bf16, {out}) : TensorView();
   product("linear_" + name, {.a = x, .b = w, .b_transpose = cuda::Transpose::yes, .c = y, .bias = shift});
   product("linear_backward_input_" + name, {.a = dy, .b = w, .c = dx});
+  if (name == "ffn_in")
+    product("linear_gelu_" + name, {.a = x,
+                                    .b = w,
+                                    .b_transpose = cuda::Transpose::yes,
+                                    .c = y,
+                                    .bias = shift,
+                                    .epilogue = cuda::Epilogue::gelu,
+                                    .hidden = dy});
+  if (name == "ffn_out")
+    product("linear_gelu_backward_" + name,
+            {.a = dy, .b = w, .c = dx, .epilogue = cuda::Epilogue::gelu_backward, .hidden = x});
   product("linear_backward_weight_" + name,
           {.a = dy, .b = x, .a_transpose = cuda::Transpose::yes, .c = dw, .adds = true});
   if (!bias) return;
@@ -226,7 +239,10 @@ void Bench::attention(int head_dim, int heads) {
   const TensorView logsumexp = tensor(DType::f32, {heads, kRows});
   std::vector<std::int32_t> bounds;
   for (std::int64_t row = 0; row <= kRows; row += kLength) bounds.push_back(static_cast<std::int32_t>(row));
-  const TensorView starts = numbers(bounds);
+  buffers_.push_back(
+      gpu_.device().allocate_shared(static_cast<std::int64_t>(bounds.size() * sizeof bounds[0]), MemoryKind::buffers));
+  const TensorView starts = buffers_.back().flat(DType::i32);  // the host reads them, too, as in a training run
+  std::copy(bounds.begin(), bounds.end(), starts.span<std::int32_t>().begin());
   const auto part = [&](const TensorView& fused, std::int64_t which, std::int64_t all) {
     TensorView view(fused.data + which * width * 2, DType::bf16, {kRows, heads, head_dim});
     view.strides[0] = all * width;
@@ -239,23 +255,30 @@ void Bench::attention(int head_dim, int heads) {
   const auto time = [&](const std::string& name, double amount, const std::function<void()>& call) {
     if (wanted(name)) results_.push_back({name, timer_.seconds(call), amount, "TFLOP/s", 0, ""});
   };
-  const auto forward = [&] { ops().attention(stream(), spec, q, k, v, starts, o, logsumexp); };
-  forward();
-  time(fmt::format("attention_d{}", head_dim), flops, forward);
-  time(fmt::format("attention_backward_d{}", head_dim), 2.5 * flops, [&] {
-    ops().attention_backward(stream(), spec, q, k, v, starts, o, part(dout, 0, 1), logsumexp, part(dqkv, 0, 3),
-                             part(dqkv, 1, 3), part(dqkv, 2, 3));
-  });
+  for (Ops* each : {&ops(), own_.get()}) {
+    const char* kernels = each == own_.get() ? "own_" : "";
+    each->attention_scratch(spec, DType::bf16, kRows, kLength);
+    const auto forward = [&] { each->attention(stream(), spec, q, k, v, starts, o, logsumexp); };
+    forward();
+    time(fmt::format("{}attention_d{}", kernels, head_dim), flops, forward);
+    time(fmt::format("{}attention_backward_d{}", kernels, head_dim), 2.5 * flops, [&] {
+      each->attention_backward(stream(), spec, q, k, v, starts, o, part(dout, 0, 1), logsumexp, part(dqkv, 0, 3),
+                               part(dqkv, 1, 3), part(dqkv, 2, 3));
+    });
+  }
 }
 
-void Bench::print() const {
+void Bench::print() {
+  const std::string kernels = ops().kernels_in_words();
   int device = 0, driver = 0;
   cudaDeviceProp properties{};
   check_cuda(cudaGetDevice(&device), "cudaGetDevice");
   check_cuda(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
   check_cuda(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-  std::printf("{\"gpu\": \"%s\", \"multiprocessors\": %d, \"cuda_driver\": %d, \"copy_GB_s\": %.1f, \"operations\": [",
-              properties.name, properties.multiProcessorCount, driver, copy_rate_ * 1e-9);
+  std::printf(
+      "{\"gpu\": \"%s\", \"multiprocessors\": %d, \"cuda_driver\": %d, \"copy_GB_s\": %.1f, \"kernels\": \"%s\", "
+      "\"operations\": [",
+      properties.name, properties.multiProcessorCount, driver, copy_rate_ * 1e-9, kernels.c_str());
   for (std::size_t index = 0; index < results_.size(); ++index) {
     const Measurement& each = results_[index];
     const double rate = each.amount / each.seconds, unit = each.unit == "GB/s" ? 1e-9 : 1e-12;

@@ -15,6 +15,7 @@ std::string why_no_gpu() {
   return count > 0 ? "" : "no GPU: none is visible";
 }
 
-GpuBench::GpuBench() : device_(make_cuda_device(0, ledger_)), ops_(make_cuda_ops(*device_)) {}
+GpuBench::GpuBench(Determinism determinism)
+    : device_(make_cuda_device(0, ledger_)), ops_(make_cuda_ops(*device_, determinism)) {}
 
 }  // namespace ferula::gpu_test

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "device/device.hpp"
+#include "ops/determinism.hpp"
 #include "ops/ops.hpp"
 
 namespace ferula::gpu_test {
@@ -14,7 +15,7 @@ std::string why_no_gpu();
 /// A GPU and its operations, with a ledger of their own.
 class GpuBench {
  public:
-  GpuBench();
+  explicit GpuBench(Determinism determinism = Determinism::fastest);
 
   MemoryLedger& ledger() { return ledger_; }
   Device& device() { return *device_; }

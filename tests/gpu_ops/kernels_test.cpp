@@ -17,6 +17,8 @@ namespace {
 /// The kernels behind each operation of ops/ops.hpp; products are the library's, with these beside it.
 const std::map<std::string, std::vector<std::string>> kKernels{
     {"linear", {"plain_product_kernel"}},
+    {"linear_gelu", {"pointwise_kernel"}},
+    {"linear_gelu_backward", {"pointwise_kernel"}},
     {"linear_backward_input", {"plain_product_kernel"}},
     {"linear_backward_weight", {"plain_product_kernel", "column_sums_kernel", "add_column_sums_kernel"}},
     {"linear_gelu", {"plain_product_kernel", "pointwise_kernel"}},
@@ -39,7 +41,7 @@ const std::map<std::string, std::vector<std::string>> kKernels{
     {"attention", {"find_sequences_kernel", "plain_attention_kernel", "flash_attention_kernel"}},
     {"attention_backward",
      {"dot_rows_kernel", "plain_attention_dq_kernel", "plain_attention_dkv_kernel", "flash_attention_dq_kernel",
-      "flash_attention_dkv_kernel"}},
+      "flash_attention_dkv_kernel", "pack_logsumexp_kernel"}},
     {"cache_append", {"cache_append_kernel"}},
     {"attention_cached", {"attention_cached_kernel", "join_parts_kernel"}},
     {"cross_entropy", {"held_cross_entropy_kernel", "cross_entropy_kernel"}},

@@ -36,26 +36,38 @@ std::vector<OpCase> gpu_cases() {
 }
 
 /// One GPU for all cases: its context takes longer than they do.
-class GpuOpTable : public testing::TestWithParam<OpCase> {
+template <Determinism kDeterminism>
+class GpuCases : public testing::TestWithParam<OpCase> {
  protected:
-  static void SetUpTestSuite() { bench_ = std::make_unique<GpuBench>(); }
+  static void SetUpTestSuite() { bench_ = std::make_unique<GpuBench>(kDeterminism); }
   static void TearDownTestSuite() { bench_.reset(); }
   static GpuBench& gpu() { return *bench_; }
+
+  void expect_the_reference() {
+    MemoryLedger ledger;
+    const auto host = make_cpu_device(ledger);
+    EXPECT_EQ(compare_with_reference(GetParam(), gpu().ops(), gpu().device(), *host), "");
+  }
 
  private:
   static inline std::unique_ptr<GpuBench> bench_;
 };
+using GpuOpTable = GpuCases<Determinism::fastest>;
+using GpuSameBits = GpuCases<Determinism::same_bits>;
+/// Attention without a library's kernels.
+class GpuOwnAttention : public GpuSameBits {};
 
-TEST_P(GpuOpTable, AgreesWithTheReference) {
-  MemoryLedger ledger;
-  const auto host = make_cpu_device(ledger);
-
-  const std::string wrong = compare_with_reference(GetParam(), gpu().ops(), gpu().device(), *host);
-
-  EXPECT_EQ(wrong, "");
+std::vector<OpCase> gpu_attention_cases() {
+  std::vector<OpCase> cases = gpu_cases();
+  std::erase_if(cases, [](const OpCase& each) { return !each.operation.starts_with("attention"); });
+  return cases;
 }
 
-TEST_P(GpuOpTable, GivesTheSameBitsAgain) {
+TEST_P(GpuOpTable, AgreesWithTheReference) { expect_the_reference(); }
+
+TEST_P(GpuOwnAttention, AgreesWithTheReference) { expect_the_reference(); }
+
+TEST_P(GpuSameBits, GivesTheSameBitsAgain) {
   MemoryLedger ledger;
   const auto host = make_cpu_device(ledger);
   const auto reference = make_reference_ops();
@@ -75,6 +87,8 @@ TEST_P(GpuOpTable, GivesTheSameBitsAgain) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GpuOpTable, testing::ValuesIn(gpu_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(All, GpuSameBits, testing::ValuesIn(gpu_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(All, GpuOwnAttention, testing::ValuesIn(gpu_attention_cases()), case_name);
 
 /// Calls check(case, what a GPU made of x, how x began) for the cases of one operation.
 template <class Check>

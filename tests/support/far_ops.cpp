@@ -118,8 +118,9 @@ class FarOps final : public Ops {
   ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override {
     return inner_->norm_backward_scratch(rows, width);
   }
-  ScratchBytes attention_scratch(const AttentionSpec& spec, std::int64_t length) override {
-    return inner_->attention_scratch(spec, length);
+  ScratchBytes attention_scratch(const AttentionSpec& spec, DType compute, std::int64_t rows,
+                                 std::int64_t length) override {
+    return inner_->attention_scratch(spec, compute, rows, length);
   }
 
  private:

@@ -55,9 +55,11 @@ TensorSet::TensorSet(Device& device, const std::vector<TensorSpec>& specs, Preci
 }
 
 TensorSet::TensorSet(Device& device, Stream& stream, const TensorSet& host) : specs_(host.specs_) {
-  for (const auto& [name, from] : host.tensors_) {
-    Tensor& tensor = tensors_[name];
-    tensor.memory = device.allocate(from.memory.bytes(), MemoryKind::buffers);
+  for (const TensorSpec& spec : specs_) {
+    const Tensor& from = host.tensors_.at(spec.name);
+    Tensor& tensor = tensors_[spec.name];
+    tensor.memory = spec.shared ? device.allocate_shared(from.memory.bytes(), MemoryKind::buffers)
+                                : device.allocate(from.memory.bytes(), MemoryKind::buffers);
     tensor.view = from.view;
     tensor.view.data = tensor.memory.data();
     if (from.memory.bytes() > 0) device.copy(stream, from.memory.data(), tensor.memory.data(), from.memory.bytes());

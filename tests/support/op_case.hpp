@@ -31,6 +31,7 @@ struct TensorSpec {
   double deviation = 1.0;           // of the noise
   std::int64_t row_gap = 0;         // elements between two entries of the first dimension that belong to somebody else
   bool exact = false;               // its values have no rounding error: never perturbed
+  bool shared = false;              // the host can read it, too, where a device calls for memory of its own
 };
 
 enum class Precision : std::uint8_t {

@@ -1,4 +1,5 @@
 // Cases of attention: every head size, grouped heads, packed sequences, and the key-value cache.
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -25,6 +26,12 @@ struct Attention {
     for (const auto length : lengths) pairs += 0.5 * static_cast<double>(length) * static_cast<double>(length + 1);
     return 2.0 * pairs * heads * head_dim;
   }
+  /// As a training run asks before its first step: a backend may have kernels for sequences of one length.
+  void ask_for_scratch(Ops& ops) const {
+    const auto other = [&](std::int64_t length) { return length != lengths.front(); };
+    if (lengths.empty() || lengths.front() == 0 || std::any_of(lengths.begin(), lengths.end(), other)) return;
+    ops.attention_scratch(spec(), dtype, rows(), lengths.front());
+  }
   std::vector<double> starts() const {
     std::vector<double> bounds = {0};
     for (const std::int64_t length : lengths) bounds.push_back(bounds.back() + static_cast<double>(length));
@@ -45,15 +52,17 @@ struct Attention {
             {.name = "starts",
              .dtype = DType::i32,
              .shape = {static_cast<std::int64_t>(lengths.size()) + 1},
-             .values = starts()},
+             .values = starts(),
+             .shared = true},
             rows_of("out", results, heads),
             {.name = "logsumexp", .role = results, .shape = {heads, rows()}}};
   }
 };
 
-Call forward_call(const AttentionSpec& spec) {
-  return [spec](Ops& ops, Stream& stream, const TensorSet& set) {
-    ops.attention(stream, spec, set["q"], set["k"], set["v"], set["starts"], set["out"], set["logsumexp"]);
+Call forward_call(const Attention& shape) {
+  return [shape](Ops& ops, Stream& stream, const TensorSet& set) {
+    shape.ask_for_scratch(ops);
+    ops.attention(stream, shape.spec(), set["q"], set["k"], set["v"], set["starts"], set["out"], set["logsumexp"]);
   };
 }
 
@@ -61,7 +70,7 @@ OpCase attention(const Attention& shape) {
   return {.name = shape.name("attention"),
           .operation = "attention",
           .tensors = shape.tensors(Role::output),
-          .call = forward_call(shape.spec()),
+          .call = forward_call(shape),
           .flops = 2 * shape.product_flops()};
 }
 
@@ -69,17 +78,18 @@ OpCase attention_backward(const Attention& shape) {
   OpCase result{.name = shape.name("attention_backward"),
                 .operation = "attention_backward",
                 .tensors = shape.tensors(Role::input),
-                .prepare = forward_call(shape.spec()),
+                .prepare = forward_call(shape),
                 .flops = 5 * shape.product_flops()};
   result.tensors.push_back(shape.rows_of("dout", Role::input, shape.heads));
   result.tensors.push_back(shape.rows_of("dq", Role::output, shape.heads));
   result.tensors.push_back(shape.rows_of("dk", Role::output, shape.kv_heads));
   result.tensors.push_back(shape.rows_of("dv", Role::output, shape.kv_heads));
-  result.call = [spec = shape.spec()](Ops& ops, Stream& stream, const TensorSet& set) {
-    ops.attention_backward(stream, spec, set["q"], set["k"], set["v"], set["starts"], set["out"], set["dout"],
+  result.call = [shape](Ops& ops, Stream& stream, const TensorSet& set) {
+    shape.ask_for_scratch(ops);
+    ops.attention_backward(stream, shape.spec(), set["q"], set["k"], set["v"], set["starts"], set["out"], set["dout"],
                            set["logsumexp"], set["dq"], set["dk"], set["dv"]);
   };
-  result.derivative = {.forward = forward_call(shape.spec()),
+  result.derivative = {.forward = forward_call(shape),
                        .output = "out",
                        .upstream = "dout",
                        .gradients = {{"q", "dq"}, {"k", "dk"}, {"v", "dv"}}};
@@ -142,19 +152,11 @@ OpCase attention_cached(const Cached& shape) {
 }
 
 std::vector<Attention> test_shapes(DType dtype) {
-  return {{{70}, 2, 2, 32, dtype},
-          {{3, 1, 66, 31}, 4, 2, 64, dtype},
-          {{65}, 2, 1, 80, dtype},
-          {{33, 40}, 2, 2, 96, dtype},
-          {{1, 36}, 2, 1, 128, dtype},
-          {{67}, 1, 1, 256, dtype},
-          {{1}, 3, 1, 64, dtype},
-          {{5, 9}, 2, 2, 6, dtype},
-          {{0, 2, 0, 1}, 2, 2, 36, dtype},
-          {{131, 64, 128}, 1, 1, 16, dtype},
-          {{170, 20}, 2, 1, 64, dtype},
-          {{140, 1, 30}, 2, 1, 128, dtype},
-          {{}, 2, 2, 64, dtype}};
+  return {{{70}, 2, 2, 32, dtype},      {{3, 1, 66, 31}, 4, 2, 64, dtype}, {{65}, 2, 1, 80, dtype},
+          {{33, 40}, 2, 2, 96, dtype},  {{1, 36}, 2, 1, 128, dtype},       {{128, 128, 128}, 4, 2, 64, dtype},
+          {{96, 96}, 2, 1, 128, dtype}, {{67}, 1, 1, 256, dtype},          {{1}, 3, 1, 64, dtype},
+          {{5, 9}, 2, 2, 6, dtype},     {{0, 2, 0, 1}, 2, 2, 36, dtype},   {{131, 64, 128}, 1, 1, 16, dtype},
+          {{170, 20}, 2, 1, 64, dtype}, {{140, 1, 30}, 2, 1, 128, dtype},  {{}, 2, 2, 64, dtype}};
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ class ReferenceOps final : public Ops {
   /// The reference takes no memory from a device.
   ScratchBytes linear_scratch(const LinearShape&) override { return {}; }
   ScratchBytes norm_backward_scratch(std::int64_t, std::int64_t) override { return {}; }
-  ScratchBytes attention_scratch(const AttentionSpec&, std::int64_t) override { return {}; }
+  ScratchBytes attention_scratch(const AttentionSpec&, DType, std::int64_t, std::int64_t) override { return {}; }
 };
 
 std::unique_ptr<Ops> make_reference_ops();

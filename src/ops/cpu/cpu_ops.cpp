@@ -139,7 +139,7 @@ ScratchBytes CpuOps::norm_backward_scratch(std::int64_t rows, std::int64_t width
   return {.own = cpu::norm_backward_scratch(rows, width)};
 }
 
-ScratchBytes CpuOps::attention_scratch(const AttentionSpec& spec, std::int64_t length) {
+ScratchBytes CpuOps::attention_scratch(const AttentionSpec& spec, DType, std::int64_t, std::int64_t length) {
   return {.own = std::max(cpu::attention_scratch(spec), cpu::attention_backward_scratch(spec, length))};
 }
 

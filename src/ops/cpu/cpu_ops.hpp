@@ -60,7 +60,8 @@ class CpuOps final : public Ops {
 
   ScratchBytes linear_scratch(const LinearShape& shape) override { return products_.scratch(shape); }
   ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override;
-  ScratchBytes attention_scratch(const AttentionSpec& spec, std::int64_t length) override;
+  ScratchBytes attention_scratch(const AttentionSpec& spec, DType compute, std::int64_t rows,
+                                 std::int64_t length) override;
 
  private:
   cpu::Workspace workspace_;

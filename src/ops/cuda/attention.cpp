@@ -73,12 +73,13 @@ std::int64_t attention_scratch(const AttentionSpec& spec, std::int64_t rows) {
   return scratch_bytes(2 * rows, sizeof(std::int32_t)) + scratch_bytes(rows * spec.heads, sizeof(float));
 }
 
-void attention(Workspace& workspace, cudaStream_t stream, const AttentionSpec& spec, TensorView q, TensorView k,
-               TensorView v, TensorView starts, TensorView out, TensorView logsumexp) {
+void attention(Workspace& workspace, FusedCalls& fused, cudaStream_t stream, const AttentionSpec& spec, TensorView q,
+               TensorView k, TensorView v, TensorView starts, TensorView out, TensorView logsumexp) {
   const std::int64_t rows = q.dim(0);
   if (rows == 0) return;
   check_call(spec, q, k, v, starts);
   check_heads(out, q.dtype, rows, spec.heads, spec.head_dim, "out");
+  if (heads_aligned(q, k, v, out) && fused.forward(workspace, stream, spec, {q, k, v, out, logsumexp}, starts)) return;
   Workspace::Lease scratch = workspace.lease(stream, attention_scratch(spec, rows));
   const AttentionShape shape = shape_of(stream, spec, q, starts, scratch.take<std::int32_t>(2 * rows));
   if (q.dtype == DType::f32)
@@ -89,8 +90,8 @@ void attention(Workspace& workspace, cudaStream_t stream, const AttentionSpec& s
     plain_attention(stream, forward_call<__nv_bfloat16>(shape, q, k, v, out, logsumexp));
 }
 
-void attention_backward(Workspace& workspace, cudaStream_t stream, const AttentionSpec& spec, TensorView q,
-                        TensorView k, TensorView v, TensorView starts, TensorView out, TensorView dout,
+void attention_backward(Workspace& workspace, FusedCalls& fused, cudaStream_t stream, const AttentionSpec& spec,
+                        TensorView q, TensorView k, TensorView v, TensorView starts, TensorView out, TensorView dout,
                         TensorView logsumexp, TensorView dq, TensorView dk, TensorView dv) {
   const std::int64_t rows = q.dim(0);
   if (rows == 0) return;
@@ -100,6 +101,9 @@ void attention_backward(Workspace& workspace, cudaStream_t stream, const Attenti
   check_heads(dq, q.dtype, rows, spec.heads, spec.head_dim, "dq");
   check_heads(dk, q.dtype, rows, spec.kv_heads, spec.head_dim, "dk");
   check_heads(dv, q.dtype, rows, spec.kv_heads, spec.head_dim, "dv");
+  if (heads_aligned(q, k, v, out, dout, dq, dk, dv) &&
+      fused.backward(workspace, stream, spec, {q, k, v, out, logsumexp, dout, dq, dk, dv}, starts))
+    return;
   Workspace::Lease scratch = workspace.lease(stream, attention_scratch(spec, rows));
   const AttentionShape shape = shape_of(stream, spec, q, starts, scratch.take<std::int32_t>(2 * rows));
   float* delta = scratch.take<float>(rows * spec.heads);

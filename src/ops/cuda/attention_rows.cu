@@ -57,6 +57,15 @@ __global__ void __launch_bounds__(kThreads)
   if (inside && lane == 0) delta[item] = sum;
 }
 
+/// A block copies a piece of one head of one sequence.
+__global__ void __launch_bounds__(kThreads)
+    pack_logsumexp_kernel(const float* logsumexp, std::int64_t stride, int heads, std::int64_t length, float* packed) {
+  const std::int64_t place = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const std::int64_t head = blockIdx.y, sequence = blockIdx.z;
+  if (place >= length) return;
+  packed[(sequence * heads + head) * length + place] = logsumexp[head * stride + sequence * length + place];
+}
+
 }  // namespace
 
 void find_sequences(cudaStream_t stream, const std::int32_t* starts, std::int64_t count, std::int64_t rows,
@@ -78,6 +87,13 @@ void dot_rows(cudaStream_t stream, const AttentionShape& shape, const Heads<cons
     dot_rows_kernel<1, kWarp, T><<<blocks_for(items * kWarp, kThreads), kThreads, 0, stream>>>(
         shape.rows, shape.heads, shape.head_dim, out, dout, delta);
   check_launch("dot_rows");
+}
+
+void pack_logsumexp(cudaStream_t stream, const float* logsumexp, std::int64_t stride, std::int64_t sequences, int heads,
+                    std::int64_t length, float* packed) {
+  const dim3 grid(blocks_for(length, kThreads), static_cast<unsigned>(heads), narrow<unsigned>(sequences));
+  pack_logsumexp_kernel<<<grid, kThreads, 0, stream>>>(logsumexp, stride, heads, length, packed);
+  check_launch("pack_logsumexp");
 }
 
 template void dot_rows<float>(cudaStream_t, const AttentionShape&, const Heads<const float>&, const Heads<const float>&,

@@ -17,4 +17,8 @@ template <class T>
 void dot_rows(cudaStream_t stream, const AttentionShape& shape, const Heads<const T>& out, const Heads<const T>& dout,
               bool wide, float* delta);
 
+/// packed[sequence, head, place] = logsumexp[head, sequence · length + place], whose heads are `stride` apart.
+void pack_logsumexp(cudaStream_t stream, const float* logsumexp, std::int64_t stride, std::int64_t sequences, int heads,
+                    std::int64_t length, float* packed);
+
 }  // namespace ferula::cuda

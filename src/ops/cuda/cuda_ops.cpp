@@ -28,12 +28,13 @@ int attribute_of_current_gpu(cudaDeviceAttr attribute) {
 
 class CudaOps final : public Ops {
  public:
-  explicit CudaOps(Device& device)
+  CudaOps(Device& device, Determinism determinism)
       : multiprocessors_(attribute_of_current_gpu(cudaDevAttrMultiProcessorCount)),
         loss_gpu_{multiprocessors_, attribute_of_current_gpu(cudaDevAttrMaxSharedMemoryPerMultiprocessor),
                   attribute_of_current_gpu(cudaDevAttrL2CacheSize)},
         workspace_(device),
-        matmul_(device) {}
+        fused_(determinism),
+        matmul_(device, determinism) {}
 
   void linear(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView y,
               Accumulate accumulate) override {
@@ -72,6 +73,14 @@ class CudaOps final : public Ops {
   void gelu_backward(Stream& stream, TensorView x, TensorView dy, TensorView dx) override {
     cuda::gelu_backward(native_stream(stream), x, dy, dx);
   }
+  void linear_gelu(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView hidden,
+                   TensorView y) override {
+    cuda::linear_gelu(matmul_, native_stream(stream), x, w.values, bias, hidden, y);
+  }
+  void linear_gelu_backward(Stream& stream, TensorView dy, const WeightView& w, TensorView hidden,
+                            TensorView dhidden) override {
+    cuda::linear_gelu_backward(matmul_, native_stream(stream), dy, w.values, hidden, dhidden);
+  }
   void swiglu(Stream& stream, TensorView gate_up, TensorView y) override {
     cuda::swiglu(native_stream(stream), gate_up, y);
   }
@@ -93,13 +102,13 @@ class CudaOps final : public Ops {
 
   void attention(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v, TensorView starts,
                  TensorView out, TensorView logsumexp) override {
-    cuda::attention(workspace_, native_stream(stream), spec, q, k, v, starts, out, logsumexp);
+    cuda::attention(workspace_, fused_, native_stream(stream), spec, q, k, v, starts, out, logsumexp);
   }
   void attention_backward(Stream& stream, const AttentionSpec& spec, TensorView q, TensorView k, TensorView v,
                           TensorView starts, TensorView out, TensorView dout, TensorView logsumexp, TensorView dq,
                           TensorView dk, TensorView dv) override {
-    cuda::attention_backward(workspace_, native_stream(stream), spec, q, k, v, starts, out, dout, logsumexp, dq, dk,
-                             dv);
+    cuda::attention_backward(workspace_, fused_, native_stream(stream), spec, q, k, v, starts, out, dout, logsumexp, dq,
+                             dk, dv);
   }
   void cache_append(Stream& stream, TensorView k, TensorView v, TensorView slot, TensorView position,
                     TensorView k_cache, TensorView v_cache) override {
@@ -135,23 +144,27 @@ class CudaOps final : public Ops {
   ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override {
     return {.own = cuda::norm_backward_scratch(multiprocessors_, rows, width)};
   }
-  ScratchBytes attention_scratch(const AttentionSpec& spec, std::int64_t length) override {
-    return {
-        .own = std::max(cuda::attention_scratch(spec, length), cuda::attention_cached_scratch(multiprocessors_, spec))};
+  ScratchBytes attention_scratch(const AttentionSpec& spec, DType compute, std::int64_t rows,
+                                 std::int64_t length) override {
+    return {.own = std::max({cuda::attention_scratch(spec, rows), fused_.scratch(spec, compute, rows, length),
+                             cuda::attention_cached_scratch(multiprocessors_, spec)})};
   }
+
+  std::string kernels_in_words() override { return fused_.in_words(); }
 
  private:
   int multiprocessors_;
   cuda::LossGpu loss_gpu_;
   cuda::Workspace workspace_;
+  cuda::FusedCalls fused_;
   cuda::Matmul matmul_;
 };
 
 }  // namespace
 
-std::unique_ptr<Ops> make_cuda_ops(Device& device) {
+std::unique_ptr<Ops> make_cuda_ops(Device& device, Determinism determinism) {
   FERULA_CHECK(device.kind() == DeviceKind::cuda, "CUDA operations on {}", device.name());
-  return std::make_unique<CudaOps>(device);
+  return std::make_unique<CudaOps>(device, determinism);
 }
 
 }  // namespace ferula

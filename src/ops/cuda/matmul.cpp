@@ -1,12 +1,18 @@
 // cuBLASLt is column-major: a row-major product c = a · b is given to it as cᵀ = bᵀ · aᵀ, so its first operand is b.
 #include "ops/cuda/matmul.hpp"
 
-#include <optional>
+#include <limits>
 
 #include "ops/cuda/launch.hpp"
 
 namespace ferula::cuda {
 namespace {
+
+constexpr int kMostTried = 16, kTimedLaunches = 3;
+constexpr double kLeastTriedFlops = 1e9;  // below, launches cost more than the best choice saves
+constexpr double kClearlyFaster = 0.98;
+/// A product times this, added to a matrix, leaves it as it was but for zeros; 0 could be skipped by the library.
+constexpr float kNextToNothing = std::numeric_limits<float>::denorm_min();
 
 void check_blas(cublasStatus_t status, const char* call) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
@@ -57,6 +63,9 @@ void check_product(const Product& product) {
                "[{}, {}] and [{}, {}] do not make [{}, {}]", product.a.dim(0), product.a.dim(1), product.b.dim(0),
                product.b.dim(1), product.m(), product.n());
   FERULA_CHECK(product.a.dtype == product.b.dtype, "{} times {}", name_of(product.a.dtype), name_of(product.b.dtype));
+  FERULA_CHECK((product.epilogue == Epilogue::none) == product.hidden.empty() &&
+                   (product.hidden.empty() || product.hidden.dim(1) == product.n()),
+               "an epilogue needs a matrix like the result");
   FERULA_CHECK(product.a.stride(1) == 1 && product.b.stride(1) == 1 && product.c.stride(1) == 1,
                "columns do not lie together");
 }
@@ -68,6 +77,7 @@ struct Matmul::Plan {
   cublasLtMatmulDesc_t description = nullptr;
   cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
   std::optional<cublasLtMatmulAlgo_t> algorithm;
+  bool settled = false;
 
   Plan() = default;
   Plan(const Plan&) = delete;
@@ -80,7 +90,9 @@ struct Matmul::Plan {
   }
 };
 
-Matmul::Matmul(Device& device) : workspace_(device) { check_blas(cublasLtCreate(&handle_), "cublasLtCreate"); }
+Matmul::Matmul(Device& device, Determinism determinism) : workspace_(device), determinism_(determinism) {
+  check_blas(cublasLtCreate(&handle_), "cublasLtCreate");
+}
 
 Matmul::~Matmul() {
   plans_.clear();
@@ -101,8 +113,30 @@ Matmul::Key Matmul::key_of(const Product& product) {
           product.bias.empty() ? 0 : alignment_of(product.bias),
           product.adds ? 1 : 0,
           (static_cast<std::int64_t>(alignment_of(product.a)) << 16) + alignment_of(product.b),
-          alignment_of(product.c)};
+          (static_cast<std::int64_t>(product.epilogue) << 32) + (alignment_of(product.hidden) << 16) +
+              alignment_of(product.c),
+          product.hidden.empty() ? 0 : product.hidden.stride(0),
+          product.hidden.empty() ? 0 : static_cast<std::int64_t>(product.hidden.dtype)};
 }
+
+namespace {
+
+cublasLtEpilogue_t epilogue_of(const Product& product) {
+  if (product.epilogue == Epilogue::gelu_backward) return CUBLASLT_EPILOGUE_DGELU;
+  if (product.epilogue == Epilogue::gelu)
+    return product.bias.empty() ? CUBLASLT_EPILOGUE_GELU_AUX : CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  return product.bias.empty() ? CUBLASLT_EPILOGUE_DEFAULT : CUBLASLT_EPILOGUE_BIAS;
+}
+
+/// What the launches of one plan may change between them.
+void set_pointers(cublasLtMatmulDesc_t description, const Product& product) {
+  if (!product.bias.empty())
+    set(description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(product.bias.data));
+  if (!product.hidden.empty())
+    set(description, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, static_cast<void*>(product.hidden.data));
+}
+
+}  // namespace
 
 Matmul::Plan& Matmul::plan_of(const Product& product) {
   const Key key = key_of(product);
@@ -111,11 +145,13 @@ Matmul::Plan& Matmul::plan_of(const Product& product) {
   check_blas(cublasLtMatmulDescCreate(&plan->description, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
   set(plan->description, CUBLASLT_MATMUL_DESC_TRANSA, operation(product.b_transpose));
   set(plan->description, CUBLASLT_MATMUL_DESC_TRANSB, operation(product.a_transpose));
-  if (!product.bias.empty()) {
-    set(plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-    set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(product.bias));
-    set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(product.bias.data));
+  set(plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(product));
+  if (!product.bias.empty()) set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(product.bias));
+  if (!product.hidden.empty()) {
+    set(plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, type_of(product.hidden));
+    set(plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, product.hidden.stride(0));
   }
+  set_pointers(plan->description, product);
   plan->a = make_layout(product.a);
   plan->b = make_layout(product.b);
   plan->c = make_layout(product.c);
@@ -150,17 +186,57 @@ std::vector<cublasLtMatmulHeuristicResult_t> Matmul::suggestions(const Plan& pla
   return results;
 }
 
+cublasStatus_t Matmul::launch(cudaStream_t stream, const Plan& plan, const Product& product,
+                              const cublasLtMatmulAlgo_t& algorithm, float alpha) {
+  const float beta = product.adds ? 1.0f : 0.0f;
+  Workspace::Lease scratch = workspace_.lease(stream, kWorkspaceBytes);
+  set_pointers(plan.description, product);
+  return cublasLtMatmul(handle_, plan.description, &alpha, product.b.data, plan.b, product.a.data, plan.a, &beta,
+                        product.c.data, plan.c, product.c.data, plan.c, &algorithm,
+                        scratch.take<std::byte>(kWorkspaceBytes), static_cast<std::size_t>(kWorkspaceBytes), stream);
+}
+
 void Matmul::execute(cudaStream_t stream, const Plan& plan, const Product& product,
                      const cublasLtMatmulAlgo_t& algorithm) {
-  const float one = 1.0f, beta = product.adds ? 1.0f : 0.0f;
-  Workspace::Lease scratch = workspace_.lease(stream, kWorkspaceBytes);
-  if (!product.bias.empty())
-    set(plan.description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(product.bias.data));
-  check_blas(
-      cublasLtMatmul(handle_, plan.description, &one, product.b.data, plan.b, product.a.data, plan.a, &beta,
-                     product.c.data, plan.c, product.c.data, plan.c, &algorithm,
-                     scratch.take<std::byte>(kWorkspaceBytes), static_cast<std::size_t>(kWorkspaceBytes), stream),
-      "cublasLtMatmul");
+  check_blas(launch(stream, plan, product, algorithm, 1.0f), "cublasLtMatmul");
+}
+
+std::optional<double> Matmul::seconds(cudaStream_t stream, const Plan& plan, const Product& product,
+                                      const cublasLtMatmulAlgo_t& algorithm) {
+  const auto make_event = [] {
+    cudaEvent_t event = nullptr;
+    check_cuda(cudaEventCreate(&event), "cudaEventCreate");
+    return CudaEventHandle(event);
+  };
+  const CudaEventHandle begin = make_event(), end = make_event();
+  double least = std::numeric_limits<double>::max();
+  for (int each = 0; each <= kTimedLaunches; ++each) {
+    check_cuda(cudaEventRecord(begin.get(), stream), "cudaEventRecord");
+    if (launch(stream, plan, product, algorithm, product.adds ? kNextToNothing : 1.0f) != CUBLAS_STATUS_SUCCESS)
+      return std::nullopt;
+    check_cuda(cudaEventRecord(end.get(), stream), "cudaEventRecord");
+    check_cuda(cudaEventSynchronize(end.get()), "cudaEventSynchronize");
+    float milliseconds = 0.0f;
+    check_cuda(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "cudaEventElapsedTime");
+    if (each > 0) least = std::min(least, 1e-3 * static_cast<double>(milliseconds));  // the first loads the kernel
+  }
+  return least;
+}
+
+void Matmul::settle(cudaStream_t stream, Plan& plan, const Product& product) {
+  if (plan.settled) return;
+  plan.settled = true;
+  const double flops =
+      2.0 * static_cast<double>(product.m()) * static_cast<double>(product.n()) * static_cast<double>(product.k());
+  if (determinism_ == Determinism::same_bits || !plan.algorithm || flops < kLeastTriedFlops) return;
+  const std::optional<double> first = seconds(stream, plan, product, *plan.algorithm);
+  double least = first.value_or(std::numeric_limits<double>::max()) * kClearlyFaster;
+  for (const auto& each : suggestions(plan, product, kMostTried)) {
+    const std::optional<double> found = seconds(stream, plan, product, each.algo);
+    if (!found || *found >= least) continue;
+    least = *found;
+    plan.algorithm = each.algo;
+  }
 }
 
 void Matmul::run(cudaStream_t stream, const Product& product) {
@@ -171,15 +247,24 @@ void Matmul::run(cudaStream_t stream, const Product& product) {
   if (!bias_fits) main.bias = {};
   {
     const std::lock_guard lock(mutex_);
-    const Plan& plan = plan_of(main);
+    Plan& plan = plan_of(main);
     if (plan.algorithm) {
+      settle(stream, plan, main);
       execute(stream, plan, main, *plan.algorithm);
     } else {
+      FERULA_CHECK(main.epilogue == Epilogue::none, "no algorithm for a product with an epilogue");
       main.bias = {};
       plain_product(stream, main);
     }
   }
   if (main.bias.empty() && !product.bias.empty()) add_bias(stream, product.c, product.bias);
+}
+
+bool Matmul::knows(const Product& product) {
+  check_product(product);
+  if (!product.bias.empty() && product.bias.dtype != product.c.dtype) return false;
+  const std::lock_guard lock(mutex_);
+  return plan_of(product).algorithm.has_value();
 }
 
 std::vector<cublasLtMatmulAlgo_t> Matmul::algorithms(const Product& product, int most) {

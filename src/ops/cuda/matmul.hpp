@@ -1,50 +1,66 @@
-// One matrix product through cuBLASLt, with the algorithm of each shape remembered.
+// One matrix product through cuBLASLt, with the algorithm of each shape remembered: the fastest of those it suggests.
 #pragma once
 
 #include <cublasLt.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "device/device.hpp"
 #include "ops/cuda/workspace.hpp"
+#include "ops/determinism.hpp"
 
 namespace ferula::cuda {
 
 enum class Transpose : std::uint8_t { no, yes };
 
+/// What is done with a sum s before it is stored; h is the element of `hidden` at the same place.
+enum class Epilogue : std::uint8_t {
+  none,
+  gelu,           // h = s, c = gelu(s)
+  gelu_backward,  // c = s · gelu'(h)
+};
+
 /// c [m, n] = op(a) · op(b) (+ bias over the columns) (+ c when adding); all row-major, columns together, accumulated
-/// in f32, TF32 off. a and b share a type T; c is T or f32; bias [n] is of c's type, or empty.
+/// in f32, TF32 off. a and b share a type T; c is T or f32; bias [n] is of c's type, or empty. `hidden` is like c, and
+/// empty without an epilogue.
 struct Product {
   TensorView a;  // [m, k], or [k, m] transposed
   TensorView b;  // [k, n], or [n, k] transposed
   Transpose a_transpose = Transpose::no;
   Transpose b_transpose = Transpose::no;
   TensorView c;
-  TensorView bias;
+  TensorView bias = {};
   bool adds = false;
+  Epilogue epilogue = Epilogue::none;
+  TensorView hidden = {};
 
   std::int64_t m() const { return c.dim(0); }
   std::int64_t n() const { return c.dim(1); }
   std::int64_t k() const { return a.dim(a_transpose == Transpose::no ? 1 : 0); }
 };
 
-/// Owns the library's handle and its workspace. Thread-safe.
+/// Owns the library's handle and its workspace. Thread-safe. With Determinism::fastest the first run of a large shape
+/// tries up to 16 of the library's suggestions, four launches each, and waits for them; with same_bits all runs take
+/// the library's first suggestion.
 class Matmul {
  public:
   /// The memory that the library may use beside the operands.
   static constexpr std::int64_t kWorkspaceBytes = 32 << 20;
 
-  explicit Matmul(Device& device);
+  Matmul(Device& device, Determinism determinism);
   ~Matmul();
   Matmul(const Matmul&) = delete;
   Matmul& operator=(const Matmul&) = delete;
 
-  /// Falls back to a plain kernel where the library knows no algorithm (odd alignments).
+  /// Falls back to a plain kernel where the library knows no algorithm (odd alignments); not with an epilogue.
   void run(cudaStream_t stream, const Product& product);
+  /// Whether the library knows an algorithm for the product with its epilogue.
+  bool knows(const Product& product);
 
   /// The library's suggestions for a product, best first: for benchmarks.
   std::vector<cublasLtMatmulAlgo_t> algorithms(const Product& product, int most);
@@ -53,16 +69,25 @@ class Matmul {
 
  private:
   struct Plan;
-  using Key = std::array<std::int64_t, 14>;
+  using Key = std::array<std::int64_t, 16>;
 
   static Key key_of(const Product& product);
   Plan& plan_of(const Product& product);
   std::vector<cublasLtMatmulHeuristicResult_t> suggestions(const Plan& plan, const Product& product, int most);
+  /// c = alpha · op(a) · op(b) and so on.
+  cublasStatus_t launch(cudaStream_t stream, const Plan& plan, const Product& product,
+                        const cublasLtMatmulAlgo_t& algorithm, float alpha);
   void execute(cudaStream_t stream, const Plan& plan, const Product& product, const cublasLtMatmulAlgo_t& algorithm);
+  /// Replaces the plan's algorithm by one that is clearly faster, if there is one.
+  void settle(cudaStream_t stream, Plan& plan, const Product& product);
+  /// Seconds of one launch; nothing where it fails. c stays what it was where the product adds to it.
+  std::optional<double> seconds(cudaStream_t stream, const Plan& plan, const Product& product,
+                                const cublasLtMatmulAlgo_t& algorithm);
 
   std::mutex mutex_;
   cublasLtHandle_t handle_ = nullptr;
   Workspace workspace_;
+  Determinism determinism_;
   std::map<Key, std::unique_ptr<Plan>> plans_;
 };
 

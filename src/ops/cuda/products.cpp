@@ -1,6 +1,7 @@
 // The three products of a linear layer as calls of Matmul.
 #include "ops/cuda/products.hpp"
 
+#include "ops/cuda/activation.hpp"
 #include "ops/cuda/column_sums.hpp"
 #include "ops/cuda/launch.hpp"
 
@@ -24,6 +25,36 @@ void linear_backward_input(Matmul& matmul, cudaStream_t stream, TensorView dy, T
   if (dy.dim(0) == 0) return;
   matmul.run(stream,
              {.a = as_matrix(dy), .b = as_matrix(w), .c = as_matrix(dx), .adds = accumulate == Accumulate::add});
+}
+
+void linear_gelu(Matmul& matmul, cudaStream_t stream, TensorView x, TensorView w, TensorView bias, TensorView hidden,
+                 TensorView y) {
+  check_compute_type(x, w, hidden, y);
+  if (x.dim(0) == 0) return;
+  const Product joined{.a = as_matrix(x),
+                       .b = as_matrix(w),
+                       .b_transpose = Transpose::yes,
+                       .c = as_matrix(y),
+                       .bias = bias,
+                       .epilogue = Epilogue::gelu,
+                       .hidden = as_matrix(hidden)};
+  if (matmul.knows(joined)) return matmul.run(stream, joined);
+  linear(matmul, stream, x, w, bias, hidden, Accumulate::overwrite);
+  gelu(stream, hidden, y);
+}
+
+void linear_gelu_backward(Matmul& matmul, cudaStream_t stream, TensorView dy, TensorView w, TensorView hidden,
+                          TensorView dhidden) {
+  check_compute_type(dy, w, hidden, dhidden);
+  if (dy.dim(0) == 0) return;
+  const Product joined{.a = as_matrix(dy),
+                       .b = as_matrix(w),
+                       .c = as_matrix(dhidden),
+                       .epilogue = Epilogue::gelu_backward,
+                       .hidden = as_matrix(hidden)};
+  if (matmul.knows(joined)) return matmul.run(stream, joined);
+  linear_backward_input(matmul, stream, dy, w, dhidden, Accumulate::overwrite);
+  gelu_backward(stream, hidden, dhidden, dhidden);
 }
 
 void linear_backward_weight(Matmul& matmul, Workspace& workspace, int multiprocessors, cudaStream_t stream,

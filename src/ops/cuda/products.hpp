@@ -10,6 +10,11 @@ void linear(Matmul& matmul, cudaStream_t stream, TensorView x, TensorView w, Ten
             Accumulate accumulate);
 void linear_backward_input(Matmul& matmul, cudaStream_t stream, TensorView dy, TensorView w, TensorView dx,
                            Accumulate accumulate);
+/// gelu in the product's epilogue where the library can, else after it.
+void linear_gelu(Matmul& matmul, cudaStream_t stream, TensorView x, TensorView w, TensorView bias, TensorView hidden,
+                 TensorView y);
+void linear_gelu_backward(Matmul& matmul, cudaStream_t stream, TensorView dy, TensorView w, TensorView hidden,
+                          TensorView dhidden);
 void linear_backward_weight(Matmul& matmul, Workspace& workspace, int multiprocessors, cudaStream_t stream,
                             TensorView x, TensorView dy, TensorView dw, TensorView dbias);
 

@@ -1,0 +1,122 @@
+#include "timeline.hpp"
+
+#include <cxxabi.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <memory>
+
+namespace ferula::gpu_test {
+namespace {
+
+using Interval = std::pair<std::uint64_t, std::uint64_t>;
+
+/// The union of intervals, in order.
+std::vector<Interval> merged(std::vector<Interval> intervals) {
+  std::sort(intervals.begin(), intervals.end());
+  std::vector<Interval> result;
+  for (const Interval& each : intervals) {
+    if (!result.empty() && each.first <= result.back().second)
+      result.back().second = std::max(result.back().second, each.second);
+    else
+      result.push_back(each);
+  }
+  return result;
+}
+
+double length(const std::vector<Interval>& apart) {
+  double total = 0;
+  for (const auto& [begin, end] : apart) total += static_cast<double>(end - begin);
+  return total;
+}
+
+std::string readable(const std::string& linker_name) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> words(
+      abi::__cxa_demangle(linker_name.c_str(), nullptr, nullptr, &status), &std::free);
+  std::string name = status == 0 ? words.get() : linker_name;
+  if (name.starts_with("void ")) name.erase(0, 5);
+  for (const std::string_view noise : {"(anonymous namespace)::", "ferula::cuda::"})
+    for (std::size_t at = name.find(noise); at != std::string::npos; at = name.find(noise))
+      name.erase(at, noise.size());
+  if (status == 0 && name.ends_with(')')) {  // the last parentheses are the parameters
+    int depth = 0;
+    std::size_t at = name.size();
+    do {
+      --at;
+      depth += name[at] == ')' ? 1 : name[at] == '(' ? -1 : 0;
+    } while (at > 0 && depth > 0);
+    name.erase(at);
+  }
+  return name;
+}
+
+/// Where the steps that are looked at begin and end, and how many they are.
+struct Window {
+  std::uint64_t begin = 0, end = 0;
+  std::int64_t steps = 0;
+};
+
+Window window_of(const std::vector<GpuActivity>& in_order, const std::string& first_kernel) {
+  std::vector<std::uint64_t> begins;
+  for (const GpuActivity& each : in_order)
+    if (each.name.find(first_kernel) != std::string::npos) begins.push_back(each.begin);
+  if (begins.size() < 3) return {};
+  const std::size_t first = begins.size() / 3;
+  return {begins[first], begins.back(), static_cast<std::int64_t>(begins.size() - 1 - first)};
+}
+
+}  // namespace
+
+Work work_of_kernel(const std::string& linker_name) {
+  return linker_name.find("nccl") != std::string::npos ? Work::transfer : Work::compute;
+}
+
+Timeline look_at(std::vector<GpuActivity> activities, const std::string& first_kernel) {
+  std::sort(activities.begin(), activities.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  const Window window = window_of(activities, first_kernel);
+  if (window.steps == 0) return {};
+  std::vector<Interval> all, compute, transfer;
+  std::map<std::string, Timeline::Row> by_name;
+  const double of_a_step = 1e-3 / static_cast<double>(window.steps);
+  for (const GpuActivity& each : activities) {
+    const Interval inside{std::max(each.begin, window.begin), std::min(each.end, window.end)};
+    if (inside.first >= inside.second) continue;
+    all.push_back(inside);
+    (each.work == Work::compute ? compute : transfer).push_back(inside);
+    Timeline::Row& row = by_name[each.name];
+    row.microseconds += static_cast<double>(inside.second - inside.first) * of_a_step;
+    row.launches += 1.0 / static_cast<double>(window.steps);
+  }
+  const double busy = length(merged(all)), computing = length(merged(compute)), moving = length(merged(transfer));
+  Timeline result{.steps = window.steps,
+                  .microseconds = static_cast<double>(window.end - window.begin) * of_a_step,
+                  .busy = busy * of_a_step,
+                  .transfer = moving * of_a_step,
+                  .transfer_beside_compute = (computing + moving - busy) * of_a_step,
+                  .rows = {}};
+  for (auto& [name, row] : by_name) {
+    row.name = readable(name);
+    result.rows.push_back(row);
+  }
+  std::sort(result.rows.begin(), result.rows.end(),
+            [](const auto& a, const auto& b) { return a.microseconds > b.microseconds; });
+  return result;
+}
+
+std::string text_of(const Timeline& timeline) {
+  std::string text = fmt::format(
+      "steps {}\nmicroseconds_per_step {:.1f}\nidle_share {:.4f}\ntransfer_microseconds_per_step {:.1f}\n"
+      "transfer_beside_compute {:.4f}\n\n{:>12} {:>9} {:>7}  kernel\n",
+      timeline.steps, timeline.microseconds, timeline.idle_share(), timeline.transfer,
+      timeline.transfer > 0 ? timeline.transfer_beside_compute / timeline.transfer : 0.0, "us a step", "launches",
+      "share");
+  for (const Timeline::Row& row : timeline.rows)
+    text += fmt::format("{:12.1f} {:9.1f} {:6.2f}%  {:.140}\n", row.microseconds, row.launches,
+                        100.0 * row.microseconds / timeline.microseconds, row.name);
+  return text;
+}
+
+}  // namespace ferula::gpu_test
