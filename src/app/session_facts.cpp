@@ -37,6 +37,9 @@ MemoryByKind expected_memory(RankContext& context, const Config& config, const T
                          context.mesh, context.execution.ops);
 }
 
+/// A GPU computes logits as fast as it sweeps over the head's gradient only where they are thousands of rows.
+constexpr std::int64_t kGpuLogitBytes = std::int64_t{1} << 30;
+
 }  // namespace
 
 std::string longer_settings(const Config& written, const Config& resolved, std::int64_t done) {
@@ -56,10 +59,13 @@ std::string longer_settings(const Config& written, const Config& resolved, std::
 }
 
 TransformerSettings transformer_settings(const Config& config) {
-  return {.compute = compute_dtype(config),
-          .rows = config.training.train_micro_batch_size_per_gpu.get() * config.data.sequence_length,
-          .slots = 1,
-          .seed = static_cast<std::uint64_t>(config.run.seed)};
+  TransformerSettings settings{
+      .compute = compute_dtype(config),
+      .rows = config.training.train_micro_batch_size_per_gpu.get() * config.data.sequence_length,
+      .slots = 1,
+      .seed = static_cast<std::uint64_t>(config.run.seed)};
+  if (config.run.device == "cuda") settings.logit_bytes = kGpuLogitBytes;
+  return settings;
 }
 
 BatchShape batch_shape(const Config& config, Mesh& mesh) {

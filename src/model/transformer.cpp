@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/narrow.hpp"
 #include "base/philox.hpp"
 
 namespace ferula {
@@ -33,8 +34,11 @@ std::int64_t loss_bytes(const TransformerSettings& settings) { return bytes_of(D
 
 std::int64_t logit_rows(const TransformerSpec& spec, const TransformerSettings& settings) {
   const std::int64_t affordable = settings.logit_bytes / (spec.vocabulary * bytes_of(DType::f32));
-  const std::int64_t even = affordable < kRowMultiple ? affordable : affordable / kRowMultiple * kRowMultiple;
-  return std::clamp<std::int64_t>(even, 1, std::max<std::int64_t>(settings.rows, 1));
+  const std::int64_t most = affordable < kRowMultiple ? affordable : affordable / kRowMultiple * kRowMultiple;
+  const std::int64_t rows = std::max<std::int64_t>(settings.rows, 1);
+  if (most < kRowMultiple || most >= rows) return std::clamp<std::int64_t>(most, 1, rows);
+  const std::int64_t even = ceil_div(rows, ceil_div(rows, most));  // no small rest
+  return ceil_div(even, kRowMultiple) * kRowMultiple;
 }
 
 ModelChunk whole_model(const TransformerSpec& spec) { return {0, spec.layers}; }
