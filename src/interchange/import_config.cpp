@@ -303,10 +303,17 @@ ImportedConfig import_config(const std::string& text, const std::string& origin)
 }
 
 std::vector<ConfigMistake> at_imported_places(std::vector<ConfigMistake> mistakes, const ImportedConfig& imported) {
-  for (ConfigMistake& mistake : mistakes)
-    if (const auto place = imported.places.find(mistake.key);
-        mistake.where.origin == "--set" && place != imported.places.end())
-      mistake.where = place->second;
+  const auto move_to_file = [&](const std::string& key, SourceLocation& where) {
+    const auto place = imported.places.find(key);
+    if (where.origin == "--set" && place != imported.places.end()) where = place->second;
+  };
+  const auto is_of_preset = [](const ConfigMistake& mistake) { return mistake.where.origin.starts_with("preset "); };
+  for (ConfigMistake& mistake : mistakes) {
+    move_to_file(mistake.key, mistake.where);
+    for (RelatedKey& related : mistake.related) move_to_file(related.key, related.where);
+  }
+  // A preset gives way as soon as the file has no mistake of its own.
+  if (!std::all_of(mistakes.begin(), mistakes.end(), is_of_preset)) std::erase_if(mistakes, is_of_preset);
   return mistakes;
 }
 
