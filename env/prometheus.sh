@@ -32,7 +32,7 @@ _ferula_load() {
 _ferula_compiler() {
   _ferula_gcc=$(gcc -dumpversion 2>/dev/null | cut -d. -f1)
   [ "${_ferula_gcc:-0}" -ge 12 ] 2>/dev/null ||
-    _ferula_say "to build Ferula, GCC 12 is needed, found ${_ferula_gcc:-none}; env/spack.yaml builds one (docs/install.md)"
+    _ferula_say "a build of Ferula needs GCC 12, found ${_ferula_gcc:-none}; env/spack.yaml builds it (docs/install.md)"
 }
 
 _ferula_here=${BASH_SOURCE:-$0}

@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <iostream>
 #include <memory>
-#include <span>
 
 #include "app/common_options.hpp"
 #include "base/output.hpp"
@@ -120,7 +118,7 @@ ExitCode export_foreign(const CommandLine& line, std::int64_t ranks, const Facts
   }
   std::string left;
   for (const LeftOutKey& key : exported.left_out) left += fmt::format("  {} {}\n", key.key, key.reason);
-  if (!left.empty()) std::cerr << "left out:\n" << left;
+  if (!left.empty()) fmt::print(stderr, "left out:\n{}", left);
   return ExitCode::done;
 }
 

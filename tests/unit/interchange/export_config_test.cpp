@@ -76,7 +76,8 @@ const std::string kFiles[] = {
         "optimizer": {"type": "SGD", "params": {"lr": 0.1, "momentum": 0.9, "nesterov": true}},
         "scheduler": {"type": "WarmupLR", "params": {"warmup_num_steps": 7, "warmup_type": "linear"}},
         "zero_optimization": {"stage": 3, "overlap_comm": false, "stage3_prefetch_bucket_size": 1234}})",
-    R"({"train_batch_size": 16, "optimizer": {"type": "Lion", "params": {"lr": 1e-4}}, "comms_logger": {"enabled": true},
+    R"({"train_batch_size": 16, "optimizer": {"type": "Lion", "params": {"lr": 1e-4}},
+        "comms_logger": {"enabled": true},
         "zero_optimization": {"stage": 3, "mics_shard_size": 2}})",
 };
 
