@@ -6,10 +6,11 @@ set -eu
 packages="
 build-essential ccache cmake git ninja-build pkg-config
 libboost1.81-dev libboost-json1.81-dev libboost-program-options1.81-dev
-libdnnl-dev libfmt-dev libhdf5-dev libhwy-dev libopenmpi-dev libspdlog-dev libtoml11-dev libxxhash-dev openmpi-bin
+libdnnl-dev libfmt-dev libhdf5-dev libhwy-dev libopenmpi-dev libspdlog-dev libtoml11-dev libxxhash-dev libyaml-cpp-dev
+openmpi-bin
 libbenchmark-dev libgmock-dev libgtest-dev
 clang-format-14 clang-tidy-14
-hdf5-tools iproute2 python3-h5py xz-utils
+bsdextrautils hdf5-tools iproute2 lmod man-db python3-h5py tcl xz-utils
 "
 
 missing=""

@@ -43,6 +43,7 @@ std::string help_of(std::span<const Command> commands) {
   for (const Command& command : commands) text += fmt::format("  {:<11} {}\n", command.name, command.summary);
   text +=
       "\n`ferula COMMAND --help` shows its options and examples; `ferula --version` the version.\n"
+      "`ferula --completion bash|zsh|fish` prints a completion script, `ferula --man-pages DIR` writes man pages.\n"
       "exit codes: 0 done, 1 failed, 2 usage or configuration, 3 does not fit, 75 saved (start again to go on),\n"
       "            130 stopped by Ctrl-C (saved)\n";
   return text;

@@ -1,8 +1,12 @@
 // `ferula config`: checks a configuration, shows its resolved values, lists all keys, writes a new file.
+#include <array>
+#include <utility>
+
 #include "app/action.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/compute_backend.hpp"
+#include "app/config_interchange.hpp"
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
@@ -12,15 +16,50 @@
 #include "config/config_text.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
-#include "storage/file_system.hpp"
+#include "interchange/key_mapping.hpp"
 
 namespace ferula {
 namespace {
 
-constexpr OptionSpec kForRanks{"ranks", "N", "check, show, new: for N ranks; default: those that mpirun has started."};
+constexpr OptionSpec kForRanks{"ranks", "N", "for N ranks; default: those that mpirun has started."};
 constexpr OptionSpec kMarkdown{"markdown", "", "keys: prints docs/configuration.md."};
-constexpr OptionSpec kPreset{"preset", "NAME", "new: the starting point."};
+constexpr OptionSpec kElsewhere{"elsewhere", "", "keys: prints the tables of docs/coming_from.md."};
 constexpr OptionSpec kToml{"toml", "", "show: prints a TOML file of the resolved values."};
+
+/// A wish of `config new` that is a key of the file.
+struct Shortcut {
+  OptionSpec option;
+  std::string_view key;
+  std::string_view value;  // of a switch; empty: what the user gives
+};
+constexpr std::array kShortcuts{
+    Shortcut{{"stage", "N", "new: zero_optimization.stage, 0 to 3."}, "zero_optimization.stage", ""},
+    Shortcut{{"bf16", "", "new: bf16.enabled."}, "bf16.enabled", "true"},
+    Shortcut{{"fp16", "", "new: fp16.enabled."}, "fp16.enabled", "true"},
+    Shortcut{{"train-batch-size", "N", "new: samples a step."}, "training.train_batch_size", ""},
+    Shortcut{{"micro-batch-size", "N", "new: samples that a rank computes at once."},
+             "training.train_micro_batch_size_per_gpu",
+             ""},
+    Shortcut{{"accumulation", "N", "new: micro batches a step."}, "training.gradient_accumulation_steps", ""},
+    Shortcut{{"offload-optimizer", "DEVICE", "new: zero_optimization.offload_optimizer.device."},
+             "zero_optimization.offload_optimizer.device",
+             ""},
+    Shortcut{{"offload-param", "DEVICE", "new: zero_optimization.offload_param.device."},
+             "zero_optimization.offload_param.device",
+             ""},
+};
+
+/// The shortcuts as for `--set`, below the `--set` of the user.
+std::vector<std::string> wishes(const CommandLine& line) {
+  std::vector<std::string> sets;
+  for (const Shortcut& each : kShortcuts)
+    if (line.has(each.option.name))
+      sets.push_back(fmt::format(
+          "{}={}", each.key, each.value.empty() ? line.text(each.option.name).value_or("") : std::string(each.value)));
+  const std::vector<std::string> own = line.all(kSet.name);
+  sets.insert(sets.end(), own.begin(), own.end());
+  return sets;
+}
 
 /// Ranks to resolve for: as asked, else as many as mpirun or srun have started.
 std::int64_t ranks_of(const CommandLine& line, const Invocation& invocation) {
@@ -77,6 +116,10 @@ ExitCode show(const CommandLine& line, std::int64_t ranks) {
 
 ExitCode keys(const CommandLine& line) {
   line.expect_at_most(2);
+  if (line.has(kElsewhere.name)) {
+    write_output(coming_from_tables());
+    return ExitCode::done;
+  }
   const std::string filter = line.positionals().size() == 2 ? line.positionals()[1] : "";
   const std::string text = line.has(kMarkdown.name) ? config_keys_markdown() : config_keys_text(filter);
   if (text.empty()) {
@@ -93,38 +136,42 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   line.expect_at_most(2);
   const std::string preset = line.text(kPreset.name).value_or(config_presets().front().name);
   const Config defaults;
-  const std::string text = new_config_toml(preset, line.all(kSet.name), facts_for(defaults, ranks));
-  const std::unique_ptr<FileSystem> files = make_posix_file_system();
-  if (files->exists(path))
-    throw ConfigError(fmt::format("'{}' exists already; choose another name or remove it", path));
-  write_file_atomically(*files, path, text, Replace::never);
+  write_new_file(path, new_config_toml(preset, wishes(line), facts_for(defaults, ranks)));
   print_output("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, path,
                line.has(kForRanks.name) ? fmt::format(" --ranks {}", ranks) : "");
   return ExitCode::done;
 }
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
-  const std::string action = action_of(line, "config", {"check", "show", "keys", "new"}, {"import", "export"});
+  const std::string action = action_of(line, "config", {"check", "show", "keys", "new", "import", "export"}, {});
   if (action == "keys") return keys(line);
+  if (action == "import") return import_foreign(line, line.integer(kForRanks.name, 1), facts_for);
   const std::int64_t ranks = ranks_of(line, invocation);
   if (action == "check") return check(line, ranks);
+  if (action == "export") return export_foreign(line, ranks, facts_for);
   return action == "show" ? show(line, ranks) : write_new(line, ranks);
 }
 
 }  // namespace
 
 Command config_command() {
+  std::vector<OptionSpec> options = {kSet, kForRanks, kToml, kMarkdown, kElsewhere, kPreset, kFormat};
+  for (const Shortcut& each : kShortcuts) options.push_back(each.option);
   return {.name = "config",
           .summary = "Checks, shows and writes configurations.",
-          .usage = "ferula config check|show|keys|new [CONFIG.toml] [--set key=value]... [options]",
+          .usage = "ferula config check|show|keys|new|import|export [CONFIG.toml] [--set key=value]... [options]",
           .description =
               "check FILE   reports every mistake at once: file, line, nearest name, fix\n"
               "show FILE    prints every key with its resolved value and where it comes from\n"
               "keys [WORD]  lists all keys, or those that contain WORD, with type, default and meaning\n"
-              "new FILE     writes a commented configuration to start from",
-          .options = {kSet, kForRanks, kToml, kMarkdown, kPreset},
+              "new FILE     writes a commented configuration to start from\n"
+              "import FILE [TO.toml]  turns DeepSpeed's JSON, accelerate's YAML or that of a script into TOML\n"
+              "export FILE [TO.json]  writes what DeepSpeed has a key for as its JSON",
+          .options = std::move(options),
           .examples = {"ferula config new my.toml --set training.steps=500", "ferula config check my.toml --ranks 4",
-                       "ferula config show my.toml --set zero_optimization.stage=3", "ferula config keys zero"},
+                       "ferula config show my.toml --set zero_optimization.stage=3", "ferula config keys zero",
+                       "ferula config new my.toml --stage 3 --bf16", "ferula config import ds_config.json my.toml",
+                       "ferula config export my.toml ds_config.json"},
           .ranks = CommandRanks::one_process,
           .stop = CommandStop::ends,
           .run = run};

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 
+#include "app/command_documents.hpp"
 #include "app/errors.hpp"
 #include "app/launch_report.hpp"
 #include "app/launcher.hpp"
@@ -147,6 +148,12 @@ class Start {
 std::optional<std::string> own_answer(std::span<const Command> commands, std::span<const std::string> arguments) {
   if (arguments.empty()) throw ConfigError("expected a command\n\n" + help_of(commands));
   const std::string& first = arguments.front();
+  const bool has_value = arguments.size() == 2;
+  if (first == "--completion" && has_value) return completion_script(commands, arguments[1]);
+  if (first == "--man-pages" && has_value) {
+    write_man_pages(commands, arguments[1]);
+    return fmt::format("wrote {} man pages into {}\n", commands.size() + 1, arguments[1]);
+  }
   if (first == "--version") return fmt::format("ferula {} ({})\n", version(), revision());
   if (first != "--help" && first != "-h" && first != "help") return std::nullopt;
   return arguments.size() == 1 ? help_of(commands) : help_of(command_named(commands, arguments[1]));

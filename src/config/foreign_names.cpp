@@ -196,6 +196,12 @@ constexpr NameAndText kLaterFeatures[] = {
     {"temperature", "generation settings in the file; `ferula generate` has options"},
     {"top_k", "generation settings in the file; `ferula generate` has options"},
     {"top_p", "generation settings in the file; `ferula generate` has options"},
+    {"fsdp_offload_params", "offload of parameters"},
+    {"K_agents", "agents"},
+    {"k_agents", "agents"},
+    {"parallel_mode", "agents"},
+    {"profile_steps", "a profiler of operations"},
+    {"model_name", "imported models"},
 };
 
 constexpr NameAndText kMeaningless[] = {
@@ -264,6 +270,21 @@ constexpr NameAndText kMeaningless[] = {
     {"bos_token_id", "the tokenizer decides"},
     {"eos_token_id", "the tokenizer decides"},
     {"pad_token_id", "samples have no padding"},
+    {"fsdp_auto_wrap_policy", "the units are known before the run"},
+    {"fsdp_transformer_layer_cls_to_wrap", "the units are known before the run"},
+    {"fsdp_min_num_params", "the units are known before the run"},
+    {"fsdp_backward_prefetch", "the next unit is always gathered ahead of its use"},
+    {"fsdp_forward_prefetch", "the next unit is always gathered ahead of its use"},
+    {"fsdp_cpu_ram_efficient_loading", "each rank reads its own part of a checkpoint"},
+    {"fsdp_state_dict_type", "checkpoints are sharded and load on any layout"},
+    {"fsdp_sync_module_states", "each rank initialises its own part alone"},
+    {"fsdp_use_orig_params", "parameters always keep their names"},
+    {"fsdp_version", "zero_optimization.stage and shard_size say how the state is sharded"},
+    {"tpu_env", "there are no TPUs"},
+    {"tpu_use_cluster", "there are no TPUs"},
+    {"tpu_use_sudo", "there are no TPUs"},
+    {"use_deepspeed", "zero_optimization.stage and shard_size say how the state is sharded"},
+    {"log_memory_usage", "the summary always tells the memory by kind"},
 };
 
 ForeignName renamed(const std::string& name, const std::string& ours) {

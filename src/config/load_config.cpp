@@ -143,12 +143,9 @@ Environment ferula_environment() {
   return found;
 }
 
-std::string read_config_text(const std::string& path) {
-  const auto refuse = [&path](std::string_view why) {
-    throw ConfigError(
-        fmt::format("expected a configuration file, but '{}' {}; give the path of a TOML file, or write one with "
-                    "`ferula config new`",
-                    path, why));
+std::string read_config_text(const std::string& path, std::string_view advice) {
+  const auto refuse = [&](std::string_view why) {
+    throw ConfigError(fmt::format("expected a configuration file, but '{}' {}; {}", path, why, advice));
   };
   std::error_code unknown;
   if (std::filesystem::is_directory(path, unknown)) refuse("is a folder");

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,8 +31,12 @@ using Environment = std::vector<std::pair<std::string, std::string>>;
 /// The variables of this process whose names start with FERULA_.
 Environment ferula_environment();
 
-/// The text of the file. Throws ConfigError where it cannot be read or is larger than 1 MiB.
-std::string read_config_text(const std::string& path);
+/// The text of the file. Throws ConfigError, with `advice`, where it cannot be read, is empty or a folder. Of a file
+/// above 1 MiB only so much is read that the guard refuses it.
+std::string read_config_text(const std::string& path,
+                             std::string_view advice =
+                                 "give the path of a TOML file, or write one with `ferula config "
+                                 "new`");
 
 /// Reads `text`, the content of the file `name`, then the environment (FERULA_TRAINING__STEPS=5 is training.steps),
 /// then the `--set` arguments (training.steps=5; values are TOML, bare words are strings). Throws ConfigMistakes where

@@ -158,7 +158,7 @@ std::vector<RefusedKey> all_refused() {
   keys.push_back({"optimizer.params.max_grad_norm",
                   "is refused: 'max_grad_norm' is not supported as an optimizer parameter, please switch to using the "
                   "deepspeed parameter 'gradient_clipping'",
-                  "write `gradient_clipping` under [training]"});
+                  "write `gradient_clipping` under [training]", Refusal::meaningless});
   return keys;
 }
 
@@ -175,7 +175,7 @@ RefusedKey later_feature(std::string key, std::string_view feature) {
 }
 
 RefusedKey without_meaning(std::string key, std::string_view because) {
-  return {std::move(key), fmt::format("has no meaning here because {}", because), "remove it"};
+  return {std::move(key), fmt::format("has no meaning here because {}", because), "remove it", Refusal::meaningless};
 }
 
 const std::vector<RefusedKey>& refused_keys() {

@@ -8,11 +8,15 @@
 
 namespace ferula {
 
+/// `later`: a feature that does not exist yet. `meaningless`: nothing here depends on it.
+enum class Refusal : unsigned char { later, meaningless };
+
 /// A key, or a table with everything in it, that is known and refused.
 struct RefusedKey {
   std::string key;     // dotted
   std::string reason;  // a clause that follows the key's name
   std::string fix;     // may be empty
+  Refusal refusal = Refusal::later;
 };
 
 /// A key of a feature that does not exist yet, and one that means nothing here.

@@ -62,7 +62,7 @@ std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
   return std::nullopt;
 }
 
-std::optional<GuardFinding> refuse_toml(std::string_view text) {
+std::optional<GuardFinding> refuse_text(std::string_view text) {
   if (text.size() > kMostConfigBytes) return GuardFinding{"at most 1 MiB of text", "a larger file", 0};
   if (const auto offset = first_invalid_utf8(text)) {
     return GuardFinding{"text in UTF-8", "a byte that is not UTF-8", *offset};
@@ -70,6 +70,11 @@ std::optional<GuardFinding> refuse_toml(std::string_view text) {
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
     return GuardFinding{"text", "a zero byte", zero};
   }
+  return std::nullopt;
+}
+
+std::optional<GuardFinding> refuse_toml(std::string_view text) {
+  if (const auto finding = refuse_text(text)) return finding;
   return too_deep(text);
 }
 

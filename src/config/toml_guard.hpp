@@ -19,6 +19,10 @@ struct GuardFinding {
   std::size_t offset = 0;
 };
 
+/// The first reason why `text` is no text that a parser may see: more than 1 MiB, a byte that is not UTF-8, a zero
+/// byte.
+std::optional<GuardFinding> refuse_text(std::string_view text);
+
 /// The first reason not to parse `text`: more than 1 MiB, a byte that is not UTF-8, brackets nested more than 64 deep,
 /// a dotted key of more than 16 parts. Reads the text once.
 std::optional<GuardFinding> refuse_toml(std::string_view text);
