@@ -40,6 +40,7 @@ std::string help_of(std::span<const Command> commands);
 
 Command bench_command();
 Command checkpoint_command();
+Command compare_command();
 Command config_command();
 Command doctor_command();
 Command evaluate_command();

@@ -12,6 +12,7 @@
 #include "base/output.hpp"
 #include "comm/gather_texts.hpp"
 #include "config/nearest_name.hpp"
+#include "data/utf8.hpp"
 #include "doctor/report.hpp"
 
 namespace ferula {
@@ -49,7 +50,7 @@ std::vector<Check> wanted_checks(const CommandLine& line) {
 std::string packed(const RankAnswers& rank) {
   json::array answers;
   for (const Answer& answer : rank.answers)
-    answers.push_back({answer.index, static_cast<int>(answer.finding.verdict), answer.finding.found});
+    answers.push_back({answer.index, static_cast<int>(answer.finding.verdict), with_valid_utf8(answer.finding.found)});
   return json::serialize(json::object{{"rank", rank.rank}, {"host", rank.host}, {"answers", std::move(answers)}});
 }
 
@@ -109,6 +110,12 @@ std::string as_text(const std::vector<CheckResult>& results, const std::vector<R
                      report_text(results));
 }
 
+/// Absolute, without a slash at its end.
+std::string plain_path(const std::string& typed) {
+  const std::filesystem::path path = std::filesystem::absolute(typed).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).string();
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   line.expect_at_most(0);
   const std::vector<Check> checks = wanted_checks(line);
@@ -116,7 +123,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     write_output(checks_markdown());
     return ExitCode::done;
   }
-  const std::string directory = std::filesystem::absolute(line.text(kDirectory.name).value_or(".")).lexically_normal();
+  const std::string directory = plain_path(line.text(kDirectory.name).value_or("."));
   const bool asks_rates =
       std::any_of(checks.begin(), checks.end(), [](const Check& check) { return check.group == CheckGroup::speed; });
   const RankSettings ranks{.shape = {.shard = invocation.ranks}, .overlap = Overlap::off};

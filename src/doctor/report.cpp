@@ -66,6 +66,22 @@ std::string line_of(const CheckResult& result, std::size_t width) {
          fmt::format("{:<{}}expected: {}\n{:<{}}do: {}\n", "", kIndent, check.expected, "", kIndent, check.remedy);
 }
 
+/// The lines of a group; what is not here comes last, as many checks for one reason in one line.
+std::string group_text(std::span<const CheckResult> results, std::size_t width) {
+  std::string text;
+  std::map<std::string, std::vector<std::string>> left_out;  // names by reason
+  for (const CheckResult& result : results) {
+    if (result.verdict == Verdict::skipped && !result.findings.empty())
+      left_out[result.findings.front().finding.found].emplace_back(result.check.name);
+    else
+      text += line_of(result, width);
+  }
+  for (const auto& [reason, names] : left_out)
+    text += fmt::format("  {:<9}{:<{}}  {}\n", "skipped",
+                        names.size() > 1 ? fmt::format("{} checks", names.size()) : names.front(), width, reason);
+  return text;
+}
+
 /// A bar would end the cell of a Markdown table.
 std::string cell(std::string_view text) {
   std::string escaped;
@@ -114,22 +130,24 @@ Verdict worst_of(std::span<const CheckResult> results) {
   return worst;
 }
 
-std::string report_text(std::span<const CheckResult> results) {
+std::string report_text(std::span<const CheckResult> all) {
+  std::span<const CheckResult> results = all;
   std::size_t width = 0;
   for (const CheckResult& result : results) width = std::max(width, result.check.name.size());
   std::string text;
-  const CheckResult* before = nullptr;
-  for (const CheckResult& result : results) {
-    if (before == nullptr || before->check.group != result.check.group)
-      text += fmt::format("{}{}\n", before == nullptr ? "" : "\n", name_of(result.check.group));
-    text += line_of(result, width);
-    before = &result;
+  while (!results.empty()) {
+    const CheckGroup group = results.front().check.group;
+    const auto end = std::find_if(results.begin(), results.end(),
+                                  [&](const CheckResult& each) { return each.check.group != group; });
+    text +=
+        fmt::format("{}{}\n{}", text.empty() ? "" : "\n", name_of(group), group_text({results.begin(), end}, width));
+    results = {end, results.end()};
   }
   const auto plural = [](std::int64_t count) { return count == 1 ? "" : "s"; };
-  const std::int64_t warnings = count_of(results, Verdict::warning), failures = count_of(results, Verdict::failure);
-  return text + fmt::format("\n{} checks: {} ok, {} warning{}, {} failure{}, {} about what is not here\n",
-                            results.size(), count_of(results, Verdict::ok), warnings, plural(warnings), failures,
-                            plural(failures), count_of(results, Verdict::skipped));
+  const std::int64_t warnings = count_of(all, Verdict::warning), failures = count_of(all, Verdict::failure);
+  return text + fmt::format("\n{} checks: {} ok, {} warning{}, {} failure{}, {} about what is not here\n", all.size(),
+                            count_of(all, Verdict::ok), warnings, plural(warnings), failures, plural(failures),
+                            count_of(all, Verdict::skipped));
 }
 
 std::string checks_markdown() {

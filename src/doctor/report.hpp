@@ -46,7 +46,7 @@ std::int64_t count_of(std::span<const CheckResult> results, Verdict verdict);
 Verdict worst_of(std::span<const CheckResult> results);
 
 /// Group by group a line a check; under what is not well who found it, what was expected and what to do.
-std::string report_text(std::span<const CheckResult> results);
+std::string report_text(std::span<const CheckResult> all);
 
 /// docs/doctor.md: every check with what it reads, expects and advises.
 std::string checks_markdown();
