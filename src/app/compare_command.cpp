@@ -18,6 +18,7 @@
 #include "base/handle.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"
+#include "base/stopwatch.hpp"
 #include "config/load_config.hpp"
 
 namespace ferula {
@@ -30,8 +31,8 @@ constexpr OptionSpec kSteps{"steps", "N", "Steps of each run, default 10."};
 constexpr OptionSpec kStage{"stage", "0|1|2|3", "A stage to run; may be given many times; default: all four."};
 constexpr std::int64_t kHighestStage = 3;
 constexpr std::int64_t kLeastSteps = 5;  // the first ones are slow, and do not count as speed
-constexpr std::array<std::string_view, kHighestStage + 1> kBestFor{"models that fit whole", "large optimizer states",
-                                                                   "large gradients, too", "models that fit no GPU"};
+constexpr std::array<std::string_view, kHighestStage + 1> kBestFor{"small models (DDP)", "medium models",
+                                                                   "large models", "very large models"};
 
 struct LogTraits {
   using type = int;
@@ -118,6 +119,13 @@ int wait_for(pid_t child, const BlockedSignals& signals) {
   }
 }
 
+/// That of a child, where it is one of the program's; a signal that ended it is a failure.
+ExitCode exit_code_of(int code) {
+  for (const ExitCode known : {ExitCode::usage, ExitCode::does_not_fit, ExitCode::resume_me, ExitCode::interrupted})
+    if (code == static_cast<int>(known)) return known;
+  return ExitCode::failed;
+}
+
 /// Trains one stage in a process of its own, which prints into a file beside the runs.
 RunMeasures train_stage(const Comparison& comparison, std::int64_t stage, FileSystem& files) {
   const std::filesystem::path log = comparison.folder / (name_of_run(stage) + ".txt");
@@ -131,7 +139,7 @@ RunMeasures train_stage(const Comparison& comparison, std::int64_t stage, FileSy
   const int code = wait_for(start_child(words, signals, "", output.get()), signals);
   if (code != 0)
     throw Error(fmt::format("stage {} ended with {}; what it printed is in {}", stage, code, log.string()),
-                static_cast<ExitCode>(code));
+                exit_code_of(code));
   return read_run_measures(files, {comparison.folder / name_of_run(stage)});
 }
 
@@ -159,7 +167,7 @@ std::string as_text(const Comparison& comparison, const std::vector<RunMeasures>
   const auto smallest = std::min_element(
       runs.begin(), runs.end(), [](const RunMeasures& a, const RunMeasures& b) { return a.peak_bytes < b.peak_bytes; });
   return fmt::format(
-      "{}: {} steps on {} ranks at each stage, measured one after the other\n\n{}\n"
+      "\n{}: {} steps on {} ranks at each stage, measured one after the other\n\n{}\n"
       "final losses differ by at most {:.2g}; stage {} was fastest, stage {} holds least\n"
       "rates drift on a machine that others use: compare what ran in one call\n",
       comparison.config, comparison.steps, comparison.ranks, table.text(), largest_difference(runs), fastest->stage,
@@ -190,7 +198,13 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   files->remove(comparison.folder.string());  // what an earlier comparison that failed has left
   files->make_directory(comparison.folder.string());
   std::vector<RunMeasures> runs;
-  for (const std::int64_t stage : comparison.stages) runs.push_back(train_stage(comparison, stage, *files));
+  for (const std::int64_t stage : comparison.stages) {
+    const Stopwatch watch;
+    runs.push_back(train_stage(comparison, stage, *files));
+    if (!line.has(kJson.name))
+      print_output("stage {}: {} steps, {} with starting and saving\n", stage, comparison.steps,
+                   human_duration(watch.seconds()));
+  }
   files->remove(comparison.folder.string());
   write_output(line.has(kJson.name) ? as_json(comparison, runs) : as_text(comparison, runs));
   return ExitCode::done;

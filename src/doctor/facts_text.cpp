@@ -87,6 +87,35 @@ std::optional<double> number_in_file(const SystemFacts& facts, const std::string
   return text ? first_number(*text) : std::nullopt;
 }
 
+std::vector<std::string> group_folders(const SystemFacts& facts, std::string_view controller) {
+  std::vector<std::string> folders;
+  for (const std::string& line : pieces(facts.file("/proc/self/cgroup").value_or(""), '\n')) {
+    const std::size_t controllers = line.find(':'), path = line.find(':', controllers + 1);
+    if (controllers == std::string::npos || path == std::string::npos) continue;
+    const std::string names = "," + line.substr(controllers + 1, path - controllers - 1) + ",";
+    const bool is_named = names.find("," + std::string(controller) + ",") != std::string::npos;
+    if (names != ",," && !is_named) continue;
+    const std::string mount = is_named ? "/sys/fs/cgroup/" + std::string(controller) : "/sys/fs/cgroup";
+    std::string group = line.substr(path + 1);
+    while (!group.empty()) {
+      if (group != "/") folders.push_back(mount + group);
+      group.erase(group.rfind('/') == std::string::npos ? 0 : group.rfind('/'));
+    }
+    folders.push_back(mount);  // a container sees its own group there
+  }
+  return folders;
+}
+
+std::optional<double> least_in_groups(const SystemFacts& facts, std::string_view controller,
+                                      const std::vector<std::string>& names) {
+  std::optional<double> least;
+  for (const std::string& folder : group_folders(facts, controller))
+    for (const std::string& name : names)
+      if (const auto number = number_in_file(facts, folder + "/" + name))
+        least = std::min(least.value_or(*number), *number);
+  return least;
+}
+
 std::optional<std::string> answer_of(const SystemFacts& facts, const std::vector<std::string>& words) {
   const auto result = facts.run(words);
   if (!result || result->code != 0) return std::nullopt;

@@ -29,6 +29,12 @@ std::optional<std::string> version_in(std::string_view text);
 
 /// The first number of a file; absent without one.
 std::optional<double> number_in_file(const SystemFacts& facts, const std::string& path);
+/// The folders of the control groups that this process is in, innermost first, with all above them: of version 2, and
+/// of `controller` ("memory") in version 1.
+std::vector<std::string> group_folders(const SystemFacts& facts, std::string_view controller);
+/// The smallest number that a file of these names has in one of the folders; absent where none has one ("max").
+std::optional<double> least_in_groups(const SystemFacts& facts, std::string_view controller,
+                                      const std::vector<std::string>& names);
 /// The first line of what `words` print; absent where that program is missing or fails.
 std::optional<std::string> answer_of(const SystemFacts& facts, const std::vector<std::string>& words);
 

@@ -102,12 +102,21 @@ Finding judged_quota(const std::string& text) {
 Finding quota(const SystemFacts& facts) {
   const auto mount = mount_of(facts, facts.job().directory);
   if (mount.empty()) return skipped("the system does not tell");
-  const std::string user = facts.variable("USER").value_or("");
-  const bool is_lustre = mount[2] == "lustre" && !user.empty();
-  const auto told = is_lustre ? facts.run({"lfs", "quota", "-q", "-u", user, mount[1]})
-                              : facts.run({"quota", "-w", "-p", "-f", mount[1]});
-  if (!told) return skipped("no quota tools here");
-  return judged_quota(told->text);
+  if (mount[2] != "lustre") {
+    const auto told = facts.run({"quota", "-w", "-p", "-f", mount[1]});
+    return told ? judged_quota(told->text) : skipped("no quota tools here");
+  }
+  // Clusters count a project's folder by its group, a home by its user.
+  Finding worst = skipped("lfs does not tell");
+  for (const auto& [option, name] :
+       {std::pair{"-u", facts.variable("USER")}, {"-g", answer_of(facts, {"id", "-gn"})}}) {
+    const auto told = name ? facts.run({"lfs", "quota", "-q", option, *name, mount[1]}) : std::nullopt;
+    if (!told) continue;
+    Finding found = judged_quota(told->text);
+    found.found = fmt::format("{}: {}", *name, found.found);
+    if (found.verdict > worst.verdict) worst = std::move(found);
+  }
+  return worst;
 }
 
 Finding locks(const SystemFacts& facts) {

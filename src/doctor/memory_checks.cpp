@@ -30,8 +30,7 @@ Finding available(const SystemFacts& facts) {
 }
 
 Finding group_limit(const SystemFacts& facts) {
-  auto limit = number_in_file(facts, "/sys/fs/cgroup/memory.max");
-  if (!limit) limit = number_in_file(facts, "/sys/fs/cgroup/memory/memory.limit_in_bytes");
+  const auto limit = least_in_groups(facts, "memory", {"memory.max", "memory.limit_in_bytes"});
   const auto all = meminfo(facts, "MemTotal");
   if (!limit || !all || *limit >= *all) return good("none below the host's memory");
   const std::string found = fmt::format("{} of the host's {}", in_words(*limit), in_words(*all));
@@ -130,12 +129,18 @@ Finding locked_memory(const SystemFacts& facts) {
   return judged(facts, {"Max locked memory", 0, 0x1p16, true});
 }
 
+/// The control group with the least room for more processes and threads counts.
 Finding process_group(const SystemFacts& facts) {
-  const auto most = number_in_file(facts, "/sys/fs/cgroup/pids.max");
-  const auto now = number_in_file(facts, "/sys/fs/cgroup/pids.current");
-  if (!most) return good("none");
-  const std::string found = fmt::format("{:.0f} of {:.0f} processes and threads", now.value_or(0.0), *most);
-  return *most - now.value_or(0.0) < 256.0 ? warned(found) : good(found);
+  Finding worst = good("none");
+  for (const std::string& folder : group_folders(facts, "pids")) {
+    const auto most = number_in_file(facts, folder + "/pids.max");
+    if (!most) continue;
+    const double now = number_in_file(facts, folder + "/pids.current").value_or(0.0);
+    const std::string found = fmt::format("{:.0f} of {:.0f} processes and threads", now, *most);
+    if (*most - now < 256.0) return warned(found);
+    worst = good(found);
+  }
+  return worst;
 }
 
 constexpr Check kMemory[]{

@@ -52,7 +52,7 @@ Finding mpi_pmix(const SystemFacts& facts) {
                       line_with(components->text, "mca:pmix:pmix").has_value();
   const bool offers = line_with(offered->text, "pmix").has_value();
   if (offers && speaks) return good("SLURM and MPI speak PMIx");
-  return failed(offers ? "MPI was built without PMIx" : "SLURM was built without PMIx");
+  return warned(offers ? "MPI was built without PMIx" : "SLURM was built without PMIx");
 }
 
 Finding mpi_threads(const SystemFacts& facts) {

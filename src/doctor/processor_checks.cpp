@@ -48,18 +48,22 @@ Finding load(const SystemFacts& facts) {
   return *average > kBusyShare * online ? warned(found) : good(found);
 }
 
+/// Processors' time that one control group grants; absent where it does not limit it.
+std::optional<double> quota_of(const SystemFacts& facts, const std::string& folder) {
+  const std::string text = facts.file(folder + "/cpu.max").value_or("max");
+  const auto words = pieces(text, ' ');
+  if (words.size() == 2 && words[0] != "max")
+    return first_number(words[0]).value_or(0.0) / first_number(words[1]).value_or(1.0);
+  const std::string old = facts.file(folder + "/cpu.cfs_quota_us").value_or("-1");
+  if (old.starts_with("-")) return std::nullopt;
+  return first_number(old).value_or(0.0) / number_in_file(facts, folder + "/cpu.cfs_period_us").value_or(100000.0);
+}
+
 Finding quota(const SystemFacts& facts) {
-  std::optional<double> limit;
-  if (const auto text = facts.file("/sys/fs/cgroup/cpu.max"); text && !text->starts_with("max")) {
-    const auto words = pieces(*text, ' ');
-    if (words.size() == 2) limit = first_number(words[0]).value_or(0.0) / first_number(words[1]).value_or(1.0);
-  } else if (const auto old = facts.file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"); old && !old->starts_with("-")) {
-    limit = first_number(*old).value_or(0.0) /
-            number_in_file(facts, "/sys/fs/cgroup/cpu/cpu.cfs_period_us").value_or(100000.0);
-  }
-  if (!limit) return good("none");
-  const std::string found = fmt::format("{:.1f} processors' time", *limit);
-  return *limit < facts.job().processors_on_node ? warned(found) : good(found);
+  for (const std::string& folder : group_folders(facts, "cpu"))
+    if (const auto limit = quota_of(facts, folder); limit && *limit < facts.job().processors_on_node)
+      return warned(fmt::format("{:.1f} processors' time for {} processors", *limit, facts.job().processors_on_node));
+  return good("none below the processors");
 }
 
 Finding governor(const SystemFacts& facts) {
@@ -100,7 +104,7 @@ constexpr Check kChecks[]{
      "unset OMP_NUM_THREADS: each rank takes its share by itself", threads, CheckScope::rank},
     {CheckGroup::processors, "load", "/proc/loadavg", "not more running than there are processors",
      "see who computes here (`top`); in a job take nodes for yourself with --exclusive", load},
-    {CheckGroup::processors, "processor-quota", "/sys/fs/cgroup/cpu.max, cpu.cfs_quota_us",
+    {CheckGroup::processors, "processor-quota", "the control group's cpu.max, cpu.cfs_quota_us",
      "no quota below the processors that may be used", "ask for more processors, or set OMP_NUM_THREADS to the quota",
      quota},
     {CheckGroup::processors, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",

@@ -64,6 +64,7 @@ Plant limit(std::string name, std::string soft) {
   };
 }
 
+const std::string kGroup = "/sys/fs/cgroup/slurm/job_7/";
 const char* const kRun = "/lustreFS/data/grp";
 const char* const kQuota = "lfs quota -q -u ada /lustreFS";
 const char* const kRemapped =
@@ -85,8 +86,8 @@ std::vector<PlantedFault> faults_of_program() {
       {"mpi-match", kFailure, "4.0.5", command("mpirun --version", 0, "mpirun (Open MPI) 4.0.5\n")},
       {"mpi-match", kFailure, "HYDRA", command("mpirun --version", 0, "HYDRA build details: Version 4.1.4\n")},
       {"mpi-one-job", kFailure, "srun started 4 programs", job(&JobFacts::ranks, 1)},
-      {"mpi-pmix", kFailure, "SLURM was built without PMIx", command("srun --mpi=list", 0, "\tpmi2\n\tnone\n")},
-      {"mpi-pmix", kFailure, "MPI was built without PMIx",
+      {"mpi-pmix", kWarning, "SLURM was built without PMIx", command("srun --mpi=list", 0, "\tpmi2\n\tnone\n")},
+      {"mpi-pmix", kWarning, "MPI was built without PMIx",
        command("ompi_info --parsable", 0, "mca:pmix:isolated:version:\"component:4.1.4\"\n")},
       {"mpi-threads", kFailure, "without",
        command("ompi_info --parsable", 0, "option:threads:\"posix (MPI_THREAD_MULTIPLE: no)\"\n")},
@@ -112,13 +113,17 @@ std::vector<PlantedFault> faults_of_host() {
       {"binding", kWarning, "3 ranks use", job(&JobFacts::most_sharers, 3)},
       {"threads", kWarning, "OMP_NUM_THREADS=64", variable("OMP_NUM_THREADS", "64")},
       {"load", kWarning, "90.1", file("/proc/loadavg", "90.1 80 70 4/900 1\n")},
-      {"processor-quota", kWarning, "2.0", file("/sys/fs/cgroup/cpu.max", "200000 100000\n")},
+      {"processor-quota", kWarning, "2.0", file(kGroup + "cpu.max", "200000 100000\n")},
+      {"processor-quota", kWarning, "1.5 processors",
+       both(file("/proc/self/cgroup", "4:cpu,cpuacct:/\n"),
+            both(file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "150000\n"),
+                 file("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")))},
       {"governor", kWarning, "powersave", file(cpu + "cpufreq/scaling_governor", "powersave\n")},
       {"processor-heat", kWarning, "12 times", file(cpu + "thermal_throttle/package_throttle_count", "12\n")},
       {"numa-reclaim", kWarning, "1", file("/proc/sys/vm/zone_reclaim_mode", "1\n")},
       {"memory-available", kWarning, "GiB", in_file("/proc/meminfo", "Available: 500000000", "Available: 50000000")},
       {"memory-available", kFailure, "MiB", in_file("/proc/meminfo", "Available: 500000000", "Available: 100000")},
-      {"memory-limit", kWarning, "1.50 GiB", file("/sys/fs/cgroup/memory.max", "1610612736\n")},
+      {"memory-limit", kWarning, "1.50 GiB", file(kGroup + "memory.max", "1610612736\n")},
       {"swap", kWarning, "in use", in_file("/proc/meminfo", "SwapFree: 4000000", "SwapFree: 1000000")},
       {"overcommit", kWarning, "overcommit_memory 2", file("/proc/sys/vm/overcommit_memory", "2\n")},
       {"memory-ecc", kFailure, "1 uncorrected", file("/sys/devices/system/edac/mc/mc0/ue_count", "1\n")},
@@ -141,7 +146,7 @@ std::vector<PlantedFault> faults_of_host() {
       {"limit-processor-time", kWarning, "3600", limit("Max cpu time", "3600")},
       {"limit-locked-memory", kFailure, "64.0 KiB", limit("Max locked memory", "65536")},
       {"limit-threads", kWarning, "1000 of 1024",
-       both(file("/sys/fs/cgroup/pids.max", "1024\n"), file("/sys/fs/cgroup/pids.current", "1000\n"))},
+       both(file(kGroup + "pids.max", "1024\n"), file(kGroup + "pids.current", "1000\n"))},
       {"clock", kFailure, "before 2024", [](FakeSystem& system) { system.now = 3.0; }},
       {"clock-synchronised", kWarning, "not", command("timedatectl show -p NTPSynchronized --value", 0, "no\n")},
       {"clock-offset", kWarning, "7.00 s", job(&JobFacts::clock_offset_s, -7.0)},
@@ -161,6 +166,8 @@ std::vector<PlantedFault> faults_of_files() {
        command(kQuota, 0, "/lustreFS 31500000000* 30000000000 31000000000 6d 100 20971520 20971520 -\n")},
       {"run-quota", kWarning, "20.0M of 21.0M files",
        command(kQuota, 0, "/lustreFS 50 30000000000 31000000000 - 20000000 20971520 20971520 -\n")},
+      {"run-quota", kFailure, "grp: 9.00 KiB",
+       command("lfs quota -q -g grp /lustreFS", 0, "/lustreFS 9 0 30000000000 - 30000000000* 0 20971520 -\n")},
       {"file-system", kWarning, "tmpfs", file("/proc/self/mounts", "tmpfs /lustreFS tmpfs rw 0 0\n")},
       {"mount-options", kFailure, "read-only", in_file("/proc/self/mounts", "rw,flock", "ro,flock")},
       {"mount-options", kWarning, "localflock", in_file("/proc/self/mounts", "rw,flock", "rw,localflock")},
