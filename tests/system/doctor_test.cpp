@@ -103,12 +103,12 @@ TEST(DoctorSystem, FailsOnAllRanksWhereOneOfThemFails) {
   const Workplace workplace;
   const std::string ranks =
       "mpirun --allow-run-as-root --oversubscribe --bind-to none -n 2 sh -c '"
-      "test $OMPI_COMM_WORLD_RANK = 0 || ulimit -n 64; exec " FERULA_PROGRAM " doctor --only limit-open-files'";
+      "test $OMPI_COMM_WORLD_RANK = 0 || ulimit -n 200; exec " FERULA_PROGRAM " doctor --only limit-open-files'";
 
   const Outcome outcome = workplace.run({"bash", "-c", ranks});
 
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.out, ContainsRegex("rank 1 \\(.*\\): 64"));
+  EXPECT_THAT(outcome.out, ContainsRegex("rank 1 \\(.*\\): 200"));
 }
 
 TEST(DoctorSystem, RefusesACheckThatItDoesNotKnow) {
