@@ -107,12 +107,13 @@ double disk_megabytes(RankContext& context, const std::string& path) {
   return static_cast<double>(kFileBytes) / seconds * 1e-6;
 }
 
+int next_rank(const Communicator& group) { return (group.rank() + 1) % group.size(); }
+
 /// Every rank sends to the next and receives from the one before, all at once.
 double link_gigabytes(RankContext& context) {
   Communicator& world = context.mesh.world();
-  const int ranks = world.size(), rank = world.rank();
-  const int next = (rank + 1) % ranks, before = (rank + ranks - 1) % ranks;
-  if (next == rank) return 0.0;
+  const int next = next_rank(world), before = (world.rank() + world.size() - 1) % world.size();
+  if (next == world.rank()) return 0.0;
   Stream& stream = context.execution.communication;
   const Buffer sent = context.execution.device.allocate(kLinkBytes, MemoryKind::buffers);
   const Buffer received = context.execution.device.allocate(kLinkBytes, MemoryKind::buffers);
@@ -128,7 +129,7 @@ double link_gigabytes(RankContext& context) {
 
 double latency_microseconds(RankContext& context) {
   Communicator& world = context.mesh.world();
-  if (world.rank() == 0 && world.size() < 2) return 0.0;
+  if (next_rank(world) == world.rank()) return 0.0;  // nobody to wait for
   return 1e6 * best_seconds(context, [&] { barrier(world, context.execution.communication); });
 }
 
