@@ -71,7 +71,8 @@ std::map<std::string, CommandResult> healthy_commands() {
       {"nvidia-smi -L", {0, "GPU 0: NVIDIA RTX A5000 (UUID: GPU-0)\nGPU 1: NVIDIA RTX A5000 (UUID: GPU-1)\n"}},
       {"nvidia-smi --query-remapped-rows=gpu_uuid,remapped_rows.pending,remapped_rows.failure --format=csv,noheader",
        {0, "GPU-0, 0, 0\nGPU-1, 0, 0\n"}},
-      {"nvidia-smi topo -p2p r", {0, " \t\x1b[4mGPU0\tGPU1\t\x1b[0m\n GPU0\tX\tOK\t\n GPU1\tOK\tX\t\n\nLegend:\n  OK = Status Ok\n"}},
+      {"nvidia-smi topo -p2p r",
+       {0, " \t\x1b[4mGPU0\tGPU1\t\x1b[0m\n GPU0\tX\tOK\t\n GPU1\tOK\tX\t\n\nLegend:\n  OK = Status Ok\n"}},
   };
 }
 
