@@ -20,9 +20,9 @@ double number(const json::value& object, std::string_view key) { return object.a
 TEST(CompareSystem, MeasuresTheStagesSideBySide) {
   const Workplace workplace;
   write_tiny_run(workplace, 8);
-  const std::vector<std::string> larger{"--set", "model.width=128",
-                                        "--set", "model.heads=4",
-                                        "--set", "zero_optimization.stage3_param_persistence_threshold=0"};
+  const std::vector<std::string> larger{
+      "--set", "model.layers=8", "--set", "model.width=128",
+      "--set", "model.heads=4",  "--set", "zero_optimization.stage3_param_persistence_threshold=0"};
   std::vector<std::string> words{"compare", "tiny.toml", "--ranks", "2", "--steps", "6", "--json"};
   words.insert(words.end(), larger.begin(), larger.end());
 
