@@ -40,7 +40,9 @@ std::string help_of(std::span<const Command> commands);
 
 Command bench_command();
 Command checkpoint_command();
+Command compare_command();
 Command config_command();
+Command doctor_command();
 Command evaluate_command();
 Command generate_command();
 Command plan_command();

@@ -24,8 +24,7 @@ namespace ferula {
 namespace {
 
 /// Commands of the documentation that this version does not have.
-constexpr std::array<std::string_view, 7> kLaterCommands{"chat",   "compare", "doctor", "replay",
-                                                         "status", "submit",  "serve"};
+constexpr std::array<std::string_view, 5> kLaterCommands{"chat", "replay", "status", "submit", "serve"};
 
 const Command& command_named(std::span<const Command> commands, const std::string& word) {
   std::vector<std::string> names;

@@ -4,6 +4,7 @@
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/model_setup.hpp"
+#include "app/run_measures.hpp"
 #include "app/training_session.hpp"
 #include "config/load_config.hpp"
 #include "config/resolve_config.hpp"
@@ -16,6 +17,8 @@ constexpr OptionSpec kResume{"resume", "auto|never|PATH",
                              "auto (default): go on from the newest good checkpoint of this run; never: start anew and "
                              "move an earlier run of this name aside; PATH: this very checkpoint."};
 constexpr OptionSpec kDryRun{"dry-run", "", "Prints plan and layout and what each rank will hold; trains nothing."};
+
+constexpr OptionSpec kMilestone{"milestone", "", "Ends with a box of stage, losses, memory and speed."};
 
 /// The command as typed, without `--resume …`: what goes on from where this run ends.
 std::string continuing_command(std::string command) {
@@ -54,6 +57,13 @@ Preparation prepare(const CommandLine& line, int ranks) {
 
 void check(const CommandLine& line, int ranks) { prepare(line, ranks); }
 
+/// Of the run's files, which rank 0 has written.
+void say_milestone(RankContext& context, const Config& config) {
+  if (context.mesh.rank() != 0) return;
+  const RunMeasures measured = read_run_measures(context.files, run_directory(config.run));
+  context.log.info(milestone_text(measured, config.data.sequence_length));
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const Preparation prepared = prepare(line, invocation.ranks);
   const Config& known = prepared.known;
@@ -73,7 +83,10 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                                .command = invocation.command,
                                .continuing = continuing_command(invocation.command)};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
-    return line.has(kDryRun.name) ? plan_training(context, request) : train(context, request);
+    if (line.has(kDryRun.name)) return plan_training(context, request);
+    const ExitCode code = train(context, request);
+    if (line.has(kMilestone.name) && code == ExitCode::done) say_milestone(context, known);
+    return code;
   });
 }
 
@@ -88,7 +101,7 @@ Command train_command() {
           "Writes RUN = output_dir/name with checkpoints, metrics.jsonl, summary.json and log.txt. Started again, it\n"
           "goes on from the newest good checkpoint, on any number of ranks and at any ZeRO stage. SIGUSR1, SIGTERM\n"
           "and Ctrl-C save and exit with 75 (resume me), after Ctrl-C with 130.",
-      .options = {kSet, kResume, kDryRun},
+      .options = {kSet, kResume, kDryRun, kMilestone},
       .examples = {"ferula train configs/quickstart.toml --ranks 2",
                    "ferula train my.toml --ranks 4 --set zero_optimization.stage=3",
                    "ferula train my.toml --resume runs/my/checkpoints/step-00001000",

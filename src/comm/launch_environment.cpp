@@ -36,6 +36,11 @@ std::optional<LaunchedRank> launched_rank() {
   return std::nullopt;
 }
 
+std::optional<std::string> environment_variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
 std::string gpu_environment() {
   std::string text;
   for (const char* variable : {"CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"}) {

@@ -19,6 +19,9 @@ std::optional<LaunchedRank> launched_rank();
 /// The number of the SLURM job that this process belongs to (SLURM_JOB_ID); empty outside of one.
 std::string slurm_job();
 
+/// The value of a variable, for a diagnosis that shows what the process was started with; absent where it is not set.
+std::optional<std::string> environment_variable(const std::string& name);
+
 /// What may hide GPUs from this process, for messages: "CUDA_VISIBLE_DEVICES=0,1, SLURM_JOB_GPUS not set".
 std::string gpu_environment();
 

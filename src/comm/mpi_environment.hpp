@@ -6,6 +6,9 @@
 
 namespace ferula {
 
+/// The MPI library that this process runs with: "Open MPI v4.1.4, package: …". Works before MPI is initialised.
+std::string mpi_library();
+
 /// Initialises MPI with full thread support and lets errors return; finalises at its end. One a process. A process that
 /// no launcher started is a world of one rank. When an exception passes through its scope MPI is left as it is, because
 /// peers may be dead: the process should then end through `abort`, or simply exit, upon which the launcher ends the

@@ -53,6 +53,15 @@ json::value communication_of(const RankSummary& rank) {
   return communication;
 }
 
+/// Of rank 0, before the run; `ranks` has what was counted.
+json::object expected_of(const MemoryByKind& memory) {
+  json::object expected;
+  for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
+    expected[name_of(static_cast<MemoryKind>(kind))] = memory[kind];
+  expected["all"] = sum_of(memory);
+  return expected;
+}
+
 json::array ranks_of(const std::vector<RankSummary>& ranks) {
   json::array rows;
   for (const RankSummary& rank : ranks)
@@ -90,6 +99,7 @@ std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const
        outcome.tokens_per_second ? number_or_null(*outcome.tokens_per_second) : json::value(nullptr)},
       {"elapsed_seconds", number_or_null(outcome.elapsed_seconds)},
       {"seconds", std::isfinite(outcome.elapsed_seconds) ? json::value(seconds_of(phases)) : nullptr},
+      {"memory_expected", expected_of(facts.memory)},
       {"ranks", ranks_of(ranks)},
       {"slowest_rank", slowest_of(facts, ranks)},
   };

@@ -27,7 +27,7 @@ cat >"$work/on" <<TEXT
 case \$1 in $first) name=$one ;; *) name=$two ;; esac
 shift
 exec ip netns exec "\$name" unshare --uts --mount sh -c \
-  'hostname "\$1"; mount -t tmpfs none /dev/shm; shift; eval "\$*"' sh "\$name" "\$@"
+  'hostname "\$1"; export LOADEDMODULES="\$1"; mount -t tmpfs none /dev/shm; shift; eval "\$*"' sh "\$name" "\$@"
 TEXT
 chmod +x "$work/on"
 
@@ -52,4 +52,14 @@ for layout in "stage3 zero_optimization.stage=3" "hybrid zero_optimization.shard
     END { if (bad) { print "two_hosts.sh: other losses in steps" bad; exit 1 } }' >&2
 done
 grep '^  communication' stage3.txt | grep -q ' mpi' || fail "expected MPI between hosts: $(cat stage3.txt)"
-echo "two hosts train as one rank does"
+
+# The doctor sees both hosts, and where they differ.
+"$work/on" "$first" "cd $work && mpirun --allow-run-as-root --bind-to none --mca plm_rsh_agent $work/on \
+  --mca btl_tcp_if_include 10.213.77.0/24 --mca oob_tcp_if_include 10.213.77.0/24 --host $first:2,$second:2 -n 4 \
+  $program doctor --only modules --only shared-directory --only clock-offset --only network" >doctor.txt 2>&1 ||
+  { cat doctor.txt >&2; fail "the doctor found a failure"; }
+for words in "4 ranks on $one, $two" "hosts differ" "$one: $one" "$two: $two" "ok       shared-directory  seen" \
+  "hosts talk over TCP"; do
+  grep -qF "$words" doctor.txt || fail "expected '$words' of the doctor, found: $(cat doctor.txt)"
+done
+echo "two hosts train as one rank does, and the doctor tells them apart"
