@@ -10,6 +10,7 @@ libdnnl-dev libfmt-dev libhdf5-dev libhwy-dev libopenmpi-dev libspdlog-dev libto
 libbenchmark-dev libgmock-dev libgtest-dev
 clang-format-14 clang-tidy-14
 hdf5-tools iproute2 python3-h5py xz-utils
+munge shellcheck slurm-client slurm-wlm-basic-plugins slurmctld slurmd
 "
 
 missing=""

@@ -44,6 +44,8 @@ Command config_command();
 Command evaluate_command();
 Command generate_command();
 Command plan_command();
+Command status_command();
+Command submit_command();
 Command tokenize_command();
 Command train_command();
 

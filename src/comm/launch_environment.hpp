@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ferula {
 
@@ -18,6 +19,10 @@ std::optional<LaunchedRank> launched_rank();
 
 /// The number of the SLURM job that this process belongs to (SLURM_JOB_ID); empty outside of one.
 std::string slurm_job();
+
+/// The names of this process's variables that ranks on other hosts need: FERULA_*, NCCL_*, OMP_NUM_THREADS and
+/// LD_LIBRARY_PATH, in alphabetical order.
+std::vector<std::string> forwarded_variables();
 
 /// What may hide GPUs from this process, for messages: "CUDA_VISIBLE_DEVICES=0,1, SLURM_JOB_GPUS not set".
 std::string gpu_environment();
