@@ -18,7 +18,8 @@ bool is_job_number(const std::string& word) {
   return !word.empty() && word.find_first_not_of("0123456789_") == std::string::npos;
 }
 
-/// `--dependency=afterok:12:13`; none where there is nothing to wait for.
+/// `--dependency=afterok:12:13`, and an end for a job whose turn can never come; none where there is nothing to wait
+/// for.
 std::vector<std::string> dependency(FileSystem& files, const std::vector<std::string>& after) {
   if (after.empty()) return {};
   std::string numbers;
@@ -35,7 +36,7 @@ std::vector<std::string> dependency(FileSystem& files, const std::vector<std::st
     }
     numbers += ":" + number;
   }
-  return {"--dependency=afterok" + numbers};
+  return {"--dependency=afterok" + numbers, "--kill-on-invalid-dep=yes"};
 }
 
 /// Two jobs of one run would only wait for each other's lock.

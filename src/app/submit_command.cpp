@@ -127,7 +127,9 @@ ExitCode wait_for(const std::string& number) {
     if (state != "PENDING" && state != "RUNNING" && !state.starts_with("COMP") && !state.starts_with("REQUEUE")) break;
   }
   const ProgramOutcome outcome = run_program({"scontrol", "show", "job", "-o", number});
-  const bool is_good = outcome.out.find("JobState=COMPLETED") != std::string::npos;
+  bool is_good = outcome.out.find("JobState=COMPLETED") != std::string::npos;
+  for (const char* bad : {"FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"})
+    is_good = is_good && outcome.out.find(std::string("JobState=") + bad) == std::string::npos;
   print_output("job {} has ended{}\n", number, is_good ? "" : "; its log and `ferula status` tell how");
   return is_good ? ExitCode::done : ExitCode::failed;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/human.hpp"
 
 namespace ferula {
@@ -31,7 +33,7 @@ if [ "$(latest)" != "$before" ]; then
   rm -f "$stalled"
 else
   tries=$(($(cat "$stalled" 2>/dev/null || echo 0) + 1))
-  echo "$tries" >"$stalled"
+  mkdir -p "$run" && echo "$tries" >"$stalled"
 fi
 case $code in
   0) rm -f "$stalled" && exit 0 ;;
@@ -53,10 +55,12 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 std::string header(const JobRequest& request, const BatchJob& job) {
+  std::string written_by = job.written_by;  // in a comment, which ends with its line
+  std::replace(written_by.begin(), written_by.end(), '\n', ' ');
   std::string text =
-      fmt::format("#!/bin/bash\n# Written by `{}`. Yours to change: sbatch takes it as it is.\n", job.written_by);
+      fmt::format("#!/bin/bash\n# Written by `{}`. Yours to change: sbatch takes it as it is.\n", written_by);
   const auto add = [&](const std::string& option) { text += fmt::format("#SBATCH {}\n", option); };
-  add("--job-name=" + job.name);
+  add("--job-name=" + shell_word(job.name));
   for (const std::string& option : resource_options(request)) add(option);
   if (!job.array.empty()) add("--array=" + job.array);
   add(fmt::format("--signal=USR1@{}", request.signal_before_s));
@@ -94,7 +98,10 @@ std::string array_settings(const BatchJob& job) {
 
 std::string step(const JobRequest& request, const BatchJob& job) {
   std::string words = fmt::format("srun --mpi={} --kill-on-bad-exit=0 --wait=60", shell_word(request.mpi));
-  if (!job.per_rank_log.empty()) words += fmt::format(" --output={}/rank-%t.txt", shell_word(job.per_rank_log));
+  if (!job.per_rank_log.empty()) {
+    const std::string folder = shell_word(job.per_rank_log);
+    words = fmt::format("mkdir -p {}\n{} --output={}/rank-%t.txt", folder, words, folder);
+  }
   return fmt::format("{} {} {} \"${{own[@]}}\"\ncode=$?\n", words, shell_word(job.program), joined(job.train));
 }
 
