@@ -83,7 +83,7 @@ start_munge() {
 
 start_node() { SLURM_CONF=$dir/slurm.conf slurmd -N "$1"; }
 
-has_variable() { tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -q -x -F "$2"; }
+has_variable() { cat "/proc/$1/environ" 2>/dev/null | tr '\0' '\n' | grep -q -x -F "$2"; }
 
 # As a power failure would: its slurmd, its ranks, and the step daemons above them.
 kill_node() {
@@ -116,7 +116,10 @@ case $act in
     ;;
   stop)
     for file in "$dir"/slurmd.*.pid "$dir/slurmctld.pid" "$dir/munge/pid"; do
-      [ ! -f "$file" ] || kill "$(cat "$file")" 2>/dev/null || true
+      [ -f "$file" ] || continue
+      process=$(cat "$file")
+      kill "$process" 2>/dev/null || continue
+      timeout 10 tail --pid="$process" -f /dev/null
     done
     ;;
   start_node) start_node "$3" ;;

@@ -184,7 +184,8 @@ def a_run_goes_on_after_signal_and_lost_node(cluster):
     first = len(cluster.steps("torn"))
     cluster.comes_to("torn", min(first + 45, STEPS - 20))
     subprocess.run([CLUSTER, "kill_node", cluster.slurm, "node2"], check=True)
-    time.sleep(1)
+    cluster.wait("the loss of the node", lambda: cluster.fact(job, "JobState") != "RUNNING" or
+                 cluster.fact(job, "Restarts") == "2")
     subprocess.run([CLUSTER, "start_node", cluster.slurm, "node2"], check=True)
     cluster.ends(job)
 
@@ -336,7 +337,7 @@ def main():
         reason = f"no {', '.join(missing)}; `env/debian.sh --slurm` installs them" if missing else "only root may"
         print(f"slurm_test.py: SKIPPED, NOTHING WAS TESTED: no SLURM can be started: {reason}")
         return 77
-    with tempfile.TemporaryDirectory(prefix="ferula-slurm-") as name:
+    with tempfile.TemporaryDirectory(prefix="ferula-slurm-", ignore_cleanup_errors=True) as name:
         cluster = Cluster(pathlib.Path(name))
         try:
             for case in CASES:

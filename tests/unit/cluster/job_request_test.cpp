@@ -80,7 +80,7 @@ TEST(JobLimits, AreToldBeforeSlurmWould) {
       {{"slurm.partition=a6000", "slurm.qos=normal"}, "expected a QOS of partition a6000, found 'normal'"},
       {{"slurm.partition=defg"}, "did you mean 'defq'?"},
       {{"slurm.nodes=9"}, "expected at most the 8 nodes of partition defq, found 9"},
-      {{"slurm.nodes=7"}, "QOS normal allows 48 GPUs, you ask 56"},
+      {{"slurm.nodes=7", "slurm.gpus_per_node=8"}, "QOS normal allows 48 GPUs, you ask 56"},
       {{"slurm.gpus_per_node=9"}, "8 GPUs a node of partition defq, found 9"},
       {{"slurm.cpus_per_task=9"}, "64 processors a node of partition defq, found 72"},
       {{"slurm.mem=600G"}, "a node of partition defq has 512G, you ask 600G"},
