@@ -7,6 +7,7 @@
 #include "app/model_setup.hpp"
 #include "base/human.hpp"
 #include "cluster/batch_script.hpp"
+#include "cluster/words.hpp"
 #include "comm/launch_environment.hpp"
 #include "comm/simulated_transport.hpp"
 #include "config/resolve_config.hpp"
@@ -53,12 +54,6 @@ std::string profile_in_environment() {
   for (const auto& [name, value] : ferula_environment())
     if (name == "FERULA_SLURM__PROFILE") found = value;
   return found;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + shell_word(word);
-  return text;
 }
 
 }  // namespace
@@ -110,8 +105,8 @@ void refuse_on_head_node(const std::string& config_path, const std::vector<std::
   throw ConfigError(fmt::format(
       "{} is a head node of {} (its profile: {}), where nothing may compute; found no SLURM job around `{}`. Start "
       "it in one:{}\n  now:    {}",
-      host_name(), profile->name, profile->origin, joined(words), submit,
-      joined(step_words(job_request(config, &*profile), words))));
+      host_name(), profile->name, profile->origin, command_text(words), submit,
+      command_text(step_words(job_request(config, &*profile), words))));
 }
 
 }  // namespace ferula

@@ -1,7 +1,6 @@
 #include "app/job_submission.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <optional>
 
@@ -9,6 +8,7 @@
 #include "base/human.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
+#include "cluster/words.hpp"
 #include "storage/file_system.hpp"
 
 namespace ferula {
@@ -114,32 +114,23 @@ class PendingScript {
   bool kept_ = false;
 };
 
-std::optional<std::int64_t> number(std::string_view digits) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc{} || end != digits.data() + digits.size() || value < 0) return std::nullopt;
-  return value;
-}
-
 /// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
 std::optional<std::int64_t> tasks_of(std::string_view array) {
   if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
-    if (number(array.substr(percent + 1)).value_or(0) < 1) return std::nullopt;
+    if (whole_number(array.substr(percent + 1)).value_or(0) < 1) return std::nullopt;
     array = array.substr(0, percent);
   }
   std::int64_t tasks = 0;
-  for (;;) {
-    const std::size_t comma = array.find(',');
-    const std::string_view part = array.substr(0, comma);
+  for (const std::string_view part : split(array, ',')) {
     const std::size_t colon = part.find(':'), dash = part.substr(0, colon).find('-');
-    const auto step = colon == std::string_view::npos ? std::optional<std::int64_t>(1) : number(part.substr(colon + 1));
-    const auto first = number(part.substr(0, std::min(dash, colon)));
-    const auto last = dash == std::string_view::npos ? first : number(part.substr(0, colon).substr(dash + 1));
+    const auto step =
+        colon == std::string_view::npos ? std::optional<std::int64_t>(1) : whole_number(part.substr(colon + 1));
+    const auto first = whole_number(part.substr(0, std::min(dash, colon)));
+    const auto last = dash == std::string_view::npos ? first : whole_number(part.substr(0, colon).substr(dash + 1));
     if (!first || !last || *last < *first || step.value_or(0) < 1) return std::nullopt;
     tasks += (*last - *first) / *step + 1;
-    if (comma == std::string_view::npos) return tasks;
-    array.remove_prefix(comma + 1);
   }
+  return tasks;
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "base/output.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
+#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
@@ -31,24 +32,15 @@ constexpr OptionSpec kAllocate{"allocate", "",
                                "Allocates the whole job and opens a shell, where srun starts the ranks."};
 constexpr auto kBetweenLooks = std::chrono::seconds(5);
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + shell_word(word);
-  return text;
-}
-
 /// `--vary key=a,b` as key and values; all of one length.
 std::vector<VariedSetting> varied_settings(const CommandLine& line) {
   std::vector<VariedSetting> varied;
   for (const std::string& text : line.all(kVary.name)) {
     const std::size_t equals = text.find('=');
     VariedSetting setting{.key = text.substr(0, equals), .values = {}};
-    std::size_t begin = equals == std::string::npos ? text.size() : equals + 1;
-    while (begin < text.size()) {
-      const std::size_t comma = std::min(text.find(',', begin), text.size());
-      setting.values.push_back(text.substr(begin, comma - begin));
-      begin = comma + 1;
-    }
+    if (equals != std::string::npos)
+      for (const std::string_view value : split(std::string_view(text).substr(equals + 1), ','))
+        setting.values.emplace_back(value);
     if (setting.key.empty() || setting.values.empty())
       throw ConfigError(fmt::format("--vary: expected KEY=VALUE,VALUE, found '{}'", text));
     if (!varied.empty() && varied.front().values.size() != setting.values.size())
@@ -137,7 +129,7 @@ ExitCode wait_for(const std::string& number) {
 ExitCode in_session(const CommandLine& line, const JobPlan& plan) {
   const std::vector<std::string> words =
       line.has(kAllocate.name) ? allocation_words(plan.request) : interactive_words(plan.request, {"bash", "-i"});
-  print_output("{}\n", joined(words));
+  print_output("{}\n", command_text(words));
   if (line.has(kDryRun.name)) return ExitCode::done;
   become_program(words, "interactive jobs start on the cluster's head node: log in there, or load SLURM's module");
 }
@@ -145,7 +137,7 @@ ExitCode in_session(const CommandLine& line, const JobPlan& plan) {
 ExitCode on_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts, const std::string& path) {
   const std::vector<std::string> words = train_words(line, path);
   if (!line.has(kDryRun.name)) launch_on_hosts(line, hosts, words);
-  print_output("{}\n", joined(mpirun_words(hosts, words, {}, line.text(kPerRankLog.name).value_or(""))));
+  print_output("{}\n", command_text(mpirun_words(hosts, words, {}, line.text(kPerRankLog.name).value_or(""))));
   return ExitCode::done;
 }
 

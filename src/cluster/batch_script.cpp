@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/human.hpp"
+#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
@@ -48,12 +49,6 @@ echo "job $SLURM_JOB_ID: ended with $code and is not queued again ($tries starts
 exit "$code"
 )sh";
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + shell_word(word);
-  return text;
-}
-
 std::string header(const JobRequest& request, const BatchJob& job) {
   std::string written_by = job.written_by;  // in a comment, which ends with its line
   std::replace(written_by.begin(), written_by.end(), '\n', ' ');
@@ -90,7 +85,7 @@ std::string array_settings(const BatchJob& job) {
   if (job.varied.empty()) return text + " --set run.seed=\"$SLURM_ARRAY_TASK_ID\")\n";
   std::string values;
   for (std::size_t index = 0; index < job.varied.size(); ++index) {
-    values += fmt::format("values{}=({})\n", index, joined(job.varied[index].values));
+    values += fmt::format("values{}=({})\n", index, command_text(job.varied[index].values));
     text += fmt::format(" --set {}=\"${{values{}[$SLURM_ARRAY_TASK_ID]}}\"", job.varied[index].key, index);
   }
   return values + text + ")\n";
@@ -102,7 +97,7 @@ std::string step(const JobRequest& request, const BatchJob& job) {
     const std::string folder = shell_word(job.per_rank_log);
     words = fmt::format("mkdir -p {}\n{} --output={}/rank-%t.txt", folder, words, folder);
   }
-  return fmt::format("{} {} {} \"${{own[@]}}\"\ncode=$?\n", words, shell_word(job.program), joined(job.train));
+  return fmt::format("{} {} {} \"${{own[@]}}\"\ncode=$?\n", words, shell_word(job.program), command_text(job.train));
 }
 
 }  // namespace

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdint>
+
+#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
@@ -12,7 +13,7 @@ constexpr std::size_t kMostHosts = 65'536;
 using Names = std::vector<std::string>;
 
 /// Cuts at commas outside of brackets.
-std::vector<std::string_view> split(std::string_view list) {
+std::vector<std::string_view> split_outside(std::string_view list) {
   std::vector<std::string_view> pieces;
   std::size_t begin = 0;
   int depth = 0;
@@ -29,18 +30,12 @@ std::vector<std::string_view> split(std::string_view list) {
   return pieces;
 }
 
-std::optional<std::int64_t> number(std::string_view digits) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc{} || end != digits.data() + digits.size() || value < 0) return std::nullopt;
-  return value;
-}
-
 /// "01-03" becomes 01, 02, 03: as wide as its beginning.
 std::optional<Names> expand_range(std::string_view range) {
   const std::size_t dash = range.find('-');
   const std::string_view from = range.substr(0, dash);
-  const auto first = number(from), last = dash == std::string_view::npos ? first : number(range.substr(dash + 1));
+  const auto first = whole_number(from),
+             last = dash == std::string_view::npos ? first : whole_number(range.substr(dash + 1));
   if (!first || !last || *last < *first || *last - *first >= static_cast<std::int64_t>(kMostHosts)) return std::nullopt;
   Names numbers;
   for (std::int64_t value = *first; value <= *last; ++value)
@@ -60,7 +55,7 @@ std::optional<Names> expand_name(std::string_view name) {
   const std::optional<Names> tails = rest.empty() ? Names{""} : expand_name(rest);
   if (!tails) return std::nullopt;
   Names names;
-  for (const std::string_view range : split(name.substr(open + 1, close - open - 1))) {
+  for (const std::string_view range : split_outside(name.substr(open + 1, close - open - 1))) {
     const auto numbers = expand_range(range);
     if (!numbers || names.size() + numbers->size() * tails->size() > kMostHosts) return std::nullopt;
     for (const std::string& middle : *numbers)
@@ -73,7 +68,7 @@ std::optional<Names> expand_name(std::string_view name) {
 
 std::optional<std::vector<std::string>> expand_host_list(std::string_view list) {
   Names names;
-  for (const std::string_view piece : split(list)) {
+  for (const std::string_view piece : split_outside(list)) {
     const auto expanded = expand_name(piece);
     if (!expanded || names.size() + expanded->size() > kMostHosts) return std::nullopt;
     names.insert(names.end(), expanded->begin(), expanded->end());

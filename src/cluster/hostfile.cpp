@@ -1,7 +1,6 @@
 #include "cluster/hostfile.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <numeric>
 #include <regex>
@@ -9,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "cluster/host_list.hpp"
+#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
@@ -16,27 +16,10 @@ namespace {
 constexpr std::int64_t kMostSlots = 4096;
 using Wanted = std::map<std::string, std::vector<std::int64_t>>;  // no slots: all of them
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> pieces;
-  for (;;) {
-    const std::size_t at = text.find(separator);
-    pieces.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return pieces;
-    text.remove_prefix(at + 1);
-  }
-}
-
 std::string trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r");
   if (first == std::string_view::npos) return "";
   return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
-}
-
-std::optional<std::int64_t> number(std::string_view digits) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc{} || end != digits.data() + digits.size() || value < 0) return std::nullopt;
-  return value;
 }
 
 /// The hosts of one line.
@@ -50,7 +33,7 @@ std::vector<HostSlots> hosts_of(const std::string& line, const std::string& plac
   };
   std::smatch found;
   if (!std::regex_match(line, found, form)) throw bad();
-  const std::int64_t count = number(found[2].str()).value_or(0);
+  const std::int64_t count = whole_number(found[2].str()).value_or(0);
   const auto names = expand_host_list(found[1].str());
   if (!names || count < 1 || count > kMostSlots) throw bad();
   std::vector<std::int64_t> slots(static_cast<std::size_t>(count));
@@ -76,7 +59,7 @@ Wanted parse_filter(const std::vector<HostSlots>& hosts, const std::string& filt
       continue;
     }
     for (const std::string_view word : split(part.substr(colon + 1), ',')) {
-      const auto slot = number(word);
+      const auto slot = whole_number(word);
       if (!slot || std::find(host->slots.begin(), host->slots.end(), *slot) == host->slots.end())
         throw ConfigError(
             fmt::format("No slot '{}' specified on host '{}'; it has 0 to {}", word, name, host->slots.back()));

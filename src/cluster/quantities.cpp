@@ -4,33 +4,31 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <vector>
+
+#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
 
 constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86400;
-constexpr std::int64_t kMost = 1'000'000'000;  // of any part: products stay far below 2^63
+constexpr std::int64_t kMost = 1'000'000'000;
 
+/// A number so small that products of it stay far below 2^63.
 std::optional<std::int64_t> number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 0 || value > kMost) return std::nullopt;
-  return value;
+  const auto value = whole_number(text);
+  return value.value_or(0) > kMost ? std::nullopt : value;
 }
 
 /// The numbers between colons; empty where one is none.
 std::vector<std::int64_t> parts_of(std::string_view text) {
   std::vector<std::int64_t> parts;
-  for (;;) {
-    const std::size_t colon = text.find(':');
-    const auto part = number(text.substr(0, colon));
+  for (const std::string_view piece : split(text, ':')) {
+    const auto part = number(piece);
     if (!part) return {};
     parts.push_back(*part);
-    if (colon == std::string_view::npos) return parts;
-    text.remove_prefix(colon + 1);
   }
+  return parts;
 }
 
 std::string lower_case(std::string_view text) {

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "base/error.hpp"
-#include "base/human.hpp"
 #include "cluster/run_program.hpp"
+#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
@@ -66,8 +66,7 @@ std::string submit_script(const std::string& script, const std::vector<std::stri
   std::vector<std::string> words{"sbatch", "--parsable"};
   words.insert(words.end(), options.begin(), options.end());
   words.push_back(script);
-  std::string command;
-  for (const std::string& word : words) command += (command.empty() ? "" : " ") + shell_word(word);
+  const std::string command = command_text(words);
   const ProgramOutcome outcome = run_program(words);
   const std::string number = outcome.out.substr(0, outcome.out.find_first_of(";\n"));
   const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;

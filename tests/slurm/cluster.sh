@@ -83,7 +83,7 @@ start_munge() {
 
 start_node() { SLURM_CONF=$dir/slurm.conf slurmd -N "$1"; }
 
-has_variable() { cat "/proc/$1/environ" 2>/dev/null | tr '\0' '\n' | grep -q -x -F "$2"; }
+has_variable() { { tr '\0' '\n' <"/proc/$1/environ" | grep -q -x -F "$2"; } 2>/dev/null; }
 
 # As a power failure would: its slurmd, its ranks, and the step daemons above them.
 kill_node() {
