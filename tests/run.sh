@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-env/debian.sh
+env/debian.sh --slurm
 mkdir -p build
 cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DFERULA_CUDA=AUTO \
   -DFERULA_CUDA_ARCHITECTURES=90 >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "app/host_launch.hpp"
+
 namespace ferula {
 namespace {
 
@@ -19,7 +21,10 @@ std::string column(const OptionSpec& option) {
 
 std::vector<OptionSpec> all_options(const Command& command) {
   std::vector<OptionSpec> options = command.options;
-  if (command.ranks == CommandRanks::all_ranks) options.insert(options.end(), {kRanks, kSimulated});
+  if (command.ranks == CommandRanks::all_ranks) {
+    options.insert(options.end(), {kRanks, kSimulated});
+    for (const OptionSpec& option : host_options()) options.push_back(option);
+  }
   options.push_back(kHelp);
   return options;
 }

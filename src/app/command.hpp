@@ -46,6 +46,8 @@ Command doctor_command();
 Command evaluate_command();
 Command generate_command();
 Command plan_command();
+Command status_command();
+Command submit_command();
 Command tokenize_command();
 Command train_command();
 

@@ -39,6 +39,10 @@ std::vector<GpuCardType> cards_of(const std::string& word) {
 
 }  // namespace
 
+std::int64_t room_on(const GpuCardType& card) {
+  return static_cast<std::int64_t>(card.memory_gib * 0x1p30) - kGpuOverhead;
+}
+
 std::span<const GpuCardType> known_cards() { return kCards; }
 
 std::vector<GpuCardType> cards_named(const std::vector<std::string>& words) {

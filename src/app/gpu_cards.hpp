@@ -17,6 +17,11 @@ struct GpuCardType {
   double link_gigabytes = 0.0;  // a second to a card of the same node, one direction; 0: unknown
 };
 
+/// What CUDA's context, NCCL and the workspaces of libraries take of a card.
+inline constexpr std::int64_t kGpuOverhead = std::int64_t{1} << 30;
+/// What is left for a rank.
+std::int64_t room_on(const GpuCardType& card);
+
 /// A5000, RTX 6000 Ada, A100, H100 and H200.
 std::span<const GpuCardType> known_cards();
 

@@ -8,7 +8,10 @@
 #include <memory>
 
 #include "app/command_documents.hpp"
+#include "app/common_options.hpp"
 #include "app/errors.hpp"
+#include "app/host_launch.hpp"
+#include "app/job_plan.hpp"
 #include "app/launch_report.hpp"
 #include "app/launcher.hpp"
 #include "app/rank_context.hpp"
@@ -24,7 +27,7 @@ namespace ferula {
 namespace {
 
 /// Commands of the documentation that this version does not have.
-constexpr std::array<std::string_view, 5> kLaterCommands{"chat", "replay", "status", "submit", "serve"};
+constexpr std::array<std::string_view, 3> kLaterCommands{"chat", "replay", "serve"};
 
 const Command& command_named(std::span<const Command> commands, const std::string& word) {
   std::vector<std::string> names;
@@ -62,7 +65,10 @@ class Start {
 
   ExitCode run() {
     if (line_.has("help")) return is_speaker() ? (write_output(help_of(command_)), ExitCode::done) : ExitCode::done;
+    guard_head_node();
     if (command_.ranks == CommandRanks::all_ranks) {
+      const auto hosts = launched_ ? std::nullopt : hosts_named(line_);
+      if (hosts) launch_on_hosts(line_, *hosts, {arguments_.begin(), arguments_.end()});
       const int ranks = ranks_here("ranks").value_or(0);
       check_ranks(ranks);
       if (ranks > 1 && !launched_) {
@@ -78,6 +84,14 @@ class Start {
     std::vector<OptionSpec> options = all_options(command);
     options.insert(options.end(), {kLaunchReport, kLaunchTerminal});
     return options;
+  }
+  /// Heavy work belongs into a job; a look at what would be done does not count.
+  void guard_head_node() const {
+    const bool is_heavy = command_.ranks == CommandRanks::all_ranks || command_.name == "tokenize";
+    if (!is_heavy || launched_ || line_.has("dry-run")) return;
+    const bool has_config = !line_.positionals().empty() && line_.positionals().front().ends_with(".toml");
+    refuse_on_head_node(has_config ? line_.positionals().front() : "", line_.all(kSet.name),
+                        {arguments_.begin(), arguments_.end()});
   }
   bool is_speaker() const { return !launched_ || launched_->rank == 0; }
   LogConsole console() const {

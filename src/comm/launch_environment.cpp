@@ -1,5 +1,8 @@
 #include "comm/launch_environment.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -39,6 +42,18 @@ std::optional<LaunchedRank> launched_rank() {
 std::optional<std::string> environment_variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+std::vector<std::string> forwarded_variables() {
+  std::vector<std::string> names;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable = *entry;
+    const std::string_view name = variable.substr(0, variable.find('='));
+    const bool is_ours = name.starts_with("FERULA_") || name.starts_with("NCCL_");
+    if (is_ours || name == "OMP_NUM_THREADS" || name == "LD_LIBRARY_PATH") names.emplace_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::string gpu_environment() {

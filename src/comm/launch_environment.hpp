@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ferula {
 
@@ -21,6 +22,9 @@ std::string slurm_job();
 
 /// The value of a variable, for a diagnosis that shows what the process was started with; absent where it is not set.
 std::optional<std::string> environment_variable(const std::string& name);
+/// The names of this process's variables that ranks on other hosts need: FERULA_*, NCCL_*, OMP_NUM_THREADS and
+/// LD_LIBRARY_PATH, in alphabetical order.
+std::vector<std::string> forwarded_variables();
 
 /// What may hide GPUs from this process, for messages: "CUDA_VISIBLE_DEVICES=0,1, SLURM_JOB_GPUS not set".
 std::string gpu_environment();

@@ -85,7 +85,6 @@ constexpr KeyAndText kLaterFeatures[] = {
     {"network", "a coordinator of workers"},
     {"workers", "a coordinator of workers"},
     {"workload", "a coordinator of workers"},
-    {"slurm", "submission of jobs to SLURM"},
 };
 
 constexpr KeyAndText kMeaningless[] = {

@@ -153,6 +153,27 @@ struct DebugConfig {
   friend bool operator==(const DebugConfig&, const DebugConfig&) = default;
 };
 
+struct SlurmConfig {
+  std::string profile;
+  std::string partition;
+  std::string qos;
+  std::string account;
+  std::int64_t nodes = 1;
+  Auto<std::int64_t> ntasks_per_node;
+  Auto<std::int64_t> gpus_per_node;
+  Auto<std::int64_t> cpus_per_task;
+  std::string mem;
+  std::string time;
+  std::int64_t signal_before_s = 300;
+  bool requeue = true;
+  std::vector<std::string> modules;
+  std::vector<std::string> setup;
+  std::vector<std::string> options;
+  std::string mpi = "pmix";
+
+  friend bool operator==(const SlurmConfig&, const SlurmConfig&) = default;
+};
+
 struct Config {
   RunConfig run;
   ModelConfig model;
@@ -164,6 +185,7 @@ struct Config {
   ZeroConfig zero_optimization;
   CheckpointConfig checkpoint;
   CommsLoggerConfig comms_logger;
+  SlurmConfig slurm;
   DebugConfig debug;
 
   friend bool operator==(const Config&, const Config&) = default;

@@ -266,6 +266,40 @@ void describe(CommsLoggerConfig& comms, SectionTable table) {
             "The collectives that are listed; an empty list lists all.");
 }
 
+void describe(SlurmConfig& slurm, SectionTable table) {
+  Limits word;
+  word.may_be_empty = true;
+  table.add("profile", slurm.profile, word,
+            "The cluster: a profile that comes with the program (prometheus) or the path of one.");
+  table.add("partition", slurm.partition, word, "Where the job runs; not given: the profile's first.");
+  table.add("qos", slurm.qos, word, "Quality of service, with its limits; not given: the partition's first.");
+  table.add("account", slurm.account, word, "Who pays; not given: your default account.");
+  table.add("nodes", slurm.nodes, between(1, 65'536), "Nodes of the job.").in("nodes");
+  table.add("ntasks_per_node", slurm.ntasks_per_node, between(1, 4096), "Ranks on a node.")
+      .in("ranks")
+      .when_auto("gpus_per_node, or 1 without GPUs");
+  table.add("gpus_per_node", slurm.gpus_per_node, between(0, 4096), "GPUs on a node, one for a rank.")
+      .in("GPUs")
+      .when_auto("all of a node that the QOS allows; 0 where run.device is cpu or the profile names none");
+  table.add("cpus_per_task", slurm.cpus_per_task, between(1, 4096), "Processors of a rank.")
+      .when_auto("the ranks' part of the node that they ask for; 1 without a profile");
+  table.add("mem", slurm.mem, word,
+            "Memory of a node as SLURM writes it (128G); not given: the job's part of the node.");
+  table.add(
+      "time", slurm.time, word,
+      "Limit of one job as SLURM writes it (1-00:00:00), no limit of the run; not given: the longest of the QOS.");
+  table
+      .add("signal_before_s", slurm.signal_before_s, between(10, 65'535),
+           "The run is asked to save so long before the limit; SLURM may ask up to a minute earlier.")
+      .in("seconds");
+  table.add("requeue", slurm.requeue, {},
+            "A job that reaches its limit, is preempted or loses a node is queued again and goes on.");
+  table.add("modules", slurm.modules, {}, "Modules that the job loads, in place of the profile's.");
+  table.add("setup", slurm.setup, {}, "Lines of shell that the job runs before it starts the ranks.");
+  table.add("options", slurm.options, {}, "Further options of sbatch, for example [\"--exclusive\"].");
+  table.add("mpi", slurm.mpi, {}, "How srun starts the ranks: what `srun --mpi=list` names.");
+}
+
 void describe(DebugConfig& debug, SectionTable table) {
   table.add("check_collectives", debug.check_collectives, {},
             "Compares each collective on all ranks, and names the two that disagree.");
@@ -291,6 +325,7 @@ std::vector<Setting> settings_of(Config& config) {
   describe(config.zero_optimization, {settings, "zero_optimization"});
   describe(config.checkpoint, {settings, "checkpoint"});
   describe(config.comms_logger, {settings, "comms_logger"});
+  describe(config.slurm, {settings, "slurm"});
   describe(config.debug, {settings, "debug"});
   return settings;
 }
@@ -309,6 +344,7 @@ const std::vector<Section>& config_sections() {
       {"zero_optimization", "How the training state is sharded over the ranks."},
       {"checkpoint", "When the run is saved."},
       {"comms_logger", "A table of what the ranks have exchanged."},
+      {"slurm", "What `ferula submit` asks SLURM for. `train` itself reads only the profile."},
       {"debug", "Checks that cost time."},
   };
   return sections;

@@ -70,4 +70,11 @@ LockAttempt try_posix_lock(const std::string& path, std::string_view note) {
   }
 }
 
+std::optional<std::string> posix_lock_note(const std::string& path) {
+  const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!descriptor) return std::nullopt;
+  if (uninterrupted([&] { return ::flock(descriptor.get(), LOCK_SH | LOCK_NB); }) == 0) return std::nullopt;
+  return errno == EWOULDBLOCK ? std::optional(read_note(descriptor.get())) : std::nullopt;
+}
+
 }  // namespace ferula

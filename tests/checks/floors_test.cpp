@@ -14,10 +14,9 @@ namespace ferula::checks {
 namespace {
 
 const std::map<std::string_view, int> kFloors{
-    {"base", 0},     {"config", 1}, {"device", 1},   {"comm", 2},       {"ops", 2},
-    {"storage", 2},  {"params", 3}, {"data", 3},     {"checkpoint", 4}, {"model", 4},
-    {"schedule", 4}, {"train", 5},  {"generate", 5}, {"doctor", 5},     {"app", 6},
-    {"interchange", 2},
+    {"base", 0},     {"config", 1},      {"device", 1},   {"comm", 2},   {"ops", 2},        {"storage", 2},
+    {"cluster", 2},  {"interchange", 2}, {"params", 3},   {"data", 3},   {"checkpoint", 4}, {"model", 4},
+    {"schedule", 4}, {"train", 5},       {"generate", 5}, {"doctor", 5}, {"app", 6},
 };
 
 /// Who may include a third-party header: a folder of src/, or one file.

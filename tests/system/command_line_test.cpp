@@ -54,7 +54,6 @@ TEST(CommandLineSystem, AnUnknownCommandIsAUsageErrorWithTheNearestName) {
 TEST(CommandLineSystem, ACommandOfALaterVersionSaysSo) {
   const Workplace workplace;
   for (const std::vector<std::string>& words : {std::vector<std::string>{"chat"},
-                                                {"submit", "x.toml"},
                                                 {"config", "import"},
                                                 {"checkpoint", "prune", "runs"}}) {
     const Outcome outcome = workplace.ferula(words);

@@ -37,6 +37,13 @@ cd "$work"
 write_tiny_run alone 'steps = 6' 'train_batch_size = 8' 'train_micro_batch_size_per_gpu = 2'
 losses() { sed -n 's/.*"loss": *\([-+.0-9eE]*\)[,}].*/\1/p' "runs/$1/metrics.jsonl"; }
 
+same_as_alone() {
+  losses "$1" >with && losses alone >without
+  [ "$(wc -l <with)" -eq 6 ] || fail "expected 6 steps of $1, found $(wc -l <with)"
+  paste without with | awk '{ d = ($2 - $1) / $1; if (d < 0) d = -d; if (d > 1e-5) bad = bad " " NR }
+    END { if (bad) { print "two_hosts.sh: other losses in steps" bad; exit 1 } }' >&2
+}
+
 "$program" train tiny.toml >alone.txt
 for layout in "stage3 zero_optimization.stage=3" "hybrid zero_optimization.shard_size=2"; do
   name=${layout% *}
@@ -46,11 +53,14 @@ for layout in "stage3 zero_optimization.stage=3" "hybrid zero_optimization.shard
     { cat "$name.txt" >&2; fail "the ranks of $name failed"; }
   grep -q '"host":"'"$one"'"' "runs/$name/summary.json" && grep -q '"host":"'"$two"'"' "runs/$name/summary.json" ||
     fail "expected ranks on both hosts: $(cat "runs/$name/summary.json")"
-  losses "$name" >with && losses alone >without
-  [ "$(wc -l <with)" -eq 6 ] || fail "expected 6 steps of $name, found $(wc -l <with)"
-  paste without with | awk '{ d = ($2 - $1) / $1; if (d < 0) d = -d; if (d > 1e-5) bad = bad " " NR }
-    END { if (bad) { print "two_hosts.sh: other losses in steps" bad; exit 1 } }' >&2
+  same_as_alone "$name"
 done
+printf '%s slots=2\n' "$first" "$second" >hosts
+"$work/on" "$first" "cd $work && OMPI_MCA_plm_rsh_agent=$work/on OMPI_MCA_btl_tcp_if_include=10.213.77.0/24 \
+  OMPI_MCA_oob_tcp_if_include=10.213.77.0/24 FERULA_RUN__NAME=listed $program train tiny.toml --hostfile hosts" \
+  >listed.txt 2>&1 || { cat listed.txt >&2; fail "the ranks of the hostfile failed"; }
+same_as_alone listed
+grep -q "4 ranks" listed.txt || fail "expected 4 ranks of the hostfile: $(cat listed.txt)"
 grep '^  communication' stage3.txt | grep -q ' mpi' || fail "expected MPI between hosts: $(cat stage3.txt)"
 
 # The doctor sees both hosts, and where they differ.

@@ -1,6 +1,7 @@
 // How a process learns from its environment that it is a rank.
 #include "comm/launch_environment.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -53,6 +54,18 @@ TEST_F(LaunchEnvironment, KnowsTheJobOfSlurm) {
   set("SLURM_JOB_ID", "4711");
 
   EXPECT_EQ(slurm_job(), "4711");
+}
+
+TEST_F(LaunchEnvironment, ForwardsOursAndNcclsVariables) {
+  set("NCCL_DEBUG", "INFO");
+  set("FERULA_RUN__SEED", "7");
+
+  const std::vector<std::string> names = forwarded_variables();
+  unsetenv("NCCL_DEBUG");
+  unsetenv("FERULA_RUN__SEED");
+
+  EXPECT_THAT(names, testing::IsSupersetOf({"FERULA_RUN__SEED", "NCCL_DEBUG"}));
+  EXPECT_THAT(names, testing::Not(testing::Contains("PATH")));
 }
 
 TEST_F(LaunchEnvironment, IgnoresVariablesThatMakeNoSense) {

@@ -55,8 +55,7 @@ const Answer kAnswers[] = {
     {"tensorboard={enabled=true}", "does not exist yet: monitoring services"},
     {"pipeline={stages=2}", "does not exist yet: pipeline parallelism"},
     {"tensor_parallel={autotp_size=2}", "does not exist yet: tensor parallelism"},
-    {"slurm={profile=\"prometheus\"}", "does not exist yet: submission of jobs to SLURM"},
-    {"slurm.profile=prometheus", "does not exist yet: submission of jobs to SLURM"},
+    {"slurm.gres=gpu", "'slurm.gres' is called slurm.gpus_per_node here"},
     {"training.learning_rate=1e-3", "'training.learning_rate' is called optimizer.params.lr here"},
     {"zero_optimization.reduce_bucket_size=5e8", "has no meaning here because gradients are reduced a unit at a time"},
     {"model.hidden_size=64", "'model.hidden_size' is called model.width here"},
@@ -89,16 +88,16 @@ TEST(ForeignKeys, NoneIsANameOfOurs) {
   }
 }
 
-/// A configuration with [slurm], which tells how a job is submitted: legal without it, refused as a whole with it.
+/// A configuration with [compile], which nothing reads yet: legal without it, refused as a whole with it.
 TEST(ForeignKeys, ASectionOfAFeatureToComeIsTheOnlyMistake) {
   const std::string text = read_text(source_root() / "configs" / "quickstart.toml");
 
   EXPECT_TRUE(mistakes_of(text).empty());
-  const auto mistakes = mistakes_of(text + "\n[slurm]\nprofile = \"prometheus\"\n");
+  const auto mistakes = mistakes_of(text + "\n[compile]\nbackend = \"inductor\"\n");
 
   ASSERT_EQ(mistakes.size(), 1u) << shown(mistakes);
-  EXPECT_EQ(mistakes[0].message, "'slurm' belongs to a feature that does not exist yet: submission of jobs to SLURM");
-  EXPECT_THAT(mistakes[0].where.text, HasSubstr("[slurm]"));
+  EXPECT_EQ(mistakes[0].message, "'compile' belongs to a feature that does not exist yet: compilation of the model");
+  EXPECT_THAT(mistakes[0].where.text, HasSubstr("[compile]"));
 }
 
 }  // namespace

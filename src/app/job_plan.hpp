@@ -1,0 +1,35 @@
+// From a configuration to the job that trains it: what `ferula submit` and the guard of head nodes share.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/command_line.hpp"
+#include "cluster/job_request.hpp"
+
+namespace ferula {
+
+/// The profile that [slurm] names, read from the folders that come with the program; empty where it names none.
+std::optional<ClusterProfile> profile_of(const SlurmConfig& slurm);
+
+/// A configuration with what its job asks for; checked.
+struct JobPlan {
+  Config config;
+  std::optional<ClusterProfile> profile;
+  JobRequest request;
+};
+
+/// Throws ConfigMistakes with every mistake of the configuration, of its batch on the job's ranks, and of the request;
+/// CapacityError where the GPUs of the partition do not hold what a rank needs.
+JobPlan plan_job(const std::string& config_path, const std::vector<std::string>& sets);
+
+/// This program, absolute.
+std::string this_program();
+
+/// Throws ConfigError where this host is a head node of the cluster that the configuration `config_path` (empty: none)
+/// or the environment names and no job runs here: computing is for jobs. Says how `command` ("ferula train my.toml")
+/// becomes one.
+void refuse_on_head_node(const std::string& config_path, const std::vector<std::string>& sets,
+                         const std::vector<std::string>& arguments);
+
+}  // namespace ferula

@@ -1,0 +1,177 @@
+#include "app/job_submission.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "app/job_record.hpp"
+#include "base/human.hpp"
+#include "cluster/run_program.hpp"
+#include "cluster/slurm.hpp"
+#include "cluster/words.hpp"
+#include "storage/file_system.hpp"
+
+namespace ferula {
+namespace {
+
+bool is_job_number(const std::string& word) {
+  return !word.empty() && word.find_first_not_of("0123456789_") == std::string::npos;
+}
+
+/// `--dependency=afterok:12:13`, and an end for a job whose turn can never come; none where there is nothing to wait
+/// for.
+std::vector<std::string> dependency(FileSystem& files, const std::vector<std::string>& after) {
+  if (after.empty()) return {};
+  std::string numbers;
+  for (const std::string& word : after) {
+    std::string number = word;
+    if (!is_job_number(word)) {
+      const auto record = read_job_record(files, word);
+      if (!record)
+        throw ConfigError(fmt::format(
+            "--after: expected the number of a job or the directory of a run that was submitted, found '{}'; `squeue "
+            "--me` lists your jobs, `ferula status` your runs",
+            word));
+      number = record->job;
+    }
+    numbers += ":" + number;
+  }
+  return {"--dependency=afterok" + numbers, "--kill-on-invalid-dep=yes"};
+}
+
+/// Two jobs of one run would only wait for each other's lock.
+void require_no_other_job(FileSystem& files, const std::filesystem::path& run) {
+  const auto record = read_job_record(files, run);
+  if (!record) return;
+  const auto jobs = queued_jobs();
+  const auto found = jobs.find(record->job);
+  if (found == jobs.end() || (found->second.state != "PENDING" && found->second.state != "RUNNING")) return;
+  throw DeviceError(fmt::format(
+      "{}: expected a run without a job, found job {} ({}, {}); it goes on by itself. Wait for it, `scancel {}` it, or "
+      "choose another run.name. Nothing was submitted",
+      run.string(), record->job, found->second.state, found->second.reason, record->job));
+}
+
+/// In the shell that the job will have: a login node may know other modules than this shell has loaded.
+void require_modules(const std::vector<std::string>& modules) {
+  for (const std::string& module : modules) {
+    const std::string command = fmt::format("module load {}", shell_word(module));
+    const ProgramOutcome outcome = run_program({"bash", "-lc", command});
+    // Lmod and Tcl modules of old return 0 and say "error" or "Unable".
+    const bool complains =
+        outcome.err.find("rror") != std::string::npos || outcome.err.find("nable") != std::string::npos;
+    if (outcome.code == 0 && !complains) continue;
+    throw DeviceError(fmt::format(
+        "tried: {}\nfound: {}\n`module avail` lists what there is; name it in slurm.modules (of the configuration, in "
+        "place of the profile's). Nothing was submitted",
+        command, outcome.said()));
+  }
+}
+
+/// The script under a name of its own until SLURM has taken it; removed with a directory that was made for it.
+class PendingScript {
+ public:
+  PendingScript(FileSystem& files, const std::filesystem::path& run, const std::string& text)
+      : files_(files), run_(run), is_new_(!files.is_directory(run.string())) {
+    try {
+      files_.make_directory(run_.string());
+      write_file_atomically(files_, path(), text, Replace::existing);
+    } catch (const CapacityError& error) {
+      take_back();
+      throw CapacityError(fmt::format(
+          "{}; the disk or your quota there is full: `df -h`, `quota -s` or `lfs quota -h` tells, [run] output_dir "
+          "chooses another place. Nothing was submitted",
+          error.what()));
+    } catch (const Error& error) {
+      take_back();
+      throw DeviceError(fmt::format("{}; set [run] output_dir to a folder that you may write to. Nothing was submitted",
+                                    error.what()));
+    }
+  }
+  ~PendingScript() {
+    if (!kept_) take_back();
+  }
+  PendingScript(const PendingScript&) = delete;
+  PendingScript& operator=(const PendingScript&) = delete;
+
+  std::string path() const { return job_script(run_).string() + ".new"; }
+  void keep() {
+    kept_ = true;
+    files_.rename(path(), job_script(run_).string(), Replace::existing);
+  }
+
+ private:
+  void take_back() noexcept {
+    try {
+      files_.remove(is_new_ ? run_.string() : path());
+    } catch (const Error&) {  // what cannot be removed is a script that nobody runs
+    }
+  }
+
+  FileSystem& files_;
+  std::filesystem::path run_;
+  bool is_new_;
+  bool kept_ = false;
+};
+
+/// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
+std::optional<std::int64_t> tasks_of(std::string_view array) {
+  if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
+    if (whole_number(array.substr(percent + 1)).value_or(0) < 1) return std::nullopt;
+    array = array.substr(0, percent);
+  }
+  std::int64_t tasks = 0;
+  for (const std::string_view part : split(array, ',')) {
+    const std::size_t colon = part.find(':'), dash = part.substr(0, colon).find('-');
+    const auto step =
+        colon == std::string_view::npos ? std::optional<std::int64_t>(1) : whole_number(part.substr(colon + 1));
+    const auto first = whole_number(part.substr(0, std::min(dash, colon)));
+    const auto last = dash == std::string_view::npos ? first : whole_number(part.substr(0, colon).substr(dash + 1));
+    if (!first || !last || *last < *first || step.value_or(0) < 1) return std::nullopt;
+    tasks += (*last - *first) / *step + 1;
+  }
+  return tasks;
+}
+
+}  // namespace
+
+std::string submit(const Submission& submission) {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const std::filesystem::path run = submission.job.run;
+  const std::vector<std::string> options = dependency(*files, submission.after);
+  require_no_other_job(*files, run);
+  require_modules(submission.plan.request.modules);
+  PendingScript script(*files, run, submission.script);
+  const std::string job = submit_script(script.path(), options);
+  script.keep();
+  write_job_record(*files, run,
+                   {.job = job,
+                    .script = job_script(run).string(),
+                    .log = log_pattern(submission.job),
+                    .command = submission.command});
+  return job;
+}
+
+void require_array_allowed(const std::string& array, const JobPlan& plan) {
+  if (array.empty()) return;
+  const auto tasks = tasks_of(array);
+  if (!tasks) throw ConfigError(fmt::format("--array: expected numbers as 0-7, 1,4,9 or 0-15%4, found '{}'", array));
+  const ClusterQos* qos = plan.profile ? plan.profile->find_qos(plan.request.qos) : nullptr;
+  if (qos != nullptr && qos->jobs && *tasks > *qos->jobs)
+    throw ConfigError(
+        fmt::format("--array: QOS {} allows {} jobs, the array has {}; submit it in parts, or choose another "
+                    "slurm.qos",
+                    qos->name, *qos->jobs, *tasks));
+}
+
+std::vector<std::string> storage_warnings(const JobPlan& plan, const BatchJob& job) {
+  if (!plan.profile || plan.profile->home.empty()) return {};
+  const std::string home = plan.profile->home + "/";
+  if (!job.run.starts_with(home)) return {};
+  return {
+      fmt::format("{} lies under {}, which {} keeps small and for settings only; set [run] output_dir to a folder "
+                  "under {}",
+                  job.run, plan.profile->home, plan.profile->name, plan.profile->work)};
+}
+
+}  // namespace ferula

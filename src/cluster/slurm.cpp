@@ -1,0 +1,98 @@
+#include "cluster/slurm.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <sstream>
+
+#include "base/error.hpp"
+#include "cluster/run_program.hpp"
+#include "cluster/words.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr int kNotFound = 127;
+
+struct Advice {
+  const char* message;  // a part of what SLURM says
+  const char* advice;
+};
+constexpr std::array<Advice, 14> kAdvice{{
+    {"nvalid partition", "`sinfo -s` lists the partitions; name one as slurm.partition"},
+    {"nvalid qos", "`sacctmgr show assoc user=$USER format=qos%60` lists yours; name one as slurm.qos"},
+    {"nvalid account",
+     "`sacctmgr show assoc user=$USER format=account,partition` lists yours; name one as slurm.account"},
+    {"QOSMax",
+     "the QOS allows less: lower slurm.nodes, slurm.gpus_per_node or slurm.time, or choose another slurm.qos"},
+    {"AssocMax", "your account allows less: wait for a job of yours to end, or ask for less"},
+    {"JobLimit", "you have as many jobs as you may: wait for one, or `scancel` it"},
+    {"Requested time limit", "the partition allows less: leave slurm.time out or lower it"},
+    {"time limit", "the partition allows less: leave slurm.time out or lower it"},
+    {"node configuration is not available",
+     "no node has so much: lower slurm.gpus_per_node, slurm.cpus_per_task or "
+     "slurm.mem; `sinfo -N -o '%N %c %m %G'` shows what nodes have"},
+    {"emory specification can not be satisfied", "no node has so much memory: lower slurm.mem"},
+    {"ode count specification invalid", "the partition has fewer nodes: lower slurm.nodes"},
+    {"nvalid generic resource",
+     "no node has such GPUs: set slurm.gpus_per_node = 0, or choose another slurm.partition"},
+    {"ontact slurm controller",
+     "SLURM's controller does not answer: try again in some minutes; `scontrol ping` tells "
+     "whether it is back"},
+    {"ependency", "the job to wait for is not known (any more): `squeue --me` lists those that wait or run"},
+}};
+
+DeviceError refusal(const std::string& command, const ProgramOutcome& outcome) {
+  if (outcome.code == kNotFound && outcome.said().empty())
+    return DeviceError(
+        fmt::format("tried: {}\nfound no sbatch in PATH: jobs are submitted from the cluster's head node "
+                    "(log in there, or load SLURM's module). Nothing was submitted",
+                    command));
+  const std::string advice = advice_on(outcome.said());
+  return DeviceError(fmt::format("tried: {}\nSLURM answered (code {}): {}\n{}. Nothing was submitted", command,
+                                 outcome.code, outcome.said(),
+                                 advice.empty() ? "`sbatch --test-only SCRIPT` tries it again without a job" : advice));
+}
+
+}  // namespace
+
+std::string advice_on(const std::string& message) {
+  for (const Advice& each : kAdvice)
+    if (message.find(each.message) != std::string::npos) return each.advice;
+  return "";
+}
+
+std::string submit_script(const std::string& script, const std::vector<std::string>& options) {
+  std::vector<std::string> words{"sbatch", "--parsable"};
+  words.insert(words.end(), options.begin(), options.end());
+  words.push_back(script);
+  const std::string command = command_text(words);
+  const ProgramOutcome outcome = run_program(words);
+  const std::string number = outcome.out.substr(0, outcome.out.find_first_of(";\n"));
+  const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  if (outcome.code != 0 || !is_number) throw refusal(command, outcome);
+  return number;
+}
+
+std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {
+  const ProgramOutcome outcome = run_program({"squeue", "--me", "--array", "--noheader", "--format=%i|%F|%T|%R|%L"});
+  std::map<std::string, QueuedJob> jobs;
+  if (outcome.code != 0) {
+    if (problem != nullptr)
+      *problem = outcome.code == kNotFound ? "there is no SLURM here (squeue was not found)"
+                                           : fmt::format("squeue: {}", outcome.said());
+    return jobs;
+  }
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) {
+    std::array<std::string, 5> cells;
+    std::istringstream rest(line);
+    for (std::string& cell : cells) std::getline(rest, cell, '|');
+    const QueuedJob job{.state = cells[2], .reason = cells[3], .time_left = cells[4]};
+    jobs[cells[0]] = job;
+    jobs.try_emplace(cells[1], job);
+  }
+  return jobs;
+}
+
+}  // namespace ferula

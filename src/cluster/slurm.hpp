@@ -1,0 +1,29 @@
+// Talks to SLURM through its own commands.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ferula {
+
+/// `sbatch --parsable OPTIONS SCRIPT`: the number of the job. Throws DeviceError with the command, what SLURM said, and
+/// what to do about it.
+std::string submit_script(const std::string& script, const std::vector<std::string>& options);
+
+/// What squeue knows of a job.
+struct QueuedJob {
+  std::string state;   // "RUNNING", "PENDING", …
+  std::string reason;  // why it waits, or where it runs
+  std::string time_left;
+};
+
+/// This user's jobs in the queue by number: "12", tasks of arrays as "12_3" and the first of them as "12", too. Empty
+/// where there is no SLURM or it does not answer; `problem`, where not null, is told why.
+std::map<std::string, QueuedJob> queued_jobs(std::string* problem = nullptr);
+
+/// What to do about a message of sbatch; empty for an unknown one.
+std::string advice_on(const std::string& message);
+
+}  // namespace ferula

@@ -1,0 +1,76 @@
+#include "app/run_status.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/job_record.hpp"
+#include "storage/posix_lock.hpp"
+#include "support/scratch_directory.hpp"
+
+namespace ferula {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class RunStatusOf : public testing::Test {
+ protected:
+  void SetUp() override {
+    scratch_.write("my/config.toml", "[data]\ntext = [\"a\"]\n[training]\nsteps = 10\ntrain_batch_size = 1\n");
+    scratch_.write(
+        "my/metrics.jsonl",
+        "{\"step\":1,\"loss\":9.0}\n{\"step\":4,\"loss\":2.5,\"tokens_per_second\":100.0,\"step_seconds\":0.5}\n"
+        "{\"step\":5,\"lo");
+  }
+  std::filesystem::path run() const { return std::filesystem::path(scratch_.path()) / "my"; }
+  void record(const std::string& job) const {
+    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-%j.out", "ferula submit my.toml"});
+  }
+
+  ScratchDirectory scratch_;
+};
+
+TEST_F(RunStatusOf, ARunningJobTellsItsProgress) {
+  record("12");
+
+  const RunStatus status = run_status(run(), {{"12", {"RUNNING", "node1", "1:00:00"}}});
+
+  EXPECT_EQ(status.state, "running on node1, 1:00:00 left");
+  EXPECT_EQ(status.step, 4);
+  EXPECT_EQ(status.steps, 10);
+  EXPECT_EQ(status.loss, 2.5);
+  EXPECT_EQ(status.eta_s, 3.0);
+}
+
+TEST_F(RunStatusOf, AJobThatWaitsTellsWhy) {
+  record("12");
+
+  EXPECT_EQ(run_status(run(), {{"12", {"PENDING", "(Priority)", ""}}}).state, "queued (Priority)");
+}
+
+TEST_F(RunStatusOf, ATaskOfAnArrayHasTheNumberOfItsJob) {
+  record("12");
+  scratch_.write("my-3/log.txt", "");
+
+  EXPECT_EQ(run_status(scratch_.path("my-3"), {}).job, "12_3");
+}
+
+TEST_F(RunStatusOf, WithoutAJobTheLockAndTheSummaryTell) {
+  EXPECT_THAT(run_status(run(), {}).state, HasSubstr("ended without a word"));
+  scratch_.write("my/summary.json", "{\"exit_reason\":\"finished\"}");
+  EXPECT_EQ(run_status(run(), {}).state, "finished");
+
+  const LockAttempt lock = try_posix_lock((run() / "lock").string(), "process 7 on node1");
+
+  EXPECT_EQ(run_status(run(), {}).state, "running: process 7 on node1");
+}
+
+TEST_F(RunStatusOf, RunsAreFoundAloneAndInTheirFolder) {
+  scratch_.write("other/readme.txt", "");
+
+  EXPECT_THAT(find_runs({scratch_.path()}), ElementsAre(run()));
+  EXPECT_THAT(find_runs({run().string()}), ElementsAre(run()));
+}
+
+}  // namespace
+}  // namespace ferula
