@@ -1,10 +1,12 @@
-// `ferula config`: checks a configuration, shows its resolved values, lists all keys, writes a new file.
+// `ferula config`: the wizard; checks a configuration, shows its resolved values, lists all keys, writes a new file.
 #include "app/action.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/compute_backend.hpp"
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
+#include "app/wizard_answers.hpp"
+#include "app/wizard_command.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"
 #include "config/config_reference.hpp"
@@ -18,7 +20,7 @@ namespace ferula {
 namespace {
 
 constexpr OptionSpec kForRanks{"ranks", "N", "check, show, new: for N ranks; default: those that mpirun has started."};
-constexpr OptionSpec kMarkdown{"markdown", "", "keys: prints docs/configuration.md."};
+constexpr OptionSpec kMarkdown{"markdown", "", "keys, questions: prints them for docs/."};
 constexpr OptionSpec kPreset{"preset", "NAME", "new: the starting point."};
 constexpr OptionSpec kToml{"toml", "", "show: prints a TOML file of the resolved values."};
 
@@ -103,9 +105,24 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   return ExitCode::done;
 }
 
+ExitCode questions(const CommandLine& line) {
+  line.expect_at_most(1);
+  write_output(line.has(kMarkdown.name) ? questions_markdown() : questions_text());
+  return ExitCode::done;
+}
+
+std::vector<OptionSpec> options() {
+  std::vector<OptionSpec> all{kSet, kForRanks, kToml, kMarkdown, kPreset};
+  for (const OptionSpec& each : wizard_options()) all.push_back(each);
+  return all;
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
-  const std::string action = action_of(line, "config", {"check", "show", "keys", "new"}, {"import", "export"});
+  if (line.positionals().empty()) return run_wizard(line);
+  const std::string action =
+      action_of(line, "config", {"check", "show", "keys", "new", "questions"}, {"import", "export"});
   if (action == "keys") return keys(line);
+  if (action == "questions") return questions(line);
   const std::int64_t ranks = ranks_of(line, invocation);
   if (action == "check") return check(line, ranks);
   return action == "show" ? show(line, ranks) : write_new(line, ranks);
@@ -115,15 +132,19 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
 
 Command config_command() {
   return {.name = "config",
-          .summary = "Checks, shows and writes configurations.",
-          .usage = "ferula config check|show|keys|new [CONFIG.toml] [--set key=value]... [options]",
+          .summary = "Asks for a configuration and writes it; checks, shows and lists.",
+          .usage = "ferula config [check|show|keys|new|questions] [CONFIG.toml] [--set key=value]... [options]",
           .description =
+              "Alone it asks: at most nine questions on the common path, each with a usual answer, help (?), a way\n"
+              "back (<) and an end that keeps the answers (q); what each does to the memory of a GPU is shown.\n"
+              "questions    lists all that it may ask, with the names that --answers takes\n"
               "check FILE   reports every mistake at once: file, line, nearest name, fix\n"
               "show FILE    prints every key with its resolved value and where it comes from\n"
               "keys [WORD]  lists all keys, or those that contain WORD, with type, default and meaning\n"
               "new FILE     writes a commented configuration to start from",
-          .options = {kSet, kForRanks, kToml, kMarkdown, kPreset},
-          .examples = {"ferula config new my.toml --set training.steps=500", "ferula config check my.toml --ranks 4",
+          .options = options(),
+          .examples = {"ferula config", "ferula config --answers answers.toml --yes --out my.toml",
+                       "ferula config new my.toml --set training.steps=500", "ferula config check my.toml --ranks 4",
                        "ferula config show my.toml --set zero_optimization.stage=3", "ferula config keys zero"},
           .ranks = CommandRanks::one_process,
           .stop = CommandStop::ends,

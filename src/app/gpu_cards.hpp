@@ -17,6 +17,14 @@ struct GpuCardType {
   double link_gigabytes = 0.0;  // a second to a card of the same node, one direction; 0: unknown
 };
 
+/// Of a GPU's memory, for CUDA's context, NCCL and the workspaces of libraries.
+inline constexpr std::int64_t kGpuOverheadBytes = std::int64_t{1} << 30;
+
+/// Bytes that a rank may take on the card.
+inline std::int64_t room_on(const GpuCardType& card) {
+  return static_cast<std::int64_t>(card.memory_gib * 0x1p30) - kGpuOverheadBytes;
+}
+
 /// A5000, RTX 6000 Ada, A100, H100 and H200.
 std::span<const GpuCardType> known_cards();
 

@@ -31,7 +31,6 @@ constexpr OptionSpec kCard{"card", "NAME|GIB",
 constexpr int kStages = 4;
 constexpr std::int64_t kMostRanks = 65536;
 constexpr int kMostGpus = 512;
-constexpr double kGpuOverhead = 0x1p30;  // CUDA's context, NCCL and the workspaces of libraries
 constexpr double kAssumedMfu = 0.4;
 
 /// Everything that is planned for one configuration.
@@ -53,10 +52,6 @@ struct Plan {
     return training_flops_per_token(spec, config.data.sequence_length) * static_cast<double>(tokens_per_step());
   }
 };
-
-std::int64_t room_on(const GpuCardType& card) {
-  return static_cast<std::int64_t>(card.memory_gib * 0x1p30 - kGpuOverhead);
-}
 
 Plan make_plan(const CommandLine& line, int ranks) {
   const std::string& path = line.positional(0, "a configuration, e.g. `ferula plan my.toml --ranks 4`");
@@ -165,8 +160,8 @@ std::string verdict_on_cards(const Plan& plan) {
                                   ? "one is enough"
                                   : fmt::format("needs {} at stage {}; fewer are not enough", found.ranks, found.stage);
     text += fmt::format("{}: {} ({} of {:g} GiB each, {} of them for CUDA){}\n", type.name, alone,
-                        human_bytes(found.bytes() + static_cast<std::int64_t>(kGpuOverhead)), type.memory_gib,
-                        human_bytes(static_cast<std::int64_t>(kGpuOverhead)), time_in_words(plan, type, found));
+                        human_bytes(found.bytes() + kGpuOverheadBytes), type.memory_gib, human_bytes(kGpuOverheadBytes),
+                        time_in_words(plan, type, found));
   }
   return text;
 }
