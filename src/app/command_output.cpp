@@ -9,19 +9,12 @@
 
 #include "app/child_process.hpp"
 #include "base/error.hpp"
-#include "base/handle.hpp"
+#include "storage/posix_descriptor.hpp"
 
 namespace ferula {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct DescriptorTraits {
-  using type = int;
-  static type invalid() { return -1; }
-  static void close(type descriptor) noexcept { ::close(descriptor); }
-};
-using Descriptor = Handle<DescriptorTraits>;
 
 /// Everything until the end of the pipe; nothing where that does not come in time.
 std::optional<std::string> read_until(int source, Clock::time_point deadline) {

@@ -10,11 +10,14 @@ bool Wizard::is_asked(const Question& question, const WizardView& view) const {
   return question.urgent != nullptr && question.urgent(view);
 }
 
-void Wizard::walk() {
-  steps_.clear();
-  views_.clear();
-  end_ = WizardView(*facts_);
-  for (const Question& question : wizard_questions()) {
+void Wizard::walk(std::size_t first) {
+  const std::span<const Question> all = wizard_questions();
+  std::span<const Question> rows = all;
+  if (first < steps_.size()) rows = all.subspan(static_cast<std::size_t>(steps_[first].question - all.data()));
+  end_ = first < views_.size() ? views_[first] : WizardView(*facts_);
+  steps_.resize(std::min(first, steps_.size()));
+  views_.erase(views_.begin() + std::ssize(steps_), views_.end());
+  for (const Question& question : rows) {
     if (!is_asked(question, end_)) continue;
     WizardStep step{.question = &question};
     if (const auto given = answers_.find(question.id); given != answers_.end()) {
@@ -49,7 +52,7 @@ std::string Wizard::answer(std::string_view typed) {
       is_empty ? ReadAnswer{*step.answer} : read_answer(*step.question, views_.at(at_), std::string(typed));
   if (!read.problem.empty()) return read.problem;
   answers_.insert_or_assign(std::string(step.question->id), read.value);
-  walk();
+  walk(at_);
   to_next_open();
   return "";
 }

@@ -61,7 +61,8 @@ class Wizard {
 
  private:
   bool is_asked(const Question& question, const WizardView& view) const;
-  void walk();
+  /// Anew from step `first` on; those before it do not depend on it.
+  void walk(std::size_t first = 0);
   void to_next_open();
 
   const WizardFacts* facts_;

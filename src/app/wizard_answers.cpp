@@ -118,7 +118,7 @@ std::string questions_text() {
   for (const Question& each : wizard_questions()) {
     if (section != each.section) text += fmt::format("{}{}\n", text.empty() ? "" : "\n", each.section);
     section = each.section;
-    text += fmt::format("  {:<28} {} [{}; asked {}]\n", each.id, each.prompt, kind_in_words(each.kind),
+    text += fmt::format("  {:<28} {} [{}; asked: {}]\n", each.id, each.prompt, kind_in_words(each.kind),
                         when_in_words(each));
   }
   return text;

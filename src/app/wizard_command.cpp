@@ -116,6 +116,7 @@ ExitCode run_wizard(const CommandLine& line) {
   }
   if (!kept_at.empty()) terminal->show(fmt::format("going on with the answers in {}\n", kept_at));
   terminal->show(unused);
+  for (const std::string& problem : problems) terminal->show(fmt::format("forgotten: {}\n", problem));
   const ExitCode code = WizardDialog(wizard, *terminal, *files, path, output).run();
   if (code == ExitCode::done && !kept_at.empty()) files->remove(kept_at);
   return code;

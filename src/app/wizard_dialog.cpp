@@ -115,7 +115,8 @@ void WizardDialog::show_review() {
   for (const WizardStep& step : wizard_.steps())
     line(fmt::format("  {:>2}  {:<27} {}", ++number, step.question->id, *step.answer), 6);
   const WizardFacts& facts = wizard_.outcome().facts();
-  const Config before = facts.earlier_config.value_or(Config{});
+  const Config defaults;
+  const Config& before = facts.earlier_config ? *facts.earlier_config : defaults;
   terminal_.show("\n");
   line(facts.earlier_config ? fmt::format("What changes in {}:", facts.path)
                             : fmt::format("What {} says, where it differs from the defaults:", facts.path),
@@ -197,7 +198,10 @@ ExitCode WizardDialog::end_early(TypedLine::Kind why) {
     kept = fmt::format("the answers could not be kept ({}); these they were:\n{}", error.what(), answers_toml(given));
   }
   if (why == TypedLine::Kind::end) throw ConfigError(fmt::format("input ended at question {}; {}", place, kept));
-  terminal_.show(fmt::format("\n{}\n", kept));
+  try {
+    terminal_.show(fmt::format("\n{}\n", kept));
+  } catch (const Error&) {  // after a hang-up nobody reads it
+  }
   return why == TypedLine::Kind::interrupted ? ExitCode::interrupted : ExitCode::resume_me;
 }
 

@@ -106,7 +106,6 @@ void find_models(FileSystem& files, const std::string& folder, WizardFacts& fact
 void find_gpus(WizardFacts& facts) {
   const std::unique_ptr<ComputeBackend> compute = choose_compute(RunConfig{});
   facts.has_native_bf16 = compute->computes_bf16();
-  if (!compute->note().empty()) facts.notes.push_back(compute->note());
   for (int rank = 0; const GpuInfo* gpu = compute->gpu_of({.rank_on_node = rank}); ++rank) {
     if (!facts.gpus.empty() && gpu->index == facts.gpus.front().index) break;
     facts.gpus.push_back(*gpu);

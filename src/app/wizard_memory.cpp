@@ -23,8 +23,8 @@ std::string remedy_in_words(const MemoryOutlook& outlook) {
     return fmt::format("{} does ({})", layout_in_words(*outlook.nearest, outlook.own.micro_batch),
                        human_bytes(outlook.nearest->bytes()));
   if (outlook.fewest)
-    return fmt::format("no stage does on {}; {} would at stage {} ({} each)", outlook.own.ranks, outlook.fewest->ranks,
-                       outlook.fewest->stage, human_bytes(outlook.fewest->bytes()));
+    return fmt::format("no stage does on {}; {} would at {} ({} each)", outlook.own.ranks, outlook.fewest->ranks,
+                       layout_in_words(*outlook.fewest, outlook.own.micro_batch), human_bytes(outlook.fewest->bytes()));
   return "take a smaller model, shorter samples, or fewer of them at once";
 }
 
@@ -43,7 +43,9 @@ MemoryOutlook memory_outlook(Config resolved, const std::string& shard_size, int
   MemoryOutlook outlook{.own = planner.layout(resolved.zero_optimization.stage, ranks, micro_batch), .room = room};
   if (outlook.fits()) return outlook;
   outlook.nearest = planner.nearest_fit(ranks, *room.bytes);
-  if (!outlook.nearest) outlook.fewest = planner.fewest_ranks(kHighestStage, micro_batch, *room.bytes, kMostGpus);
+  for (const std::int64_t samples : {micro_batch, std::int64_t{1}})
+    if (!outlook.nearest && !outlook.fewest)
+      outlook.fewest = planner.fewest_ranks(kHighestStage, samples, *room.bytes, kMostGpus);
   return outlook;
 }
 

@@ -21,7 +21,7 @@ struct MemoryOutlook {
   PlannedLayout own;
   MemoryRoom room;
   std::optional<PlannedLayout> nearest{};  // on these ranks, where `own` does not fit
-  std::optional<PlannedLayout> fewest{};   // at the highest stage with this micro batch, where not even that does
+  std::optional<PlannedLayout> fewest{};   // at the highest stage, where not even that does
 
   bool fits() const { return !room.bytes || own.bytes() <= *room.bytes; }
 };

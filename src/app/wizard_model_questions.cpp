@@ -93,6 +93,11 @@ std::vector<std::string> sources(const WizardView& view) {
   return {"data.tokens=" + list.substr(1, list.size() - 2)};
 }
 
+// Above any known model, so that a forecast neither takes long nor overflows.
+std::string too_many_layers(const WizardView&, const std::string& answer) { return outside(answer, 1, 1000); }
+std::string too_wide(const WizardView&, const std::string& answer) { return outside(answer, 2, 65'536); }
+std::string too_long(const WizardView&, const std::string& answer) { return outside(answer, 1, 1 << 20); }
+
 Question shape_question(std::string_view id, std::string_view key, std::string_view prompt, std::string_view help) {
   return {.id = id,
           .section = kSection,
@@ -118,6 +123,8 @@ std::vector<Question> shape_questions() {
                                    "Parameters grow with layers times the square of the width.");
   Question width = shape_question("width", "model.width", "How wide is the residual stream?",
                                   "Called hidden size elsewhere. An even number, best a multiple of 64.");
+  layers.objection = too_many_layers;
+  width.objection = too_wide;
   width.sets = heads_with_width;
   Question heads = shape_question("heads", "model.heads", "How many attention heads?",
                                   "They divide the width into even sizes of at most 256; 64 and 128 are usual.");
@@ -128,6 +135,7 @@ std::vector<Question> shape_questions() {
   kv_heads.usual = [](const WizardView& view) { return std::to_string(view.config().model.heads); };
   Question context = shape_question("context", "model.context", "How many tokens can the model read at once?",
                                     "Samples of the training get this length, too. Activations grow with it.");
+  context.objection = too_long;
   context.sets = samples_with_context;
   return {family, layers, width, heads, kv_heads, context};
 }

@@ -97,11 +97,19 @@ class WizardView {
  private:
   ResolveFacts resolve_facts() const;
   ConfigPreset base() const;
+  void set(const std::string& assignment);
 
   const WizardFacts* facts_;
   std::map<std::string, std::string, std::less<>> answers_;
   std::map<std::string, std::string, std::less<>> sets_;  // by key: a later answer wins
   mutable std::optional<Config> config_;
+  /// What `mistake_of` has found to be legal: `add` need not work it out again.
+  struct Trial {
+    std::string_view id;
+    std::string answer;
+    Config config;
+  };
+  mutable std::optional<Trial> trial_;
   mutable std::optional<MemoryOutlook> memory_;
 };
 

@@ -14,9 +14,9 @@
 
 #include "app/child_process.hpp"
 #include "base/error.hpp"
-#include "base/handle.hpp"
 #include "base/output.hpp"
 #include "config/diagnostic.hpp"
+#include "storage/posix_descriptor.hpp"
 
 namespace ferula {
 namespace {
@@ -63,12 +63,6 @@ class StandardTerminal final : public WizardTerminal {
   }
 
  private:
-  struct DescriptorTraits {
-    using type = int;
-    static type invalid() { return -1; }
-    static void close(type descriptor) noexcept { ::close(descriptor); }
-  };
-
   TypedLine take(std::size_t end) {
     TypedLine line{TypedLine::Kind::text, pending_.substr(0, end)};
     pending_.erase(0, end + 1);
@@ -83,7 +77,7 @@ class StandardTerminal final : public WizardTerminal {
 
   bool shows_on_error_;
   BlockedSignals signals_{SIGINT, SIGTERM, SIGHUP};
-  Handle<DescriptorTraits> signal_source_;
+  Descriptor signal_source_;
   std::string pending_;
 };
 
@@ -105,6 +99,7 @@ std::unique_ptr<WizardTerminal> make_wizard_terminal(bool shows_on_error) {
 }
 
 std::string wrapped(std::string_view text, int width, int indent) {
+  if (character_count(text) <= width) return std::string(text);
   const std::size_t spaces = text.find_first_not_of(' ');
   std::string lines(spaces == std::string_view::npos ? 0 : spaces, ' ');
   std::int64_t column = std::ssize(lines);

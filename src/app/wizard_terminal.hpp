@@ -31,8 +31,8 @@ class WizardTerminal {
 /// standard error. Holds Ctrl-C, SIGTERM and SIGHUP back while it lives: make it before any thread.
 std::unique_ptr<WizardTerminal> make_wizard_terminal(bool shows_on_error);
 
-/// `text` in lines of at most `width` columns, broken at spaces, each behind the first indented by `indent`. A word
-/// that is longer has a line of its own. No newline at the end.
+/// A text that is wider than `width` columns in lines that are not, broken at spaces, each behind the first indented by
+/// `indent`. A word that is longer has a line of its own. No newline at the end.
 std::string wrapped(std::string_view text, int width, int indent);
 
 }  // namespace ferula

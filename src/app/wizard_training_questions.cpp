@@ -53,7 +53,8 @@ bool needs_a_smaller_batch(const WizardView& view) {
 
 std::string usual_micro_batch(const WizardView& view) {
   const MemoryOutlook& outlook = view.memory();
-  return std::to_string(outlook.nearest ? outlook.nearest->micro_batch : outlook.own.micro_batch);
+  if (outlook.nearest) return std::to_string(outlook.nearest->micro_batch);
+  return std::to_string(outlook.fewest ? outlook.fewest->micro_batch : outlook.own.micro_batch);
 }
 
 std::string usual_accumulation(const WizardView& view) {

@@ -1,5 +1,6 @@
 // What follows from the facts and the answers so far: ranks, room, configuration, memory.
 #include <algorithm>
+#include <filesystem>
 
 #include "app/gpu_cards.hpp"
 #include "app/model_setup.hpp"
@@ -7,6 +8,7 @@
 #include "base/narrow.hpp"
 #include "config/config_text.hpp"
 #include "config/setting_value.hpp"
+#include "config/toml_document.hpp"
 #include "data/tokenizer.hpp"
 
 namespace ferula {
@@ -14,12 +16,26 @@ namespace {
 
 constexpr std::string_view kSlurm = "slurm:";
 
-/// The card that a part of its name means; nothing where it means none or several.
-std::optional<GpuCardType> card_called(std::string_view words) {
+std::optional<GpuCardType> card_called(const std::string& word) {
   try {
-    const std::vector<GpuCardType> found = cards_named({std::string(words)});
+    const std::vector<GpuCardType> found = cards_named({word});
     if (found.size() == 1) return found.front();
   } catch (const ConfigError&) {
+  }
+  return std::nullopt;
+}
+
+/// The card that a cluster means by "rtx_a5000" or "a100-sxm4-80gb"; nothing where it means none or several.
+std::optional<GpuCardType> card_meant(std::string words) {
+  std::replace_if(
+      words.begin(), words.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
+  if (const auto card = card_called(words)) return card;
+  for (std::size_t at = 0; at < words.size();) {
+    const std::size_t end = std::min(words.find(' ', at), words.size());
+    const std::string word = words.substr(at, end - at);
+    const bool names_a_model = word.size() > 2 && word.find_first_of("0123456789") != std::string::npos;
+    if (const auto card = names_a_model ? card_called(word) : std::nullopt) return card;
+    at = end + 1;
   }
   return std::nullopt;
 }
@@ -77,7 +93,7 @@ MemoryRoom WizardView::room() const {
     if (!is_here || !facts_->host_bytes) return {.place = "process"};
     return {.place = "this machine", .bytes = *facts_->host_bytes / ranks()};
   }
-  if (const std::string card = answer("card"); !card.empty()) return room_of(card_called(card));
+  if (const std::string card = answer("card"); !card.empty()) return room_of(card_meant(card));
   if (is_here && !facts_->gpus.empty()) {
     const GpuInfo& gpu = facts_->gpus.front();
     return {.place = gpu.name,
@@ -85,7 +101,7 @@ MemoryRoom WizardView::room() const {
             .card_gib = static_cast<double>(gpu.memory_bytes) / 0x1p30};
   }
   const Partition* chosen = partition();
-  return chosen != nullptr && !chosen->card.empty() ? room_of(card_called(chosen->card)) : MemoryRoom{};
+  return chosen != nullptr && !chosen->card.empty() ? room_of(card_meant(chosen->card)) : MemoryRoom{};
 }
 
 ResolveFacts WizardView::resolve_facts() const {
@@ -100,9 +116,14 @@ ResolveFacts WizardView::resolve_facts() const {
 
 ConfigPreset WizardView::base() const {
   const std::string model = answer("model");
-  for (const ConfigPreset& preset : config_presets())
-    if (preset.name == model) return preset;
-  return facts_->earlier ? *facts_->earlier : config_presets().front();
+  const std::vector<ConfigPreset>& presets = config_presets();
+  const auto chosen =
+      std::find_if(presets.begin(), presets.end(), [&](const ConfigPreset& each) { return each.name == model; });
+  if (chosen == presets.end() && facts_->earlier) return *facts_->earlier;
+  ConfigPreset base = chosen == presets.end() ? presets.front() : *chosen;
+  const std::string name = std::filesystem::path(facts_->path).stem();
+  if (!name.empty() && name != "." && name != "..") base.lines.push_back("run.name = " + toml_quoted(name));
+  return base;
 }
 
 const Config& WizardView::config() const {
@@ -127,22 +148,26 @@ const MemoryOutlook& WizardView::memory() const {
   return *memory_;
 }
 
+void WizardView::set(const std::string& assignment) {
+  const std::size_t equals = assignment.find('=');
+  sets_.insert_or_assign(assignment.substr(0, equals), assignment.substr(equals + 1));
+}
+
 void WizardView::add(const Question& question, const std::string& answer) {
   answers_.insert_or_assign(std::string(question.id), answer);
-  config_.reset();
-  memory_.reset();
-  const auto set = [&](const std::string& assignment) {
-    const std::size_t equals = assignment.find('=');
-    sets_.insert_or_assign(assignment.substr(0, equals), assignment.substr(equals + 1));
-  };
   if (question.sets != nullptr)
     for (const std::string& each : question.sets(*this)) set(each);
-  if (question.key.empty()) return;
-  const bool is_word = question.kind == AnswerKind::text || question.kind == AnswerKind::choice;
-  const bool is_number = answer.find_first_not_of("0123456789") == std::string::npos;
-  std::string value = is_word && !is_number ? toml_quoted(answer) : answer;
-  if (question.kind == AnswerKind::yes_no) value = answer == "yes" ? "true" : "false";
-  set(fmt::format("{}={}", question.key, value));
+  if (!question.key.empty()) {
+    const bool is_word = question.kind == AnswerKind::text || question.kind == AnswerKind::choice;
+    const bool is_number = answer.find_first_not_of("0123456789") == std::string::npos;
+    std::string value = is_word && !is_number ? toml_quoted(answer) : answer;
+    if (question.kind == AnswerKind::yes_no) value = answer == "yes" ? "true" : "false";
+    set(fmt::format("{}={}", question.key, value));
+  }
+  config_.reset();
+  memory_.reset();
+  if (trial_ && trial_->id == question.id && trial_->answer == answer) config_ = std::move(trial_->config);
+  trial_.reset();
 }
 
 std::string WizardView::mistake_of(const Question& question, const std::string& answer) const {
@@ -150,6 +175,7 @@ std::string WizardView::mistake_of(const Question& question, const std::string& 
   next.add(question, answer);
   try {
     next.resolved();
+    trial_ = {question.id, answer, next.config()};
   } catch (const ConfigMistakes& found) {
     const ConfigMistake& first = found.mistakes().front();
     return first.fix.empty() ? first.message : fmt::format("{}; {}", first.message, first.fix);
