@@ -6,7 +6,7 @@
 
 #include "app/command_output.hpp"
 #include "app/wizard_answers.hpp"
-#include "support/scratch_directory.hpp"
+#include "support/message_of.hpp"
 #include "wizard_fixture.hpp"
 
 namespace ferula {
@@ -32,14 +32,7 @@ TEST(WizardFacts, ReadsThePartitionsOfSinfo) {
 }
 
 TEST(WizardFacts, RefusesAModelThatItCannotTrain) {
-  const auto why = [](std::string_view text) {
-    try {
-      model_in("m", text);
-    } catch (const DataError& error) {
-      return std::string(error.what());
-    }
-    return std::string();
-  };
+  const auto why = [](std::string_view text) { return test::message_of<DataError>([&] { model_in("m", text); }); };
 
   EXPECT_THAT(why("[]"), HasSubstr("JSON object"));
   EXPECT_THAT(why("{"), HasSubstr("JSON object"));
@@ -74,14 +67,12 @@ TEST(WizardAnswers, AreReadAsTheyAreKept) {
 }
 
 TEST(WizardAnswers, AreRefusedByNameAndPlace) {
-  try {
-    answers_in("zero_stge = 2\ntext = [1]\nsteps = { a = 1 }\n", "a.toml");
-    FAIL();
-  } catch (const ConfigMistakes& found) {
-    EXPECT_THAT(found.what(), HasSubstr("did you mean 'zero_stage'?"));
-    EXPECT_THAT(found.what(), HasSubstr("a.toml:2:"));
-    EXPECT_THAT(found.what(), HasSubstr("a.toml:3:"));
-  }
+  const std::string told =
+      test::message_of<ConfigMistakes>([] { answers_in("zero_stge = 2\ntext = [1]\nsteps = { a = 1 }\n", "a.toml"); });
+
+  EXPECT_THAT(told, HasSubstr("did you mean 'zero_stage'?"));
+  EXPECT_THAT(told, HasSubstr("a.toml:2:"));
+  EXPECT_THAT(told, HasSubstr("a.toml:3:"));
 }
 
 TEST(WizardAnswers, ThatMakeNoSenseHereAreNamed) {
