@@ -177,8 +177,10 @@ std::string WizardView::mistake_of(const Question& question, const std::string& 
     next.resolved();
     trial_ = {question.id, answer, next.config()};
   } catch (const ConfigMistakes& found) {
-    const ConfigMistake& first = found.mistakes().front();
-    return first.fix.empty() ? first.message : fmt::format("{}; {}", first.message, first.fix);
+    const std::vector<ConfigMistake>& all = found.mistakes();
+    const auto own = std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.key == question.key; });
+    const ConfigMistake& shown = own == all.end() ? all.front() : *own;  // the base may have others, which give way
+    return shown.fix.empty() ? shown.message : fmt::format("{}; {}", shown.message, shown.fix);
   }
   return "";
 }

@@ -48,10 +48,11 @@ class YieldingPreset {
   YieldingPreset(const ConfigPreset& preset, std::span<const std::string> sets, const ResolveFacts& facts)
       : origin_("preset " + preset.name), lines_(preset.lines), sets_(sets), facts_(facts) {}
 
-  /// Throws the mistakes that are left where no line could give way any more: those of the sets alone.
+  /// Throws the mistakes of the first reading where no line is left that could give way.
   Config agreed() {
-    for (std::vector<ConfigMistake> left = mistakes(); !left.empty(); left = mistakes())
-      if (!gives_way(left)) throw_if_any(left);
+    const std::vector<ConfigMistake> first = mistakes();
+    for (std::vector<ConfigMistake> left = first; !left.empty(); left = mistakes())
+      if (!gives_way(left)) throw_if_any(first);
     return draft().loaded.config;
   }
 

@@ -91,7 +91,7 @@ TEST_P(WizardSheet, GivesAFileThatPassesTheCheck) {
 INSTANTIATE_TEST_SUITE_P(
     WizardSystem, WizardSheet,
     testing::Values(
-        Sheet{"", "1", "name = \"my\""},
+        Sheet{"# all as usual\n", "1", "name = \"my\""},
         Sheet{"machine_type = \"no\"\nmodel = \"llama-small\"\nsteps = 1\n", "1", "family = \"llama\""},
         Sheet{"machine_type = \"multi-CPU\"\nnum_processes = 3\nzero_stage = 1\n", "3", "device = \"cpu\""},
         Sheet{"compute_environment = \"ssh\"\nnum_gpus = 12\nnum_machines = 3\nhybrid_sharding = true\n", "12",

@@ -134,7 +134,7 @@ TEST(Wizard, RefusesWhatIsNoAnswerAndAsksAgain) {
   EXPECT_THAT(why("check_collectives", "maybe"), HasSubstr("Please enter yes or no."));
   EXPECT_THAT(why("learning_rate", "nan"), HasSubstr("Please enter a number."));
   EXPECT_THAT(why("mixed_precision", "fp8"), HasSubstr("one of: no, bf16"));
-  EXPECT_THAT(why("steps", "0"), HasSubstr("expected an integer"));
+  EXPECT_THAT(why("steps", "0"), HasSubstr("an integer from 1"));
   EXPECT_THAT(why("run_name", "a/b"), HasSubstr("run.output_dir"));
   EXPECT_THAT(why("run_name", "\xff"), HasSubstr("UTF-8"));
   EXPECT_THAT(why("run_name", "a\x01z"), HasSubstr("ontrol"));
@@ -180,7 +180,7 @@ TEST(Wizard, ProposesAStageThatFitsAndAsksForTheBatchWhereNoneDoes) {
   Wizard at_one(facts);
   Answers fixed = large;
   fixed.insert({"zero_stage", "1"});
-  fixed["layers"] = "32";
+  fixed.insert({"micro_batch", "8"});
   at_one.take(fixed);
   EXPECT_THAT(in_words(at_one.outcome().memory(), std::nullopt), HasSubstr("stage 1 does not fit: each GPU needs"));
 }
