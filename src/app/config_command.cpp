@@ -1,4 +1,5 @@
-// `ferula config`: checks a configuration, shows its resolved values, lists all keys, writes a new file.
+// `ferula config`: the wizard; checks a configuration, shows its resolved values, lists all keys, writes a new file,
+// and translates those of other programs.
 #include <array>
 #include <utility>
 
@@ -9,6 +10,8 @@
 #include "app/config_interchange.hpp"
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
+#include "app/wizard_answers.hpp"
+#include "app/wizard_command.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"
 #include "config/config_reference.hpp"
@@ -22,7 +25,7 @@ namespace ferula {
 namespace {
 
 constexpr OptionSpec kForRanks{"ranks", "N", "for N ranks; default: those that mpirun has started."};
-constexpr OptionSpec kMarkdown{"markdown", "", "keys: prints docs/configuration.md."};
+constexpr OptionSpec kMarkdown{"markdown", "", "keys, questions: prints them for docs/."};
 constexpr OptionSpec kElsewhere{"elsewhere", "", "keys: prints the tables of docs/coming_from.md."};
 constexpr OptionSpec kToml{"toml", "", "show: prints a TOML file of the resolved values."};
 
@@ -142,9 +145,25 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   return ExitCode::done;
 }
 
+ExitCode questions(const CommandLine& line) {
+  line.expect_at_most(1);
+  write_output(line.has(kMarkdown.name) ? questions_markdown() : questions_text());
+  return ExitCode::done;
+}
+
+std::vector<OptionSpec> options() {
+  std::vector<OptionSpec> all{kSet, kForRanks, kToml, kMarkdown, kElsewhere, kPreset, kFormat};
+  for (const Shortcut& each : kShortcuts) all.push_back(each.option);
+  for (const OptionSpec& each : wizard_options()) all.push_back(each);
+  return all;
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
-  const std::string action = action_of(line, "config", {"check", "show", "keys", "new", "import", "export"}, {});
+  if (line.positionals().empty()) return run_wizard(line);
+  const std::string action =
+      action_of(line, "config", {"check", "show", "keys", "new", "questions", "import", "export"}, {});
   if (action == "keys") return keys(line);
+  if (action == "questions") return questions(line);
   if (action == "import") return import_foreign(line, line.integer(kForRanks.name, 1), facts_for);
   const std::int64_t ranks = ranks_of(line, invocation);
   if (action == "check") return check(line, ranks);
@@ -155,20 +174,24 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
 }  // namespace
 
 Command config_command() {
-  std::vector<OptionSpec> options = {kSet, kForRanks, kToml, kMarkdown, kElsewhere, kPreset, kFormat};
-  for (const Shortcut& each : kShortcuts) options.push_back(each.option);
   return {.name = "config",
-          .summary = "Checks, shows and writes configurations.",
-          .usage = "ferula config check|show|keys|new|import|export [CONFIG.toml] [--set key=value]... [options]",
+          .summary = "Asks for a configuration and writes it; checks, shows, lists and translates.",
+          .usage =
+              "ferula config [check|show|keys|new|questions|import|export] [CONFIG.toml] [--set key=value]... "
+              "[options]",
           .description =
+              "Alone it asks: at most nine questions on the common path, each with a usual answer, help (?), a way\n"
+              "back (<) and an end that keeps the answers (q); what each does to the memory of a GPU is shown.\n"
+              "questions    lists all that it may ask, with the names that --answers takes\n"
               "check FILE   reports every mistake at once: file, line, nearest name, fix\n"
               "show FILE    prints every key with its resolved value and where it comes from\n"
               "keys [WORD]  lists all keys, or those that contain WORD, with type, default and meaning\n"
               "new FILE     writes a commented configuration to start from\n"
               "import FILE [TO.toml]  turns DeepSpeed's JSON, accelerate's YAML or that of a script into TOML\n"
               "export FILE [TO.json]  writes what DeepSpeed has a key for as its JSON",
-          .options = std::move(options),
-          .examples = {"ferula config new my.toml --set training.steps=500", "ferula config check my.toml --ranks 4",
+          .options = options(),
+          .examples = {"ferula config", "ferula config --answers answers.toml --yes --out my.toml",
+                       "ferula config new my.toml --set training.steps=500", "ferula config check my.toml --ranks 4",
                        "ferula config show my.toml --set zero_optimization.stage=3", "ferula config keys zero",
                        "ferula config new my.toml --stage 3 --bf16", "ferula config import ds_config.json my.toml",
                        "ferula config export my.toml ds_config.json"},

@@ -9,6 +9,7 @@
 #include "config/config_text.hpp"
 #include "config/load_config.hpp"
 #include "config/nearest_name.hpp"
+#include "config/setting_value.hpp"
 
 namespace ferula {
 namespace {
@@ -126,10 +127,25 @@ const std::vector<ConfigPreset>& config_presets() {
   return presets;
 }
 
+ConfigPreset preset_of(const LoadedConfig& loaded, std::string name) {
+  ConfigPreset preset{.name = std::move(name), .help = "", .lines = {}};
+  Config copy = loaded.config;
+  for (const Setting& setting : settings_of(copy)) {
+    const auto source = loaded.sources.find(setting.key);
+    if (source == loaded.sources.end() || source->second.kind != SourceKind::file) continue;
+    preset.lines.push_back(fmt::format("{} = {}", setting.key, value_text(setting)));
+  }
+  return preset;
+}
+
+Config config_from(const ConfigPreset& base, std::span<const std::string> sets, const ResolveFacts& facts) {
+  return YieldingPreset(base, sets, facts).agreed();
+}
+
 std::string new_config_toml(const std::string& preset, std::span<const std::string> sets, const ResolveFacts& facts) {
   const ConfigPreset& chosen = find_preset(preset);
   return fmt::format("# {}: {}.\n# `ferula config keys` explains every key.\n\n{}", preset, chosen.help,
-                     to_toml(YieldingPreset(chosen, sets, facts).agreed(), TomlComments::help));
+                     to_toml(config_from(chosen, sets, facts), TomlComments::help));
 }
 
 }  // namespace ferula

@@ -19,10 +19,16 @@ struct ConfigPreset {
 /// The presets, the default one first.
 const std::vector<ConfigPreset>& config_presets();
 
-/// The preset with `sets` (as for `--set`) over it, as TOML with a comment for each key. Where the preset contradicts
-/// the sets it gives way: a source of data, a parameter of another type, a batch or a warm-up that does not fit. The
-/// text loads and, with `facts`, resolves without a mistake. Throws ConfigError for an unknown preset, ConfigMistakes
-/// where the sets themselves are wrong.
+/// What a configuration that was read says itself, as a starting point.
+ConfigPreset preset_of(const LoadedConfig& loaded, std::string name);
+
+/// The values of `base` with `sets` (as for `--set`) over it. Where the base contradicts the sets it gives way: a
+/// source of data, a parameter of another type, a batch or a warm-up that does not fit. "auto" stays. Throws
+/// ConfigMistakes where the sets themselves are wrong.
+Config config_from(const ConfigPreset& base, std::span<const std::string> sets, const ResolveFacts& facts);
+
+/// `config_from` the preset, as TOML with a comment for each key, which loads and, with `facts`, resolves without a
+/// mistake. Throws ConfigError for an unknown preset, and as config_from does.
 std::string new_config_toml(const std::string& preset, std::span<const std::string> sets,
                             const ResolveFacts& facts = {});
 

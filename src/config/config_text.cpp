@@ -79,7 +79,7 @@ std::vector<ConfigRow> config_rows(const LoadedConfig& loaded) {
   return rows;
 }
 
-std::vector<ConfigDifference> differences_that_matter(const Config& before, const Config& after) {
+std::vector<ConfigDifference> config_differences(const Config& before, const Config& after) {
   Config old_copy = before;
   Config new_copy = after;
   const std::vector<Setting> old_settings = settings_of(old_copy);
@@ -88,10 +88,16 @@ std::vector<ConfigDifference> differences_that_matter(const Config& before, cons
   for (std::size_t i = 0; i < old_settings.size(); ++i) {
     const std::string old_text = value_text(old_settings[i]);
     const std::string new_text = value_text(new_settings[i]);
-    if (old_settings[i].effect == ResumeEffect::none || old_text == new_text) continue;
+    if (old_text == new_text) continue;
     if (!is_read(old_settings[i], old_copy) && !is_read(new_settings[i], new_copy)) continue;
     differences.push_back({old_settings[i].key, old_text, new_text, old_settings[i].effect});
   }
+  return differences;
+}
+
+std::vector<ConfigDifference> differences_that_matter(const Config& before, const Config& after) {
+  std::vector<ConfigDifference> differences = config_differences(before, after);
+  std::erase_if(differences, [](const ConfigDifference& each) { return each.effect == ResumeEffect::none; });
   return differences;
 }
 

@@ -35,6 +35,9 @@ struct ConfigDifference {
   ResumeEffect effect = ResumeEffect::none;
 };
 
+/// Every setting that one of the two reads and whose values differ.
+std::vector<ConfigDifference> config_differences(const Config& before, const Config& after);
+
 /// The settings whose change matters to a run that is resumed: those of the model and tokenizer make it impossible,
 /// those of data, batch, optimizer and schedule change what is computed. Both configurations must be resolved.
 std::vector<ConfigDifference> differences_that_matter(const Config& before, const Config& after);

@@ -56,8 +56,9 @@ class Resolver {
   void globs() {
     if (!facts_.tensor_names || mistakes_.any_under("model")) return;
     const std::vector<std::string> names = facts_.tensor_names(config_.model);
-    check_globs("training.frozen", config_.training.frozen, names);
-    check_globs("optimizer.no_decay", config_.optimizer.no_decay, names);
+    const Config defaults;  // a file that writes a default out means no tensor of this model by it
+    check_globs("training.frozen", config_.training.frozen, defaults.training.frozen, names);
+    check_globs("optimizer.no_decay", config_.optimizer.no_decay, defaults.optimizer.no_decay, names);
   }
 
   void precision() {
@@ -153,9 +154,9 @@ class Resolver {
     automatic(key, std::move(reason));
   }
 
-  void check_globs(const std::string& key, const std::vector<std::string>& globs,
+  void check_globs(const std::string& key, const std::vector<std::string>& globs, const std::vector<std::string>& usual,
                    const std::vector<std::string>& names) {
-    if (loaded_.sources.at(key).kind == SourceKind::default_value) return;
+    if (globs == usual) return;
     for (const std::string& glob : globs) {
       const auto matches = [&](const std::string& name) { return glob_matches(glob, name); };
       if (std::any_of(names.begin(), names.end(), matches)) continue;

@@ -1,4 +1,4 @@
-// File descriptors that close themselves, and system calls that signals interrupt. For the .cpp files of this folder.
+// File descriptors that close themselves, and system calls that signals interrupt. For .cpp files alone.
 #pragma once
 
 #include <fcntl.h>

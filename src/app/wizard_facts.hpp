@@ -1,0 +1,61 @@
+// What the wizard finds out by itself before it asks: GPUs, SLURM's partitions, model folders, texts, an earlier file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config_template.hpp"
+#include "device/gpu_info.hpp"
+#include "storage/file_system.hpp"
+
+namespace ferula {
+
+/// A partition of SLURM as `sinfo` describes it.
+struct Partition {
+  std::string name;
+  bool is_default = false;
+  int nodes = 0;
+  int gpus_a_node = 0;
+  std::string card{};        // "a5000", as the cluster calls it; empty where it does not say
+  std::string time_limit{};  // "1-00:00:00"
+};
+
+/// A folder with the `config.json` of a model that Hugging Face's transformers can load.
+struct ModelFolder {
+  std::string path;
+  std::string in_words;               // "llama of 32 layers, width 4096"
+  std::vector<std::string> settings;  // "model.layers=32"
+};
+
+struct WizardFacts {
+  std::string path = "train.toml";  // where the configuration goes
+  std::vector<GpuInfo> gpus{};      // of this machine
+  int processors = 1;
+  std::optional<std::int64_t> host_bytes{};  // that are free on this machine
+  bool has_native_bf16 = false;              // this machine's device
+  std::vector<Partition> partitions{};
+  std::vector<ModelFolder> models{};
+  std::vector<std::string> texts{};        // values of data.text, or of data.tokens where they end in .h5
+  std::optional<ConfigPreset> earlier{};   // what the file at `path` says already
+  std::optional<Config> earlier_config{};  // the same with all values
+  std::vector<std::string> notes{};        // what was found but cannot be used, and why
+};
+
+/// Looks around in the working folder and on this machine; a command that does not answer within seconds is left out.
+/// Throws nothing for what is missing.
+WizardFacts discover(const std::string& path, FileSystem& files);
+
+/// The lines of `sinfo --noheader --format="%P|%D|%G|%l"`; a partition of several kinds of nodes counts with the kind
+/// that has the most GPUs. Lines of another form are left out.
+std::vector<Partition> partitions_in(std::string_view sinfo);
+
+/// The model that the text of a `config.json` describes. DataError says why it is none that this program trains.
+ModelFolder model_in(const std::string& path, std::string_view config_json);
+
+/// Texts and token files in the working folder and its data folders, best first: at most eight.
+std::vector<std::string> texts_in(FileSystem& files);
+
+}  // namespace ferula
