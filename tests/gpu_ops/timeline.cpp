@@ -59,10 +59,14 @@ struct Window {
   std::int64_t steps = 0;
 };
 
-Window window_of(const std::vector<GpuActivity>& in_order, const std::string& first_kernel) {
-  std::vector<std::uint64_t> begins;
-  for (const GpuActivity& each : in_order)
-    if (each.name.find(first_kernel) != std::string::npos) begins.push_back(each.begin);
+Window window_of(const std::vector<GpuActivity>& in_order, const StepMarks& marks) {
+  std::vector<std::uint64_t> begins, pending;
+  for (const GpuActivity& each : in_order) {
+    if (each.name.find(marks.first) != std::string::npos) pending.push_back(each.begin);
+    if (each.name.find(marks.update) == std::string::npos) continue;
+    begins.insert(begins.end(), pending.begin(), pending.end());
+    pending.clear();
+  }
   if (begins.size() < 3) return {};
   const std::size_t first = begins.size() / 3;
   return {begins[first], begins.back(), static_cast<std::int64_t>(begins.size() - 1 - first)};
@@ -74,9 +78,9 @@ Work work_of_kernel(const std::string& linker_name) {
   return linker_name.find("nccl") != std::string::npos ? Work::transfer : Work::compute;
 }
 
-Timeline look_at(std::vector<GpuActivity> activities, const std::string& first_kernel) {
+Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks) {
   std::sort(activities.begin(), activities.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  const Window window = window_of(activities, first_kernel);
+  const Window window = window_of(activities, marks);
   if (window.steps == 0) return {};
   std::vector<Interval> all, compute, transfer;
   std::map<std::string, Timeline::Row> by_name;

@@ -37,9 +37,15 @@ struct Timeline {
   double idle_share() const { return microseconds > 0 ? 1.0 - busy / microseconds : 0.0; }
 };
 
-/// Looks at the steps after the first third, which set things up, up to the begin of the last one. A step begins with a
-/// kernel whose name holds `first_kernel`. Without three of them `steps` is 0.
-Timeline look_at(std::vector<GpuActivity> activities, const std::string& first_kernel);
+/// Words in the names of kernels by which steps are told apart.
+struct StepMarks {
+  std::string first;   // begins a micro step
+  std::string update;  // after the last of these come no more steps, but a validation
+};
+
+/// Looks at the micro steps after the first third, which set things up, up to the begin of the last one. Without three
+/// of them `steps` is 0.
+Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks);
 
 /// Lines "steps N", "idle_share X" and so on, which scripts read, and a table of the kernels.
 std::string text_of(const Timeline& timeline);

@@ -20,8 +20,6 @@ constexpr std::size_t kBufferBytes = std::size_t{8} << 20;
 constexpr std::size_t kAlignment = 8;
 /// Finished records are handed over as often as this, so that little is lost where the driver ends before the program.
 constexpr std::uint32_t kFlushPeriod_ms = 500;
-/// The kernel that begins each micro step: the sum of token and position embeddings.
-constexpr const char* kFirstKernel = "embed_kernel";
 
 void complain(const char* call, CUptiResult status) {
   if (status == CUPTI_SUCCESS) return;
@@ -55,7 +53,9 @@ class Recorder {
       std::fprintf(stderr, "libferula_timeline.so: cannot write %s\n", path.c_str());
       return;
     }
-    std::fputs(text_of(look_at(std::move(activities_), kFirstKernel)).c_str(), file);
+    std::fputs(
+        text_of(look_at(std::move(activities_), {.first = "embed_kernel", .update = "optimizer_kernel"})).c_str(),
+        file);
     std::fclose(file);
   }
 
