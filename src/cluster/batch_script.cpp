@@ -29,6 +29,8 @@ echo "job $SLURM_JOB_ID, start $start on $SLURM_JOB_NODELIST at $(date '+%F %T')
 )sh";
 
 constexpr std::string_view kAfterStep = R"sh(
+# srun ends with 0 also where a node could not start its ranks: only the run itself says that it is done.
+if [ "$code" -eq 0 ] && ! grep -q '"exit_reason": *"finished"' "$run/summary.json" 2>/dev/null; then code=1; fi
 if [ "$(latest)" != "$before" ]; then
   tries=0
   rm -f "$stalled"
@@ -42,7 +44,7 @@ case $code in
   2 | 3 | 130) ;;
   *)
     [ "$tries" -gt 0 ] || again "ended with $code after $(latest)"
-    [ "$code" -le 128 ] || [ "$tries" -ge 2 ] || again "was killed (code $code) before its first checkpoint"
+    [ "$tries" -ge 2 ] || again "ended with $code before its first checkpoint"
     ;;
 esac
 echo "job $SLURM_JOB_ID: ended with $code and is not queued again ($tries starts without a new checkpoint)" >&2

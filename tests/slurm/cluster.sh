@@ -81,7 +81,12 @@ start_munge() {
     --log-file="$dir/munge/log" --seed-file="$dir/munge/seed"
 }
 
-start_node() { SLURM_CONF=$dir/slurm.conf slurmd -N "$1"; }
+# With empty temporary folders, as after a boot: what killed steps have left would be in the way of their next start.
+start_node() {
+  rm -rf "$dir/tmp.$1" "$dir/spool.$1"
+  mkdir -p "$dir/tmp.$1" "$dir/spool.$1"
+  SLURM_CONF=$dir/slurm.conf slurmd -N "$1"
+}
 
 has_variable() { { tr '\0' '\n' <"/proc/$1/environ" | grep -q -x -F "$2"; } 2>/dev/null; }
 
@@ -101,7 +106,7 @@ kill_node() {
 
 case $act in
   start)
-    mkdir -p "$dir/state" "$dir/spool.node1" "$dir/spool.node2" "$dir/tmp.node1" "$dir/tmp.node2"
+    mkdir -p "$dir/state"
     write_configuration
     start_munge
     SLURM_CONF=$dir/slurm.conf slurmctld

@@ -1,3 +1,4 @@
+// Words of mpirun for the hosts of a hostfile, and what is refused of them.
 #include "app/host_launch.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// What `ferula status` reads out of a run directory and the queue.
 #include "app/run_status.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// The request of a job: completed from the profile, held against its limits, written as a script.
 #include "cluster/job_request.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SLURM's times and sizes, in and out.
 #include "cluster/quantities.hpp"
 
 #include <gtest/gtest.h>
