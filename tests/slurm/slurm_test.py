@@ -18,7 +18,7 @@ import time
 
 SOURCE, PROGRAM = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 CLUSTER = SOURCE / "tests" / "slurm" / "cluster.sh"
-PATIENCE_S = 90
+PATIENCE_S = 180
 STEPS = 240
 
 TINY = f"""
