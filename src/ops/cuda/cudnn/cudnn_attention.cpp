@@ -14,7 +14,6 @@ namespace {
 
 namespace fe = cudnn_frontend;
 using fe::graph::Tensor_attributes;
-using TensorHandle = std::shared_ptr<Tensor_attributes>;
 
 enum Uid : std::int64_t { kQ = 1, kK, kV, kOut, kLogsumexp, kDout, kDq, kDk, kDv };
 
@@ -34,9 +33,9 @@ class Layout {
     place(tensor, uid, heads, strides);
     return tensor;
   }
-  void output(const TensorHandle& tensor, Uid uid, int heads, const HeadStrides& strides) const {
-    tensor->set_output(true);
-    place(*tensor, uid, heads, strides);
+  void output(Tensor_attributes& tensor, Uid uid, int heads, const HeadStrides& strides) const {
+    tensor.set_output(true);
+    place(tensor, uid, heads, strides);
   }
   /// [heads, rows] as the forward pass writes it.
   void place_written_logsumexp(Tensor_attributes& tensor) const {
@@ -69,7 +68,7 @@ void add_forward(fe::graph::Graph& graph, const FusedAttentionShape& shape) {
   const auto [out, logsumexp] = graph.sdpa(graph.tensor(layout.input(kQ, shape.heads, shape.q)),
                                            graph.tensor(layout.input(kK, shape.kv_heads, shape.k)),
                                            graph.tensor(layout.input(kV, shape.kv_heads, shape.v)), options);
-  layout.output(out, kOut, shape.heads, shape.out);
+  layout.output(*out, kOut, shape.heads, shape.out);
   layout.place_written_logsumexp(*logsumexp);
 }
 
@@ -81,9 +80,9 @@ void add_backward(fe::graph::Graph& graph, const FusedAttentionShape& shape) {
       graph.tensor(layout.input(kQ, shape.heads, shape.q)), graph.tensor(layout.input(kK, shape.kv_heads, shape.k)),
       graph.tensor(layout.input(kV, shape.kv_heads, shape.v)), graph.tensor(layout.input(kOut, shape.heads, shape.out)),
       graph.tensor(layout.input(kDout, shape.heads, shape.dout)), graph.tensor(layout.packed_logsumexp()), options);
-  layout.output(dq, kDq, shape.heads, shape.dq);
-  layout.output(dk, kDk, shape.kv_heads, shape.dk);
-  layout.output(dv, kDv, shape.kv_heads, shape.dv);
+  layout.output(*dq, kDq, shape.heads, shape.dq);
+  layout.output(*dk, kDk, shape.kv_heads, shape.dk);
+  layout.output(*dv, kDv, shape.kv_heads, shape.dv);
 }
 
 std::string version_in_words() {
