@@ -53,7 +53,8 @@ PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t mic
 std::optional<PlannedLayout> FitPlanner::fewest_ranks(std::int64_t stage, std::int64_t micro_batch, std::int64_t room,
                                                       int most) const {
   const std::vector<int> counts = usual_rank_counts(ranks_on_node_, most);
-  if (layout(stage, counts.back(), micro_batch).bytes() > room) return std::nullopt;  // spares the search
+  // Spares the search where even the most ranks are far too few; paddings make a small model grow with its ranks.
+  if (layout(stage, counts.back(), micro_batch).bytes() / 2 > room) return std::nullopt;
   for (const int ranks : counts) {
     const PlannedLayout found = layout(stage, ranks, micro_batch);
     if (found.bytes() <= room) return found;
