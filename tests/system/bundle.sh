@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "bundle.sh: $1" >&2; exit 1; }
 
-"$source/env/bundle.sh" --build "$build" --level 0 "$work/made/ferula.tar.xz"
+"$source/env/bundle.sh" --build "$build" --level 3 "$work/made/ferula.tar.xz"
 bytes=$(stat -c %s "$work/made/ferula.tar.xz")
 [ "$bytes" -le 25000000 ] || fail "expected an archive of at most 25 MB, found $bytes bytes"
 

@@ -54,7 +54,7 @@ TEST(CommandLineSystem, AnUnknownCommandIsAUsageErrorWithTheNearestName) {
 TEST(CommandLineSystem, ACommandOfALaterVersionSaysSo) {
   const Workplace workplace;
   for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"chat"}, {"config", "import"}, {"checkpoint", "prune", "runs"}}) {
+       {std::vector<std::string>{"chat"}, {"serve"}, {"checkpoint", "prune", "runs"}}) {
     const Outcome outcome = workplace.ferula(words);
     EXPECT_EQ(outcome.code, 2);
     EXPECT_THAT(outcome.err, HasSubstr("does not exist in this version"));
