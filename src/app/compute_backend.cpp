@@ -71,6 +71,14 @@ class GpusOfProcess final : public ComputeBackend {
   std::string note_;
 };
 
+std::vector<GpuInfo> gpus_of(const GpuBackend& backend) {
+  try {
+    return backend.gpus();
+  } catch (const DeviceError& error) {
+    throw DeviceError(fmt::format("{}: {}", host_name(), error.what()));
+  }
+}
+
 std::unique_ptr<ComputeBackend> gpus_of_process(Determinism determinism) {
   const std::optional<std::string> library = gpu_library();
   if (!library)
@@ -84,7 +92,7 @@ std::unique_ptr<ComputeBackend> gpus_of_process(Determinism determinism) {
                     "[run] device = \"cpu\"",
                     host_name()));
   std::unique_ptr<GpuBackend> backend = open_gpu_backend(*library);
-  std::vector<GpuInfo> gpus = backend->gpus();
+  std::vector<GpuInfo> gpus = gpus_of(*backend);
   if (gpus.empty())
     throw DeviceError(
         fmt::format("expected a GPU on {}, found none: CUDA lists no device, with {}; ask the job for GPUs "

@@ -133,6 +133,24 @@ ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& setting
   }
 }
 
+/// One rank without others. What its GPU refuses is told with the host, as for one of many.
+ExitCode run_alone(const Invocation& invocation, const RankSettings& settings,
+                   const std::function<ExitCode(RankContext&)>& body) {
+  std::unique_ptr<Mesh::Transport> transport = make_self_transport();
+  const GpuInfo* gpu = settings.compute->gpu_of(transport->place());
+  const auto told = [&](const Error& error) {
+    return gpu == nullptr ? std::string(error.what())
+                          : fmt::format("rank 0 of 1 ({}, cuda:{}): {}", host_name(), gpu->index, error.what());
+  };
+  try {
+    return Rank(std::move(transport), invocation, settings).run(body);
+  } catch (const DeviceError& error) {
+    throw DeviceError(told(error));
+  } catch (const CapacityError& error) {
+    throw CapacityError(told(error));
+  }
+}
+
 }  // namespace
 
 ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& given,
@@ -148,7 +166,7 @@ ExitCode run_on_ranks(const Invocation& invocation, const RankSettings& given,
     case RankKind::alone:
       break;
   }
-  return Rank(make_self_transport(), invocation, settings).run(body);
+  return run_alone(invocation, settings, body);
 }
 
 void end_launched_ranks(const Failure& failure) noexcept {

@@ -82,7 +82,7 @@ std::string data_in_words(const RunData& data) {
 }
 
 double probed_peak(RankContext& run, DType compute) {
-  MemoryLedger ledger;
+  MemoryLedger ledger(run.ledger().remedy());
   const std::unique_ptr<Device> device = run.compute.make_device(run.mesh.place(), ledger);
   const std::unique_ptr<Ops> ops = run.compute.make_ops(*device);
   PhaseTimes phases;
