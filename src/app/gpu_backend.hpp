@@ -28,7 +28,7 @@ class GpuBackend {
 };
 
 /// Changes with this file and with every class whose objects pass between program and library.
-inline constexpr int kGpuAbi = 2;
+inline constexpr int kGpuAbi = 3;
 
 /// What the library's only exported function returns.
 struct GpuEntry {

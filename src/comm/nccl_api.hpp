@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -63,6 +64,9 @@ class NcclApi {
 
   virtual NcclMark mark(Stream& stream) = 0;
   virtual bool is_reached(NcclMark mark) = 0;
+  /// Where `mark` is not reached, whoever waits for its stream from now on is thrown `error`. Called before `abort`,
+  /// which lets the stream go on without the work; from any thread.
+  virtual void fail(NcclMark mark, std::exception_ptr error) = 0;
   /// `mark` is not asked for again.
   virtual void forget(NcclMark mark) = 0;
 };

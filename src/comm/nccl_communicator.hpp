@@ -29,7 +29,8 @@ DeviceTraffic choose_traffic(std::span<const NcclCard> cards);
 /// Collective over `inner`, which serves host memory, and tells the ranks of each other: when one cannot take part, all
 /// throw the same CommError within `start_timeout`. Sums are NCCL's: of one layout the same bits each time, but not
 /// those of the other communicators. Where a collective fails or is late, the watchdog ends what is under way on the
-/// GPU, and the next call on any group throws CommError. `api`, `watch` and `device` outlive the result.
+/// GPU; waiting for its stream and the next call on any group throw CommError. `api`, `watch` and `device` outlive the
+/// result.
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> inner, GroupIdentity identity,
                                                      NcclApi& api, NcclWatch& watch, Device& device,
                                                      std::chrono::milliseconds start_timeout);

@@ -207,15 +207,22 @@ class NcclLibrary final : public NcclApi {
       check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
       free_.push_back(std::ssize(events_));
       events_.emplace_back(event);
+      faults_.emplace_back();
     }
     const NcclMark mark = free_.back();
     check_cuda(cudaEventRecord(event_of(mark), native_stream(stream)), "cudaEventRecord beside a collective");
+    faults_[static_cast<std::size_t>(mark)] = cuda_stream(stream).fault();
     free_.pop_back();
     return mark;
   }
   bool is_reached(NcclMark mark) override {
     const std::lock_guard lock(mutex_);
     return cudaEventQuery(event_of(mark)) != cudaErrorNotReady;  // of a failure the stream itself tells
+  }
+  void fail(NcclMark mark, std::exception_ptr error) override {
+    const std::lock_guard lock(mutex_);
+    if (cudaEventQuery(event_of(mark)) == cudaErrorNotReady)
+      faults_[static_cast<std::size_t>(mark)]->set(std::move(error));
   }
   void forget(NcclMark mark) override {
     const std::lock_guard lock(mutex_);
@@ -242,6 +249,7 @@ class NcclLibrary final : public NcclApi {
   std::string gpu_;
   std::mutex mutex_;  // guards all below
   std::vector<CudaEventHandle> events_;
+  std::vector<std::shared_ptr<StreamFault>> faults_;  // of the streams of `events_`
   std::vector<NcclMark> free_;
 };
 

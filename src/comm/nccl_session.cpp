@@ -128,7 +128,17 @@ void NcclSession::end_locked(Ending ending, std::string reason) {
   } else {
     state_.abort(std::move(reason));
   }
-  if (comm_ != nullptr) api_->abort(std::exchange(comm_, nullptr));
+  if (comm_ == nullptr) return;
+  for (const Flight& flight : flights_) api_->fail(flight.end, error_locked(flight.operation));
+  api_->abort(std::exchange(comm_, nullptr));
+}
+
+std::exception_ptr NcclSession::error_locked(std::string_view operation) const {
+  try {
+    throw_locked(operation);
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 void NcclSession::throw_locked(std::string_view operation) const {

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -51,7 +52,8 @@ class NcclSession {
   std::optional<Failure> check(Clock::time_point now);
   /// Whether work is under way.
   bool is_busy() const;
-  /// Ends all work of the group on this rank, now; calls that come later throw. `failed`: as CommError.
+  /// Ends all work of the group on this rank, now; calls that come later throw, and so does waiting for the streams
+  /// whose work it was. `failed`: as CommError.
   enum class Ending : std::uint8_t { failed, aborted };
   void abort(Ending ending, std::string reason);
 
@@ -67,6 +69,7 @@ class NcclSession {
   std::string look_at_flights(Clock::time_point now);
   void end_locked(Ending ending, std::string reason);
   [[noreturn]] void throw_locked(std::string_view operation) const;
+  std::exception_ptr error_locked(std::string_view operation) const;
 
   NcclApi* api_;
   GroupIdentity identity_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "comm/nccl_api.hpp"
@@ -24,8 +25,9 @@ struct NcclBehaviour {
   std::string id_error = {};     // make_id fails with these words
   std::string start_error = {};  // begin succeeds, a poll then fails
   bool never_ready = false;
-  std::string call_error = {};  // a collective is refused
-  bool hangs = false;           // a collective never ends, until it is aborted
+  std::string call_error = {};   // a collective is refused
+  bool hangs = false;            // a collective never ends, until it is aborted
+  std::string later_error = {};  // polls fail once a collective was accepted
 };
 
 /// Where the fakes of all ranks meet.
@@ -83,8 +85,10 @@ class FakeNccl final : public NcclApi {
     if (behaviour_->never_ready) return {.status = NcclResult::Status::in_progress};
     const std::lock_guard lock(mutex_);
     if (async_error) return result_of(*async_error);
-    Group& group = *static_cast<Group*>(comm);
-    return {.status = group.polls++ % 3 == 2 ? NcclResult::Status::success : NcclResult::Status::in_progress};
+    if (accepted_ && !behaviour_->later_error.empty()) return result_of(behaviour_->later_error);
+    const bool done = static_cast<Group*>(comm)->polls++ % 3 == 2;
+    accepted_ = accepted_ || (done && calls > 0);
+    return {.status = done ? NcclResult::Status::success : NcclResult::Status::in_progress};
   }
   void abort(NcclComm comm) noexcept override {
     static_cast<Group*>(comm)->aborted = true;
@@ -112,13 +116,17 @@ class FakeNccl final : public NcclApi {
 
   NcclMark mark(Stream& stream) override {
     const std::lock_guard lock(mutex_);
-    marks_.push_back(std::make_unique<std::atomic<bool>>(false));
-    stream.run([reached = marks_.back().get()] { *reached = true; });
+    marks_.push_back(std::make_unique<Mark>());
+    stream.run([mark = marks_.back().get()] { mark->reach(); });
     return static_cast<NcclMark>(marks_.size()) - 1;
   }
   bool is_reached(NcclMark mark) override {
     const std::lock_guard lock(mutex_);
-    return *marks_[static_cast<std::size_t>(mark)];
+    return marks_[static_cast<std::size_t>(mark)]->reached;
+  }
+  void fail(NcclMark mark, std::exception_ptr error) override {
+    const std::lock_guard lock(mutex_);
+    marks_[static_cast<std::size_t>(mark)]->fail(std::move(error));
   }
   void forget(NcclMark) override {}
 
@@ -136,6 +144,23 @@ class FakeNccl final : public NcclApi {
     std::unique_ptr<Communicator> wire;
     std::atomic<bool> aborted{false};
     int polls = 0;
+  };
+
+  /// A task of its stream, which throws where the stream was failed before.
+  struct Mark {
+    std::atomic<bool> reached{false};
+    std::mutex mutex;
+    std::exception_ptr error;
+
+    void reach() {
+      const std::lock_guard lock(mutex);
+      if (error) std::rethrow_exception(error);
+      reached = true;
+    }
+    void fail(std::exception_ptr why) {
+      const std::lock_guard lock(mutex);
+      error = std::move(why);
+    }
   };
 
   static NcclResult result_of(const std::string& error) {
@@ -163,9 +188,10 @@ class FakeNccl final : public NcclApi {
   NcclBehaviour* behaviour_;
   std::string gpu_;
   std::mutex mutex_;
+  bool accepted_ = false;
   std::optional<std::string> async_error;
   std::vector<std::unique_ptr<Group>> groups_;  // also those that were freed: the tasks of a stream may still look
-  std::vector<std::unique_ptr<std::atomic<bool>>> marks_;
+  std::vector<std::unique_ptr<Mark>> marks_;
 };
 
 }  // namespace ferula::test

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace ferula {
@@ -75,16 +76,38 @@ void CudaStream::wait(Event event) {
   auto* other = dynamic_cast<CudaStream*>(event.stream);
   if (other == nullptr) return run([event] { event.stream->synchronize(event.ticket); });
   other->await_recorded(event.ticket);
+  hear_of(other->faults());
   enqueue([happened = other->slot(event.ticket)](cudaStream_t stream) {
     check_cuda(cudaStreamWaitEvent(stream, happened), "cudaStreamWaitEvent");
   });
 }
 
-void CudaStream::synchronize() { check_cuda(cudaStreamSynchronize(native()), "the work of stream {}", name_); }
+void CudaStream::synchronize() {
+  check_cuda(cudaStreamSynchronize(native()), "the work of stream {}", name_);
+  rethrow_faults();
+}
 
 void CudaStream::synchronize(std::uint64_t ticket) {
   await_recorded(ticket);
   if (ticket != 0) check_cuda(cudaEventSynchronize(slot(ticket)), "the work of stream {}", name_);
+  rethrow_faults();
+}
+
+std::vector<std::shared_ptr<StreamFault>> CudaStream::faults() {
+  const std::lock_guard lock(mutex_);
+  return faults_;
+}
+
+/// Few: of the streams of a rank.
+void CudaStream::hear_of(const std::vector<std::shared_ptr<StreamFault>>& faults) {
+  const std::lock_guard lock(mutex_);
+  for (const std::shared_ptr<StreamFault>& fault : faults)
+    if (std::find(faults_.begin(), faults_.end(), fault) == faults_.end()) faults_.push_back(fault);
+}
+
+void CudaStream::rethrow_faults() {
+  const std::lock_guard lock(mutex_);
+  rethrow_locked();
 }
 
 void CudaStream::enqueue(std::function<void(cudaStream_t)> work) {
@@ -121,6 +144,7 @@ void CudaStream::await_recorded(std::uint64_t ticket) {
 
 void CudaStream::rethrow_locked() {
   if (error_) std::rethrow_exception(error_);
+  for (const std::shared_ptr<StreamFault>& fault : faults_) fault->rethrow();
 }
 
 void CudaStream::work() {

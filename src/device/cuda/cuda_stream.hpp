@@ -5,14 +5,34 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "device/cuda/cuda_error.hpp"
 #include "device/stream.hpp"
 
 namespace ferula {
+
+/// Why work of a stream was ended from outside, if it was. The stream and who may end its work share it.
+class StreamFault {
+ public:
+  /// The first error is kept.
+  void set(std::exception_ptr error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::move(error);
+  }
+  void rethrow() const {
+    const std::lock_guard lock(mutex_);
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::exception_ptr error_;
+};
 
 /// Work of the GPU is enqueued at once where no host task is pending; behind one, it waits in a queue of the host and a
 /// thread of this stream enqueues it when the task is done. So the GPU itself never waits for the host: nothing that
@@ -39,6 +59,8 @@ class CudaStream final : public Stream {
   /// For launches on the caller's thread right after this call: first blocks until no host task is pending.
   cudaStream_t native();
   int device() const { return device_; }
+  /// Once it is set, this stream and those that have waited for it throw it as an error of their work.
+  const std::shared_ptr<StreamFault>& fault() const { return fault_; }
 
  private:
   /// What a later record of the same slot overwrites is then an event further on: waits are longer, never too short.
@@ -47,6 +69,9 @@ class CudaStream final : public Stream {
   void give(std::function<void()> job);
   void work();
   void await_recorded(std::uint64_t ticket);
+  std::vector<std::shared_ptr<StreamFault>> faults();
+  void hear_of(const std::vector<std::shared_ptr<StreamFault>>& faults);
+  void rethrow_faults();
   void rethrow_locked();
   cudaEvent_t slot(std::uint64_t ticket) const { return events_[ticket % kEvents].get(); }
 
@@ -54,6 +79,7 @@ class CudaStream final : public Stream {
   std::string name_;
   CudaStreamHandle stream_;
   std::array<CudaEventHandle, kEvents> events_;
+  std::shared_ptr<StreamFault> fault_ = std::make_shared<StreamFault>();
 
   std::mutex mutex_;  // guards all below
   std::condition_variable given_, finished_;
@@ -62,6 +88,7 @@ class CudaStream final : public Stream {
   std::uint64_t accepted_ = 0;              // tickets given out
   std::uint64_t recorded_ = 0;              // of which the event is on the GPU's stream
   std::exception_ptr error_;
+  std::vector<std::shared_ptr<StreamFault>> faults_{fault_};  // its own, then those of streams waited for
   bool stopping_ = false;
   std::thread thread_;  // runs from the first host task on
 };

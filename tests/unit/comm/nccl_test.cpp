@@ -218,17 +218,22 @@ TEST(Nccl, ARefusedCallNamesCollectiveRankHostAndGpu) {
   });
 }
 
-TEST(Nccl, AnErrorThatComesLaterEndsTheCollectiveAndIsThrownByTheNextCall) {
+TEST(Nccl, AnErrorThatComesLaterIsThrownByWhoWaitsForTheStreamAndByTheNextCall) {
   on_nccl_ranks(2, kPatient, well, [](NcclRank each) {
     const OnDevice<float> values(each.rank.device, each.rank.stream, {1.0f});
     each.behaviour.hangs = true;
     each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum);
     each.nccl.set_async_error("remote process exited or there was a network error");
-    each.rank.stream.synchronize();  // returns: the watchdog has aborted the group
+    const std::unique_ptr<Stream> other = each.rank.device.make_stream();
+    other->wait(each.rank.stream.record());
+    const auto tells = AllOf(HasSubstr("all_reduce of group 'shard'"), HasSubstr("remote process exited"),
+                             HasSubstr("(cuda:"), HasSubstr("NCCL_DEBUG=INFO"));
 
-    const std::string message = message_of<CommError>([&] { barrier(each.rank.mesh.world(), each.rank.stream); });
-    EXPECT_THAT(message, AllOf(HasSubstr("all_reduce of group 'shard'"), HasSubstr("remote process exited"),
-                               HasSubstr("(cuda:"), HasSubstr("NCCL_DEBUG=INFO")));
+    EXPECT_THAT(message_of<CommError>([&] { each.rank.stream.synchronize(); }),
+                tells);  // ends: the watchdog aborts the group
+    EXPECT_THAT(message_of<CommError>([&] { other->synchronize(); }), tells);
+    const std::unique_ptr<Stream> idle = each.rank.device.make_stream();
+    EXPECT_THAT(message_of<CommError>([&] { barrier(each.rank.mesh.world(), *idle); }), tells);
   });
 }
 
@@ -237,10 +242,8 @@ TEST(Nccl, ACollectiveThatWaitsTooLongIsEnded) {
     const OnDevice<float> values(each.rank.device, each.rank.stream, {1.0f});
     each.behaviour.hangs = true;
     each.rank.mesh.shard().broadcast(each.rank.stream, values.view(), 0);
-    each.rank.stream.synchronize();
 
-    const std::string message = message_of<CommError>(
-        [&] { each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum); });
+    const std::string message = message_of<CommError>([&] { each.rank.stream.synchronize(); });
     EXPECT_THAT(message, AllOf(HasSubstr("broadcast has waited for more than 100 ms"), HasSubstr("group 'shard'")));
   });
 }
@@ -261,8 +264,8 @@ TEST(Nccl, AbortEndsWhatIsUnderWayWithItsReason) {
     each.behaviour.hangs = true;
     each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum);
     each.rank.mesh.world().abort("the disk is full");
-    each.rank.stream.synchronize();
 
+    EXPECT_THROW(each.rank.stream.synchronize(), AbortedError);
     EXPECT_THROW(each.rank.mesh.shard().all_reduce(each.rank.stream, values.view(), ReduceOp::sum), AbortedError);
     EXPECT_THAT(message_of<CommError>([&] { barrier(each.rank.mesh.world(), each.rank.stream); }),
                 HasSubstr("the disk is full"));
