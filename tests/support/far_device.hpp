@@ -12,7 +12,7 @@ namespace ferula::test {
 
 /// Addresses of its memory lie `kFar` above the bytes, where nothing is mapped. Streams are threads of their own, so
 /// that a call returns before its work is done.
-class FarDevice final : public Device {
+class FarDevice : public Device {
  public:
   explicit FarDevice(MemoryLedger& ledger) : host_(make_cpu_device(ledger)) {}
   DeviceKind kind() const override { return DeviceKind::cuda; }
