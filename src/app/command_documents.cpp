@@ -46,14 +46,16 @@ std::string exit_codes() {
          ".TP\n75\nsaved; start again to go on\n.TP\n130\nstopped by Ctrl\\-C; saved\n";
 }
 
-/// "check", "show", … of "ferula config check|show … FILE"; none where the word behind the name is an argument.
+/// "check", "show", … of "ferula config check|show … FILE", or of "[check|show]" where none is needed; none where the
+/// word behind the name is an argument.
 std::vector<std::string> actions_of(const Command& command) {
   std::string_view usage = command.usage;
   const std::string start = fmt::format("ferula {} ", command.name);
   if (!usage.starts_with(start)) return {};
   usage.remove_prefix(start.size());
   usage = usage.substr(0, usage.find(' '));
-  if (usage.find_first_not_of("abcdefghijklmnopqrstuvwxyz|") != std::string_view::npos) return {};
+  if (usage.starts_with('[') && usage.ends_with(']')) usage = usage.substr(1, usage.size() - 2);
+  if (usage.find_first_not_of("abcdefghijklmnopqrstuvwxyz|") != std::string_view::npos || usage == "options") return {};
   std::vector<std::string> actions;
   for (std::size_t bar = 0; bar != std::string_view::npos; usage.remove_prefix(std::min(bar + 1, usage.size()))) {
     bar = usage.find('|');

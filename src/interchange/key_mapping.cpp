@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <charconv>
+#include <cstdint>
 #include <map>
 #include <utility>
 
@@ -90,6 +91,7 @@ Conversion conversion_of_name(const std::string& name) {
                                                              {"model_type", Conversion::choice},
                                                              {"arch", Conversion::choice},
                                                              {"architecture", Conversion::choice},
+                                                             {"gres", Conversion::gres},
                                                              {"validation_split_percentage", Conversion::percent}};
   const auto found = kOf.find(name);
   return found == kOf.end() ? Conversion::same : found->second;
@@ -190,6 +192,17 @@ Converted hundredth(const TomlNode& node) {
   return {.value = node};
 }
 
+/// The number behind the last colon; a value without one stays, for the setting to judge.
+Converted gpus_of(const TomlNode& node) {
+  const auto* text = std::get_if<std::string>(&node.value);
+  const std::size_t colon = text == nullptr ? std::string::npos : text->rfind(':');
+  if (colon == std::string::npos) return {.value = node};
+  std::int64_t gpus = 0;
+  const char* end = text->data() + text->size();
+  const auto [at, error] = std::from_chars(text->data() + colon + 1, end, gpus);
+  return {.value = error == std::errc() && at == end ? with_value(node, gpus) : node};
+}
+
 }  // namespace
 
 const std::vector<KeyMapping>& key_mappings() {
@@ -231,6 +244,8 @@ Converted convert(const KeyMapping& mapping, const TomlNode& node) {
       return optimizer_named(node);
     case Conversion::percent:
       return hundredth(node);
+    case Conversion::gres:
+      return gpus_of(node);
     case Conversion::same:
     case Conversion::first_beta:
     case Conversion::second_beta:
@@ -261,6 +276,8 @@ std::string_view conversion_text(Conversion conversion) {
       return "`adamw_torch` is `AdamW`, `sgd` is `SGD`";
     case Conversion::percent:
       return "a percentage there, a share here";
+    case Conversion::gres:
+      return "`gpu:a5000:4` is 4";
     case Conversion::same:
       break;
   }

@@ -27,6 +27,7 @@ enum class Conversion : unsigned char {
   fsdp_reshard,    // true is stage 3, false stage 2
   optimizer_name,  // "adamw_torch" is "AdamW"
   percent,         // a hundredth
+  gres,            // "gpu:a5000:4" is 4
 };
 
 struct KeyMapping {

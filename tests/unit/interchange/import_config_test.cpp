@@ -143,7 +143,7 @@ TEST(ImportConfig, TakesOverWhatAScriptHas) {
   const ImportedConfig agents = import_config(
       "learning_rate: 3e-5\nnum_epochs: 3\nbatch_size: 2\ngradient_accumulation_steps: 8\nadam_beta1: 0.8\n"
       "adam_beta2: 0.95\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03\nlora_r: 16\nuse_deepspeed: false\n"
-      "deepspeed_config_file: null\nmax_grad_norm: 1.0\nmixed_precision: no\noptim: adamw_torch\n",
+      "deepspeed_config_file: null\nmax_grad_norm: 1.0\nmixed_precision: no\noptim: adamw_torch\ngres: gpu:a5000:4\n",
       "train.yaml");
   const ImportedConfig workers = import_config(
       "coordinator:\n  host: 0.0.0.0\n  port: 5555\nnetwork:\n  timeout_seconds: 30\n  compression: true\n"
@@ -153,7 +153,7 @@ TEST(ImportConfig, TakesOverWhatAScriptHas) {
   EXPECT_THAT(agents.sets, AllOf(Contains("optimizer.params.lr=3e-05"), Contains("training.epochs=3.0"),
                                  Contains("training.gradient_accumulation_steps=8"), Contains("bf16.enabled=false"),
                                  Contains("optimizer.params.betas=[0.8, 0.95]"), Contains("scheduler.type=\"cosine\""),
-                                 Contains("optimizer.type=\"AdamW\"")));
+                                 Contains("optimizer.type=\"AdamW\""), Contains("slurm.gpus_per_node=4")));
   EXPECT_EQ(fate_of(agents, "lora_r"), KeyFate::unsupported);
   EXPECT_EQ(fate_of(agents, "warmup_ratio"), KeyFate::unsupported);
   EXPECT_EQ(fate_of(workers, "coordinator"), KeyFate::unsupported);
