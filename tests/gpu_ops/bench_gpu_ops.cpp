@@ -139,13 +139,6 @@ void Bench::products(const std::string& name, std::int64_t rows, std::int64_t in
           {.a = dy, .b = x, .a_transpose = cuda::Transpose::yes, .c = dw, .adds = true});
   if (!bias) return;
   const TensorView dbias = tensor(DType::f32, {out});
-  product("linear_backward_weight_bias_" + name, {.a = dy,
-                                                  .b = x,
-                                                  .a_transpose = cuda::Transpose::yes,
-                                                  .c = dw,
-                                                  .bias = dbias,
-                                                  .adds = true,
-                                                  .epilogue = cuda::Epilogue::bias_gradient});
   moves("bias_gradient_" + name, static_cast<double>(dy.bytes()),
         [&] { ops().linear_backward_weight(stream(), x, dy, {}, dbias); });
 }

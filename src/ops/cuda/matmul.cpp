@@ -63,8 +63,8 @@ void check_product(const Product& product) {
                "[{}, {}] and [{}, {}] do not make [{}, {}]", product.a.dim(0), product.a.dim(1), product.b.dim(0),
                product.b.dim(1), product.m(), product.n());
   FERULA_CHECK(product.a.dtype == product.b.dtype, "{} times {}", name_of(product.a.dtype), name_of(product.b.dtype));
-  const bool with_gelu = product.epilogue == Epilogue::gelu || product.epilogue == Epilogue::gelu_backward;
-  FERULA_CHECK(with_gelu != product.hidden.empty() && (product.hidden.empty() || product.hidden.dim(1) == product.n()),
+  FERULA_CHECK((product.epilogue == Epilogue::none) == product.hidden.empty() &&
+                   (product.hidden.empty() || product.hidden.dim(1) == product.n()),
                "an epilogue needs a matrix like the result");
   FERULA_CHECK(product.a.stride(1) == 1 && product.b.stride(1) == 1 && product.c.stride(1) == 1,
                "columns do not lie together");
@@ -123,7 +123,6 @@ namespace {
 
 cublasLtEpilogue_t epilogue_of(const Product& product) {
   if (product.epilogue == Epilogue::gelu_backward) return CUBLASLT_EPILOGUE_DGELU;
-  if (product.epilogue == Epilogue::bias_gradient) return CUBLASLT_EPILOGUE_BGRADB;  // its second operand is our first
   if (product.epilogue == Epilogue::gelu)
     return product.bias.empty() ? CUBLASLT_EPILOGUE_GELU_AUX : CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
   return product.bias.empty() ? CUBLASLT_EPILOGUE_DEFAULT : CUBLASLT_EPILOGUE_BIAS;

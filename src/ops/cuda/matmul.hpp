@@ -23,12 +23,11 @@ enum class Epilogue : std::uint8_t {
   none,
   gelu,           // h = s, c = gelu(s)
   gelu_backward,  // c = s · gelu'(h)
-  bias_gradient,  // bias [m] f32 = the sums of op(a)'s rows
 };
 
 /// c [m, n] = op(a) · op(b) (+ bias over the columns) (+ c when adding); all row-major, columns together, accumulated
 /// in f32, TF32 off. a and b share a type T; c is T or f32; bias [n] is of c's type, or empty. `hidden` is like c, and
-/// empty but for gelu.
+/// empty without an epilogue.
 struct Product {
   TensorView a;  // [m, k], or [k, m] transposed
   TensorView b;  // [k, n], or [n, k] transposed
