@@ -61,9 +61,10 @@ void TrainingRun::train() {
 void TrainingRun::insist_on_last_save() const {
   if (lost_save_.empty()) return;
   CapacityError lost(
-      fmt::format("NOT saved after step {}: {}. The last good checkpoint is {}; make room or mend the folder, then run "
-                  "the same command",
-                  parts_.trainer.progress().step, lost_save_, last_checkpoint_.empty() ? "none" : last_checkpoint_));
+      fmt::format("NOT saved after step {}: {}. {}; make room or mend the folder, then run the same command",
+                  parts_.trainer.progress().step, lost_save_,
+                  last_checkpoint_.empty() ? "This start has saved no checkpoint"
+                                           : fmt::format("The last good checkpoint is {}", last_checkpoint_)));
   lost.share();
   throw lost;
 }
