@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "app/command_output.hpp"
 #include "app/compute_backend.hpp"
+#include "cluster/run_program.hpp"
 #include "comm/node_place.hpp"
 #include "config/config_text.hpp"
 #include "config/toml_guard.hpp"
@@ -185,13 +185,14 @@ std::vector<std::string> texts_in(FileSystem& files) {
 }
 
 WizardFacts discover(const std::string& path, FileSystem& files) {
-  constexpr std::chrono::seconds kPatience{5};
   WizardFacts facts{.path = path};
   facts.processors = static_cast<int>(allowed_cpus().count());
   facts.host_bytes = available_host_memory();
   find_gpus(facts);
-  if (const auto sinfo = command_output("sinfo --noheader --format='%P|%D|%G|%l'", kPatience))
-    facts.partitions = partitions_in(*sinfo);
+  // A controller that does not answer lets sinfo wait for minutes.
+  const ProgramOutcome sinfo =
+      run_program({"timeout", "--kill-after=1", "5", "sinfo", "--noheader", "--format=%P|%D|%G|%l"});
+  if (sinfo.code == 0) facts.partitions = partitions_in(sinfo.out);
   find_models(files, ".", facts);
   if (files.is_directory("models")) find_models(files, "models", facts);
   facts.texts = texts_in(files);

@@ -46,6 +46,19 @@ std::string without_gpus_of_this_machine(const std::string& shown) {
   return kept;
 }
 
+TEST(WizardSystem, GoesOnWhereSinfoDoesNotAnswer) {
+  const Workplace workplace;
+  workplace.write("text.txt", "Once upon a time.\n");
+  workplace.write("bin/sinfo", "#!/bin/sh\necho 'never|1|(null)|infinite'\nexec sleep 600\n");
+  std::filesystem::permissions(workplace.path() / "bin/sinfo", std::filesystem::perms::owner_all);
+
+  const Outcome outcome =
+      workplace.run({"sh", "-c", std::string("PATH=$PWD/bin:$PATH exec ") + FERULA_PROGRAM + " config --yes --print"});
+
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out + outcome.err, testing::Not(testing::HasSubstr("never")));
+}
+
 TEST(WizardSystem, TalksAsItsPageShows) {
   const Workplace workplace;
   workplace.write("data/book.txt", "Once upon a time.\n");

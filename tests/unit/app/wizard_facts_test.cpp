@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/command_output.hpp"
 #include "app/wizard_answers.hpp"
 #include "support/message_of.hpp"
 #include "wizard_fixture.hpp"
@@ -39,15 +38,6 @@ TEST(WizardFacts, RefusesAModelThatItCannotTrain) {
   EXPECT_THAT(why(R"({"model_type": "mistral"})"), HasSubstr("found mistral"));
   EXPECT_THAT(why(R"({"model_type": "gpt2", "n_layer": -2})"), HasSubstr("positive integer as n_layer, found -2"));
   EXPECT_THAT(why(R"({"model_type": "gpt2", "n_layer": 2})"), HasSubstr("hidden_size or n_embd"));
-}
-
-TEST(WizardFacts, ACommandThatHangsOrFailsSaysNothing) {
-  using std::chrono::milliseconds;
-
-  EXPECT_EQ(command_output("echo one; echo two", milliseconds(20'000)), "one\ntwo\n");
-  EXPECT_FALSE(command_output("echo one; exit 3", milliseconds(20'000)).has_value());
-  EXPECT_FALSE(command_output("ferula-has-no-such-program", milliseconds(20'000)).has_value());
-  EXPECT_FALSE(command_output("sleep 600", milliseconds(200)).has_value());
 }
 
 TEST(WizardAnswers, AreReadAsTheyAreKept) {
