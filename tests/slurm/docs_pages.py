@@ -1,7 +1,8 @@
 """The blocks of README.md and docs/ that need a cluster, run under the SLURM of slurm_test.py as a reader runs them.
 
-The reader has the profile of that SLURM in the environment, and small models. What a page leaves to the reader is done
-here: JOB is the number of a job that trains, a job ends before the next line is typed, `tail -F` is ended.
+The reader has the profile of that SLURM in the environment, and small models, and has written the configurations of
+these pages. What a page leaves to the reader is done here: JOB is the number of a job that trains, a job ends before the
+next line is typed, `tail -F` is ended.
 """
 
 import json
@@ -17,8 +18,9 @@ HERE = {
     "FERULA_SLURM__CPUS_PER_TASK": "2",
     "FERULA_SLURM__MEM": "1G",
 }
-BEFORE = "config new my.toml --set run.name=my --set 'data.text=[\"corpus/**/*.txt\"]'"  # as README.md does
-FOR_LONG = "--set training.steps=1000000"
+WRITES_CONFIG = re.compile(r"(build/)?ferula config new (?!.*--preset)")
+MANY_STEPS = "1000000"
+TRAINS = re.compile(r"(?:train|submit|train\.sbatch) (\w+)\.toml(?!.*(?:--set run\.name|begin=|steps=))")
 SUBMITTED = re.compile(r"^job (\d+):|^Submitted batch job (\d+)", re.M)
 
 
@@ -37,30 +39,31 @@ class ClusterReader(Reader):
         found = SUBMITTED.search(said)
         if command.startswith(("scancel --signal", "scontrol requeue")):
             self.cluster.wait("the end of a part", lambda: self.cluster.fact(self.job, "JobState") != "RUNNING")
-        elif command.startswith("scancel"):
+        elif re.match(r"scancel JOB\b", command):
             self.cluster.ends(self.job, "CANCELLED")
         elif found and not is_plain:
             self.job = found[1] or found[2]
-            if not command.endswith(FOR_LONG):
+            if not (MANY_STEPS in command or "begin=" in command):
                 self.cluster.ends(self.job)
-        if "my.toml" in command and not command.endswith(FOR_LONG) and self.last_step() < self.steps:
-            self.failures.append(f"{place}: expected step {self.steps} of runs/my, found {self.last_step()}: {command}")
+        trained = TRAINS.search(command)
+        if trained and code == 0 and self.last_step(trained[1]) < self.steps:
+            self.failures.append(f"{place}: expected step {self.steps}, found {self.last_step(trained[1])}: {command}")
         return said
 
-    def last_step(self):
-        path = self.folder / "runs" / "my" / "metrics.jsonl"
+    def last_step(self, run):
+        path = self.folder / "runs" / run / "metrics.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
 
     def read(self, block):
         is_of_a_job = any(re.search(r"\bJOB\b", line) for line in block.text)
         if is_of_a_job:
-            before = self.last_step()
-            self.run(f"{block.page}:{block.line}", "ferula submit my.toml " + FOR_LONG)
-            self.cluster.wait("a job that trains", lambda: self.last_step() > before)
+            before = self.last_step("my")
+            self.run(f"{block.page}:{block.line}", f"ferula submit my.toml --set training.steps={MANY_STEPS}")
+            self.cluster.wait("a job that trains", lambda: self.last_step("my") > before)
         super().read(block)
         if is_of_a_job:
-            self.steps = self.last_step()
+            self.steps = self.last_step("my")
 
 
 def docs_pages_run(cluster):
@@ -68,9 +71,15 @@ def docs_pages_run(cluster):
     prepare(folder, cluster.source, cluster.program)
     (folder / "cluster.toml").write_text((cluster.folder / "cluster.toml").read_text())
     reader = ClusterReader(cluster, folder)
-    reader.cluster.run("sh", "-c", f"cd reader && {cluster.program} {BEFORE}")
-    blocks = [block for block in blocks_of(cluster.source) if "needs-cluster" in block.tags]
-    for block in blocks:
-        reader.read(block)
+    pages = {block.page for block in blocks_of(cluster.source) if "needs-cluster" in block.tags}
+    blocks = []
+    for block in blocks_of(cluster.source):
+        if "needs-cluster" in block.tags:
+            blocks.append(block)
+            reader.read(block)
+        elif not block.tags and (block.page in pages or str(block.page) == "README.md"):
+            for line, command, _ in block.commands():
+                if WRITES_CONFIG.match(command):
+                    reader.run(f"{block.page}:{line}", command)
     if not blocks or reader.failures:
         raise AssertionError("expected blocks that need a cluster, and each to run:\n" + "\n".join(reader.failures))

@@ -52,7 +52,7 @@ class Block:
         return any(tag in words for tag in self.tags)
 
     def unknown_tags(self):
-        known = {*NOT_RUN, *ELSEWHERE, *({"plain"} if self.language == "console" else ())}
+        known = {*NOT_RUN, *ELSEWHERE, "plain"}
         is_code = self.language == "console" and re.compile(r"exit-\d+").fullmatch
         return [tag for tag in self.tags if tag not in known and not (is_code and is_code(tag))]
 

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 from docs_blocks import Reader, blocks_of, matches, rewrite
+from docs_messages import is_said, strings_of
 
 PAGE = """
 ```sh
@@ -52,6 +53,15 @@ class DocsBlocks(unittest.TestCase):
         self.assertEqual(len(reader.failures), 2, reader.failures)  # `late` is not said, and ends with 0
         rewrite(self.source, reader)
         self.assertIn("$ echo late\nlate\n```", (self.source / "README.md").read_text())
+
+    def test_a_message_is_one_string_of_the_program_with_what_is_filled_in(self):
+        code = 'say("a \\"rank\\" of {} " /* and */\n  "holds {:.1f} MiB", \'"\', R"(raw "$code" text)"); // "no string"'
+        texts = strings_of(code)
+        self.assertEqual(texts, ['a "rank" of {} holds {:.1f} MiB', 'raw "$code" text'])
+        self.assertTrue(is_said(["of", "holds", "MiB"], texts))
+        self.assertTrue(is_said(["raw", "text"], texts))
+        self.assertFalse(is_said(["of", "MiB"], texts))  # a word of the program is left out
+        self.assertFalse(is_said(["holds 5 MiB"], texts))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ their tags are says docs_blocks.py. With pages, README.md and these alone are re
 """
 
 import pathlib
+import re
 import sys
 import tempfile
 
-from docs_blocks import ELSEWHERE, NOT_RUN, Reader, blocks_of, prepare, rewrite
+from docs_blocks import ELSEWHERE, NOT_RUN, Reader, blocks_of, pages_of, prepare, rewrite
 
 LARGEST_SHARE_NOT_RUN = 0.1
 
@@ -25,6 +26,10 @@ def mistakes_of(source, blocks):
         for line, command, _ in block.commands() if "ci" in block.tags else ():
             if command not in run_by_ci:
                 yield f"{block.page}:{line}: expected a line of .ci/run, found: {command}"
+    for page in pages_of(source):
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / link).exists():
+                yield f"{page.relative_to(source)}: expected a file at the link {link}"
     not_run = [block for block in blocks if block.has(NOT_RUN)]
     if not blocks or len(not_run) > LARGEST_SHARE_NOT_RUN * len(blocks):
         yield f"expected at most {LARGEST_SHARE_NOT_RUN:.0%} of the blocks not to run, found {len(not_run)}"

@@ -2,8 +2,8 @@
 """docs_messages.py SOURCE: whether the messages that docs/ quotes are those of the program.
 
 ```message        stands in one string of src/, env/ or slurm/: `…` for what is filled in, any white space for any other
-```message NAME   is one of another program (FOREIGN), and its pieces between `…` stand in that program's files; where it
-                  is not installed, that is said and nothing is tested
+```message NAME   is of another program (FOREIGN): each line, or its pieces between `…`, stands in that program's files;
+                  where it is not installed, that is said and nothing is tested
 ```
 
 docs/troubleshooting.md has an entry, `### symptom`, for each of at least SYMPTOMS symptoms, with a message or a console.
@@ -53,8 +53,8 @@ def texts_of(source):
     return [words_of(text) for text in found + [path.read_text(encoding="utf-8") for path in scripts]]
 
 
-def pieces_of(block):
-    return [piece for piece in map(words_of, "\n".join(block.text).split("…")) if piece]
+def pieces_of(lines):
+    return [piece for line in lines for piece in map(words_of, line.split("…")) if piece]
 
 
 def is_said(pieces, texts):
@@ -70,8 +70,8 @@ def mistakes_of(source):
         for block in fences_of(source, page):
             if block.language != "message":
                 continue
-            place, pieces = f"{block.page}:{block.line}", pieces_of(block)
-            owner = block.tags[0] if block.tags else ""
+            place, owner = f"{block.page}:{block.line}", " ".join(block.tags)
+            pieces = pieces_of(block.text if owner else [" ".join(block.text)])
             if owner and owner not in FOREIGN:
                 yield f"{place}: expected no name or one of {', '.join(FOREIGN)}, found {owner}"
             elif owner:
