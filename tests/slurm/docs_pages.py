@@ -1,8 +1,8 @@
 """The blocks of README.md and docs/ that need a cluster, run under the SLURM of slurm_test.py as a reader runs them.
 
 The reader has the profile of that SLURM in the environment, and small models, and has written the configurations of
-these pages. What a page leaves to the reader is done here: JOB is the number of a job that trains, a job ends before the
-next line is typed, `tail -F` is ended.
+these pages. What a page leaves to the reader is done here: JOB is the number of a job that trains, a job ends before
+the next line is typed, `tail -F` is ended.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The command blocks of README.md and docs/*.md, as a reader runs them; shared by docs_commands.py and tests/slurm.
 
 ```sh        every line is a command that ends well
+```python    a program that ends well
 ```console   a line that begins with `$ ` is a command, and what follows is what it writes: any white space stands for
              any other, `…` for any text
 
@@ -10,6 +11,7 @@ Behind the language may stand a tag: a word of NOT_RUN or of ELSEWHERE, `exit-N`
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import textwrap
@@ -39,6 +41,7 @@ MPIRUN_HERE = {  # as root, and more ranks than cores
     "OMPI_MCA_hwloc_base_binding_policy": "none",
     "OMP_NUM_THREADS": "1",
 }
+LANGUAGES = ("sh", "console", "python")
 STEPS_A_LINE = 2
 LONGEST_LINE_S = 120
 WIDEST_LINE = 118
@@ -61,6 +64,8 @@ class Block:
 
     def commands(self):
         """(line, command, what it is said to write or None); a command that ends with a backslash goes on below."""
+        if self.language == "python":
+            return [(self.line, "python3 -c " + shlex.quote("\n".join(self.text)), None)]
         found, pending = [], ""
         for number, text in enumerate(self.text, self.line + 1):
             is_output = self.language == "console" and not pending and not text.startswith("$ ")
@@ -98,7 +103,7 @@ def fences_of(source, page):
 
 def blocks_of(source):
     return [block for page in pages_of(source) for block in fences_of(source, page)
-            if block.language in ("sh", "console")]
+            if block.language in LANGUAGES]
 
 
 def words_of(text):
@@ -125,6 +130,7 @@ def prepare(folder, source, program):
     (folder / "corpus" / "second.txt").write_text(text[8000:12000], encoding="utf-8")
     for link in ("bin/ferula", "build/ferula"):
         (folder / link).symlink_to(program)
+    (folder / "bin" / "python3").symlink_to("/usr/bin/python3")  # Debian's, which has h5py
 
 
 class Reader:

@@ -55,7 +55,7 @@ class DocsBlocks(unittest.TestCase):
         self.assertIn("$ echo late\nlate\n```", (self.source / "README.md").read_text())
 
     def test_a_message_is_one_string_of_the_program_with_what_is_filled_in(self):
-        code = 'say("a \\"rank\\" of {} " /* and */\n  "holds {:.1f} MiB", \'"\', R"(raw "$code" text)"); // "no string"'
+        code = 'say("a \\"rank\\" of {} " /* - */\n  "holds {:.1f} MiB", \'"\', R"(raw "$code" text)"); // "no string"'
         texts = strings_of(code)
         self.assertEqual(texts, ['a "rank" of {} holds {:.1f} MiB', 'raw "$code" text'])
         self.assertTrue(is_said(["of", "holds", "MiB"], texts))

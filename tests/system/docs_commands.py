@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 
-from docs_blocks import ELSEWHERE, NOT_RUN, Reader, blocks_of, pages_of, prepare, rewrite
+from docs_blocks import ELSEWHERE, LANGUAGES, NOT_RUN, Reader, blocks_of, fences_of, pages_of, prepare, rewrite
 
 LARGEST_SHARE_NOT_RUN = 0.1
 
@@ -27,6 +27,10 @@ def mistakes_of(source, blocks):
             if command not in run_by_ci:
                 yield f"{block.page}:{line}: expected a line of .ci/run, found: {command}"
     for page in pages_of(source):
+        for block in fences_of(source, page):
+            is_played = str(block.page) == "docs/wizard.md"  # a conversation at a terminal: WizardSystem has it
+            if block.language not in LANGUAGES and block.text and block.text[0].startswith("$ ") and not is_played:
+                yield f"{block.page}:{block.line}: expected commands in a block of {', '.join(LANGUAGES)}"
         for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not (page.parent / link).exists():
                 yield f"{page.relative_to(source)}: expected a file at the link {link}"

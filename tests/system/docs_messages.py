@@ -6,7 +6,7 @@
                   where it is not installed, that is said and nothing is tested
 ```
 
-docs/troubleshooting.md has an entry, `### symptom`, for each of at least SYMPTOMS symptoms, with a message or a console.
+docs/troubleshooting.md has an entry, `### symptom`, for at least SYMPTOMS symptoms, each with a message or a console.
 """
 
 import glob
