@@ -17,6 +17,9 @@ import tempfile
 import time
 
 SOURCE, PROGRAM = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+sys.path.append(str(SOURCE / "tests" / "system"))  # docs_blocks.py
+from docs_pages import docs_pages_run  # noqa: E402
+
 CLUSTER = SOURCE / "tests" / "slurm" / "cluster.sh"
 PATIENCE_S = 180
 STEPS = 240
@@ -78,6 +81,8 @@ preemptible = true
 
 class Cluster:
     """The scratch folder of the test with a SLURM in it."""
+
+    source, program = SOURCE, PROGRAM
 
     def __init__(self, folder):
         self.folder = folder
@@ -331,7 +336,8 @@ def templates_run(cluster):
 # In this order: later ones look at what `whole`, the first one's run, has left.
 CASES = (two_nodes_train_as_one_rank, a_run_goes_on_after_signal_and_lost_node,
          a_cancelled_job_saves_and_stays_cancelled, a_time_limit_is_passed, arrays_and_dependencies,
-         interactive_steps, refused_in_advance, a_full_disk_submits_nothing, templates_run)
+         interactive_steps, refused_in_advance, a_full_disk_submits_nothing, templates_run,
+         docs_pages_run)
 
 
 def main():

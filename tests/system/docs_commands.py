@@ -1,142 +1,66 @@
 #!/usr/bin/env python3
-"""docs_commands.py SOURCE PROGRAM: runs every ```sh block of README.md and docs/*.md, line by line, as a reader would.
+"""docs_commands.py SOURCE PROGRAM [--write] [PAGE...]: runs the command blocks of README.md and docs/*.md, as a reader.
 
-All pages share one scratch folder: what README.md writes and trains is there for the pages after it. Models are made
-small through the environment, and each line trains a few steps further than the one before. A block that cannot run
-in a scratch folder says why behind the language, in one of the words of SKIPPED; a block with `ci` holds what
-continuous integration runs, line for line.
+All pages share one scratch folder: what README.md writes and trains is there for the pages after it. What blocks and
+their tags are says docs_blocks.py. With pages, README.md and these alone are read. --write puts what the commands of
+```console blocks have written into the pages.
 """
 
-import os
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 
-SKIPPED = {
-    "needs-build": "builds the project or changes its sources",
-    "needs-hour": "trains a model for long, on a text of the reader's choice",
-    "needs-cluster": "is for a cluster's scheduler",
-    "needs-peers": "measures beside programs that are not installed here",
-}
-LARGEST_SKIPPED_SHARE = 0.2
-SMALL = {
-    "FERULA_MODEL__LAYERS": "1",
-    "FERULA_MODEL__WIDTH": "32",
-    "FERULA_MODEL__HEADS": "2",
-    "FERULA_DATA__SEQUENCE_LENGTH": "16",
-    "FERULA_TRAINING__TRAIN_BATCH_SIZE": "8",
-    "FERULA_TRAINING__TRAIN_MICRO_BATCH_SIZE_PER_GPU": "2",
-    "FERULA_SCHEDULER__PARAMS__WARMUP_NUM_STEPS": "1",
-}
-MPIRUN_HERE = {  # as root, and more ranks than cores
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    "OMPI_MCA_hwloc_base_binding_policy": "none",
-    "OMP_NUM_THREADS": "1",
-}
-STEPS_A_LINE = 2
-LONGEST_LINE_S = 120
+from docs_blocks import ELSEWHERE, LANGUAGES, NOT_RUN, Reader, blocks_of, fences_of, pages_of, prepare, rewrite
+
+LARGEST_SHARE_NOT_RUN = 0.1
 
 
-class Block:
-    def __init__(self, page, line, tag):
-        self.page, self.line, self.tag, self.text = page, line, tag, []
-
-    def commands(self):
-        """Its commands with the line of each; one that ends with a backslash goes on in the next line."""
-        found, pending = [], ""
-        for number, text in enumerate(self.text, self.line + 1):
-            pending += text.strip()
-            if pending.endswith("\\"):
-                pending = pending[:-1]
-            elif pending:
-                found.append((number, pending))
-                pending = ""
-        return found
-
-
-def blocks_of(source):
-    found = []
-    for page in [source / "README.md", *sorted((source / "docs").glob("*.md"))]:
-        block = None
-        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-            fence = re.match(r"\s*```(.*)", line)
-            if block is None and fence:
-                language, _, tag = fence[1].strip().partition(" ")
-                block = Block(page.relative_to(source), number, tag)
-                if language == "sh":
-                    found.append(block)
-            elif fence:
-                block = None
-            elif block is not None:
-                block.text.append(line)
-    return found
-
-
-def prepare(folder, source, program):
-    """What the pages say is there: texts, shipped configurations, `ferula` in PATH and as `build/ferula`."""
-    for name in ("corpus", "build", "docs", "bin"):
-        (folder / name).mkdir()
-    shutil.copytree(source / "configs", folder / "configs")
-    shutil.copy(source / "README.md", folder)
-    shutil.copy(source / "docs" / "loss_curve.py", folder / "docs")
-    text = (source / "docs" / "configuration.md").read_text(encoding="utf-8")
-    (folder / "corpus" / "first.txt").write_text(text[:8000], encoding="utf-8")
-    (folder / "book.txt").write_text(text, encoding="utf-8")
-    (folder / "corpus" / "second.txt").write_text(text[8000:12000], encoding="utf-8")
-    for link in ("bin/ferula", "build/ferula"):
-        (folder / link).symlink_to(program)
-
-
-class Reader:
-    def __init__(self, folder):
-        self.folder, self.steps, self.failures = folder, 0, []
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("FERULA_")} | SMALL | MPIRUN_HERE
-        self.environment["PATH"] = f"{folder / 'bin'}:{os.environ['PATH']}"
-
-    def run(self, place, command):
-        self.steps += STEPS_A_LINE
-        self.environment["FERULA_TRAINING__STEPS"] = str(self.steps)
-        print(f"{place}: {command}", flush=True)
-        try:
-            done = subprocess.run(["sh", "-euc", command], cwd=self.folder, env=self.environment, text=True,
-                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=LONGEST_LINE_S)
-        except subprocess.TimeoutExpired:
-            self.failures.append(f"{place}: expected an end within {LONGEST_LINE_S} s: {command}")
-            return
-        if done.returncode != 0:
-            self.failures.append(f"{place}: ended with {done.returncode}: {command}\n{done.stdout}{done.stderr}")
+def mistakes_of(source, blocks):
+    """What is wrong with the pages before anything runs."""
+    run_by_ci = (source / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    known = ", ".join([*ELSEWHERE, *NOT_RUN])
+    for block in blocks:
+        for tag in block.unknown_tags():
+            yield f"{block.page}:{block.line}: expected no tag or one of {known}; found: {tag}"
+        for line, command, _ in block.commands() if "ci" in block.tags else ():
+            if command not in run_by_ci:
+                yield f"{block.page}:{line}: expected a line of .ci/run, found: {command}"
+    for page in pages_of(source):
+        for block in fences_of(source, page):
+            is_played = str(block.page) == "docs/wizard.md"  # a conversation at a terminal: WizardSystem has it
+            if block.language not in LANGUAGES and block.text and block.text[0].startswith("$ ") and not is_played:
+                yield f"{block.page}:{block.line}: expected commands in a block of {', '.join(LANGUAGES)}"
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / link).exists():
+                yield f"{page.relative_to(source)}: expected a file at the link {link}"
+    not_run = [block for block in blocks if block.has(NOT_RUN)]
+    if not blocks or len(not_run) > LARGEST_SHARE_NOT_RUN * len(blocks):
+        yield f"expected at most {LARGEST_SHARE_NOT_RUN:.0%} of the blocks not to run, found {len(not_run)}"
 
 
 def main():
-    source, program = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-    run_by_ci = (source / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    words = [word for word in sys.argv[1:] if word != "--write"]
+    source, program = (pathlib.Path(word).resolve() for word in words[:2])
     blocks = blocks_of(source)
-    skipped = [block for block in blocks if block.tag in SKIPPED]
+    failures = list(mistakes_of(source, blocks))
     with tempfile.TemporaryDirectory(prefix="ferula-docs-") as name:
-        reader = Reader(pathlib.Path(name))
-        prepare(reader.folder, source, program)
+        folder = pathlib.Path(name) / "reader"
+        prepare(folder, source, program)
+        reader = Reader(folder)
         for block in blocks:
-            for line, command in block.commands():
-                place = f"{block.page}:{line}"
-                if not block.tag:
-                    reader.run(place, command)
-                elif block.tag == "ci" and command not in run_by_ci:
-                    reader.failures.append(f"{place}: expected a line of .ci/run, found: {command}")
-                elif block.tag != "ci" and block.tag not in SKIPPED:
-                    known = ", ".join(["ci", *SKIPPED])
-                    reader.failures.append(f"{place}: expected no tag or one of {known}; found: {block.tag}")
-    for block in skipped:
-        print(f"{block.page}:{block.line}: not run: {SKIPPED[block.tag]}")
-    print(f"{len(blocks)} blocks, {len(skipped)} of them not run here")
-    if not blocks or len(skipped) > LARGEST_SKIPPED_SHARE * len(blocks):
-        reader.failures.append(f"expected at most {LARGEST_SKIPPED_SHARE:.0%} of the blocks not to run")
-    print("\n".join(reader.failures))
-    return 1 if reader.failures else 0
+            is_wanted = not words[2:] or str(block.page) in ["README.md", *words[2:]]
+            if is_wanted and not block.has(NOT_RUN) and not block.has(ELSEWHERE):
+                reader.read(block)
+    for block in blocks:
+        for tag in block.tags:
+            if tag in NOT_RUN or tag in ELSEWHERE:
+                print(f"{block.page}:{block.line}: not run here: {(NOT_RUN | ELSEWHERE)[tag]}")
+    print(f"{len(blocks)} blocks, {sum(block.has(NOT_RUN) for block in blocks)} of them not run")
+    print("\n".join(failures + reader.failures))
+    if "--write" in sys.argv:
+        rewrite(source, reader)
+    return 1 if failures or reader.failures else 0
 
 
 if __name__ == "__main__":
