@@ -75,6 +75,7 @@ class Start {
         if (command_.check != nullptr) command_.check(line_, ranks);
         return launch_ranks({ranks, arguments_, command_.stop, console()});
       }
+      if (ranks == 0) refuse_strangers();
     }
     return run_here();
   }
@@ -92,6 +93,16 @@ class Start {
     const bool has_config = !line_.positionals().empty() && line_.positionals().front().ends_with(".toml");
     refuse_on_head_node(has_config ? line_.positionals().front() : "", line_.all(kSet.name),
                         {arguments_.begin(), arguments_.end()});
+  }
+  /// Tasks of srun that MPI does not know of would all do the same work, and get into each other's way.
+  void refuse_strangers() const {
+    const std::optional<int> tasks = command_.name == "doctor" ? std::nullopt : strangers_in_step();
+    if (!tasks) return;
+    throw ConfigError(fmt::format(
+        "expected ranks that know of each other, found {0} tasks of srun that each take themselves for the only one; "
+        "start them with `srun --mpi=pmix` (`ferula doctor --only mpi-pmix` tells whether SLURM and MPI both speak "
+        "it), or say --ranks {0} in one task, or --ranks 1 where each shall work for itself",
+        *tasks));
   }
   bool is_speaker() const { return !launched_ || launched_->rank == 0; }
   LogConsole console() const {

@@ -39,6 +39,12 @@ std::optional<LaunchedRank> launched_rank() {
   return std::nullopt;
 }
 
+std::optional<int> strangers_in_step() {
+  const std::optional<int> tasks = whole_number("SLURM_STEP_NUM_TASKS");
+  const bool is_task = whole_number("SLURM_PROCID") && whole_number("SLURM_STEP_ID");
+  return is_task && tasks.value_or(1) > 1 && !launched_rank() ? tasks : std::nullopt;
+}
+
 std::optional<std::string> environment_variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);

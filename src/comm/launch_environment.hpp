@@ -17,6 +17,10 @@ struct LaunchedRank {
 /// (OMPI_COMM_WORLD_*), of srun with PMIx (PMIX_RANK, SLURM_STEP_NUM_TASKS) and of PMI-2 (PMI_RANK, PMI_SIZE).
 std::optional<LaunchedRank> launched_rank();
 
+/// The tasks of the step of `srun` that this process is one of, where srun has told MPI nothing of them: each then
+/// takes itself for the only one. Empty for a rank, and where there is one task.
+std::optional<int> strangers_in_step();
+
 /// The number of the SLURM job that this process belongs to (SLURM_JOB_ID); empty outside of one.
 std::string slurm_job();
 

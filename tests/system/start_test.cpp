@@ -181,6 +181,23 @@ TEST(StartSystem, AMissingFolderForTemporaryFilesIsNamed) {
   EXPECT_THAT(refused.err, AllOf(HasSubstr("TMPDIR: expected a folder"), HasSubstr("unset it")));
 }
 
+TEST(StartSystem, TasksOfSrunThatMpiDoesNotKnowOfAreRefused) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 2);
+  const auto as_task = [&](std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"env", "SLURM_STEP_NUM_TASKS=2", "SLURM_PROCID=1", "SLURM_STEP_ID=0", FERULA_PROGRAM, "train"});
+    return workplace.run(words);
+  };
+
+  const Outcome stranger = as_task({"tiny.toml"});
+
+  EXPECT_EQ(stranger.code, 2);
+  EXPECT_THAT(stranger.err, AllOf(HasSubstr("found 2 tasks of srun"), HasSubstr("srun --mpi=pmix")));
+  EXPECT_FALSE(workplace.has("runs"));
+  EXPECT_EQ(as_task({"tiny.toml", "--ranks", "1"}).code, 0);
+}
+
 TEST(StartSystem, TwoJobsNeverTrainOneRun) {
   const Workplace workplace;
   write_tiny_run(workplace, 100000);

@@ -16,7 +16,7 @@ class LaunchEnvironment : public testing::Test {
   ~LaunchEnvironment() override { clear(); }
   static void clear() {
     for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS",
-                             "PMI_RANK", "PMI_SIZE", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_ID"})
+                             "PMI_RANK", "PMI_SIZE", "SLURM_PROCID", "SLURM_STEP_ID", "SLURM_NTASKS", "SLURM_JOB_ID"})
       unsetenv(name);
   }
   static void set(const char* name, const char* value) { setenv(name, value, 1); }
@@ -46,6 +46,19 @@ TEST_F(LaunchEnvironment, ABatchScriptOfSlurmIsNoRank) {
   set("SLURM_NTASKS", "8");
 
   EXPECT_FALSE(launched_rank());
+}
+
+TEST_F(LaunchEnvironment, TasksOfSrunWithoutPmixAreStrangers) {
+  for (const auto& [name, value] : {std::pair("SLURM_PROCID", "1"), std::pair("SLURM_STEP_ID", "0")}) set(name, value);
+  set("SLURM_STEP_NUM_TASKS", "4");
+  EXPECT_EQ(strangers_in_step(), 4);
+
+  set("PMIX_RANK", "1");
+  EXPECT_FALSE(strangers_in_step());
+
+  unsetenv("PMIX_RANK");
+  set("SLURM_STEP_NUM_TASKS", "1");
+  EXPECT_FALSE(strangers_in_step());
 }
 
 TEST_F(LaunchEnvironment, KnowsTheJobOfSlurm) {
