@@ -44,28 +44,31 @@ void require_no_other_job(FileSystem& files, const std::filesystem::path& run) {
   const auto record = read_job_record(files, run);
   if (!record) return;
   const auto jobs = queued_jobs();
-  const auto found = jobs.find(record->job);
-  if (found == jobs.end() || (found->second.state != "PENDING" && found->second.state != "RUNNING")) return;
+  const QueuedJob* found = job_with_work_left(jobs, record->job);
+  if (found == nullptr) return;
   throw DeviceError(fmt::format(
       "{}: expected a run without a job, found job {} ({}, {}); it goes on by itself. Wait for it, `scancel {}` it, or "
       "choose another run.name. Nothing was submitted",
-      run.string(), record->job, found->second.state, found->second.reason, record->job));
+      run.string(), record->job, found->state, found->reason, record->job));
 }
 
-/// In the shell that the job will have: a login node may know other modules than this shell has loaded.
+/// In the shell that the job will have: a login node may know other modules than this shell has loaded. One after the
+/// other, because some are there only where others are loaded.
 void require_modules(const std::vector<std::string>& modules) {
-  for (const std::string& module : modules) {
-    const std::string command = fmt::format("module load {}", shell_word(module));
-    const ProgramOutcome outcome = run_program({"bash", "-lc", command});
-    // Lmod and Tcl modules of old return 0 and say "error" or "Unable".
-    const bool complains =
-        outcome.err.find("rror") != std::string::npos || outcome.err.find("nable") != std::string::npos;
-    if (outcome.code == 0 && !complains) continue;
-    throw DeviceError(fmt::format(
-        "tried: {}\nfound: {}\n`module avail` lists what there is; name it in slurm.modules (of the configuration, in "
-        "place of the profile's). Nothing was submitted",
-        command, outcome.said()));
-  }
+  std::string command;
+  for (const std::string& module : modules)
+    command += fmt::format("{}module load {}", command.empty() ? "" : " && ", shell_word(module));
+  if (command.empty()) return;
+  const ProgramOutcome outcome = run_program({"bash", "-lc", command});
+  // Old ones return 0 in spite of what they say.
+  const bool complains = outcome.err.find("ERROR:") != std::string::npos ||
+                         outcome.err.find("Unable to locate a modulefile") != std::string::npos ||
+                         outcome.err.find("detected the following error") != std::string::npos;
+  if (outcome.code == 0 && !complains) return;
+  throw DeviceError(fmt::format(
+      "tried: {}\nfound: {}\n`module avail` lists what there is; name it in slurm.modules (of the configuration, in "
+      "place of the profile's). Nothing was submitted",
+      command, outcome.said()));
 }
 
 /// The script under a name of its own until SLURM has taken it; removed with a directory that was made for it.
@@ -114,6 +117,16 @@ class PendingScript {
   bool kept_ = false;
 };
 
+/// The job that SLURM makes of the script, which stays where SLURM may have made one without saying so.
+std::string number_of_job(PendingScript& script, const std::vector<std::string>& options) {
+  try {
+    return submit_script(script.path(), options);
+  } catch (const UnknownSubmission&) {
+    script.keep();
+    throw;
+  }
+}
+
 /// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
 std::optional<std::int64_t> tasks_of(std::string_view array) {
   if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
@@ -142,12 +155,12 @@ std::string submit(const Submission& submission) {
   require_no_other_job(*files, run);
   require_modules(submission.plan.request.modules);
   PendingScript script(*files, run, submission.script);
-  const std::string job = submit_script(script.path(), options);
+  const std::string job = number_of_job(script, options);
   script.keep();
   write_job_record(*files, run,
                    {.job = job,
                     .script = job_script(run).string(),
-                    .log = log_pattern(submission.job),
+                    .log = job_log(submission.job, job),
                     .command = submission.command});
   return job;
 }

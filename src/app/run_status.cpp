@@ -69,7 +69,9 @@ std::optional<JobRecord> record_of(const std::filesystem::path& run) {
   const std::string task = name.substr(dash + 1);
   if (task.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
   auto array = read_job_record(*files, run.parent_path() / name.substr(0, dash));
-  if (array) array->job += "_" + task;
+  if (!array) return std::nullopt;
+  array->job += "_" + task;
+  if (array->log.ends_with("_N.out")) array->log.replace(array->log.size() - 5, 1, task);
   return array;
 }
 

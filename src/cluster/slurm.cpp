@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <sstream>
+#include <string_view>
 
-#include "base/error.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/words.hpp"
 
@@ -18,16 +19,21 @@ struct Advice {
   const char* message;  // a part of what SLURM says
   const char* advice;
 };
-constexpr std::array<Advice, 14> kAdvice{{
+constexpr std::array<Advice, 19> kAdvice{{
+    // the first that fits counts
     {"nvalid partition", "`sinfo -s` lists the partitions; name one as slurm.partition"},
     {"nvalid qos", "`sacctmgr show assoc user=$USER format=qos%60` lists yours; name one as slurm.qos"},
     {"nvalid account",
      "`sacctmgr show assoc user=$USER format=account,partition` lists yours; name one as slurm.account"},
+    {"SubmitJob", "you have as many jobs as you may: wait for one, or `scancel` it"},
     {"QOSMax",
      "the QOS allows less: lower slurm.nodes, slurm.gpus_per_node or slurm.time, or choose another slurm.qos"},
     {"AssocMax", "your account allows less: wait for a job of yours to end, or ask for less"},
-    {"JobLimit", "you have as many jobs as you may: wait for one, or `scancel` it"},
-    {"Requested time limit", "the partition allows less: leave slurm.time out or lower it"},
+    {"accounting/QOS policy",
+     "your QOS or account allows fewer jobs, or less in one: wait for one of yours (`squeue --me`), lower slurm.nodes, "
+     "slurm.gpus_per_node or slurm.time, or choose another slurm.qos"},
+    {"group not permitted", "this partition is not open to you: `sinfo -s` lists others; name one as slurm.partition"},
+    {"partition not available", "this partition takes no jobs now: `sinfo -s` tells; name another as slurm.partition"},
     {"time limit", "the partition allows less: leave slurm.time out or lower it"},
     {"node configuration is not available",
      "no node has so much: lower slurm.gpus_per_node, slurm.cpus_per_task or "
@@ -36,22 +42,36 @@ constexpr std::array<Advice, 14> kAdvice{{
     {"ode count specification invalid", "the partition has fewer nodes: lower slurm.nodes"},
     {"nvalid generic resource",
      "no node has such GPUs: set slurm.gpus_per_node = 0, or choose another slurm.partition"},
+    {"uthentication",
+     "MUNGE does not vouch for you on this host: tell the administrators (`munge -n | unmunge` tries it)"},
+    {"Munge", "MUNGE does not answer on this host: tell the administrators, or submit from another head node"},
+    {"timed out", "SLURM took too long to answer: look before you submit again"},
     {"ontact slurm controller",
      "SLURM's controller does not answer: try again in some minutes; `scontrol ping` tells "
      "whether it is back"},
     {"ependency", "the job to wait for is not known (any more): `squeue --me` lists those that wait or run"},
 }};
 
-DeviceError refusal(const std::string& command, const ProgramOutcome& outcome) {
+/// Whether SLURM may have the job although sbatch has no number of it: it was not refused, or nobody heard the answer.
+bool may_be_submitted(const ProgramOutcome& outcome) {
+  return outcome.code == 0 || outcome.code > kNotFound || outcome.said().find("timed out") != std::string::npos;
+}
+
+[[noreturn]] void refuse(const std::string& command, const ProgramOutcome& outcome) {
   if (outcome.code == kNotFound && outcome.said().empty())
-    return DeviceError(
+    throw DeviceError(
         fmt::format("tried: {}\nfound no sbatch in PATH: jobs are submitted from the cluster's head node "
                     "(log in there, or load SLURM's module). Nothing was submitted",
                     command));
-  const std::string advice = advice_on(outcome.said());
-  return DeviceError(fmt::format("tried: {}\nSLURM answered (code {}): {}\n{}. Nothing was submitted", command,
-                                 outcome.code, outcome.said(),
-                                 advice.empty() ? "`sbatch --test-only SCRIPT` tries it again without a job" : advice));
+  const std::string said = outcome.said();
+  const std::string answer =
+      fmt::format("tried: {}\nSLURM answered (code {}): {}\n", command, outcome.code, said.empty() ? "nothing" : said);
+  const std::string advice = advice_on(said);
+  if (may_be_submitted(outcome))
+    throw UnknownSubmission(fmt::format("{}{}The job may be in the queue all the same: `squeue --me` tells", answer,
+                                        advice.empty() ? "" : advice + ". "));
+  throw DeviceError(fmt::format("{}{}. Nothing was submitted", answer,
+                                advice.empty() ? "`sbatch --test-only SCRIPT` tries it again without a job" : advice));
 }
 
 }  // namespace
@@ -70,8 +90,21 @@ std::string submit_script(const std::string& script, const std::vector<std::stri
   const ProgramOutcome outcome = run_program(words);
   const std::string number = outcome.out.substr(0, outcome.out.find_first_of(";\n"));
   const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
-  if (outcome.code != 0 || !is_number) throw refusal(command, outcome);
+  if (outcome.code != 0 || !is_number) refuse(command, outcome);
   return number;
+}
+
+bool has_work_left(const QueuedJob& job) {
+  constexpr std::array<std::string_view, 11> kOver{"COMPLETING", "COMPLETED", "CANCELLED",     "FAILED",
+                                                   "TIMEOUT",    "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+                                                   "BOOT_FAIL",  "DEADLINE",  "REVOKED"};
+  return std::find(kOver.begin(), kOver.end(), job.state) == kOver.end();
+}
+
+const QueuedJob* job_with_work_left(const std::map<std::string, QueuedJob>& jobs, const std::string& number) {
+  for (const auto& [name, job] : jobs)
+    if ((name == number || name.starts_with(number + "_")) && has_work_left(job)) return &job;
+  return nullptr;
 }
 
 std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {

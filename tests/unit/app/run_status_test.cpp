@@ -25,7 +25,7 @@ class RunStatusOf : public testing::Test {
   }
   std::filesystem::path run() const { return std::filesystem::path(scratch_.path()) / "my"; }
   void record(const std::string& job) const {
-    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-%j.out", "ferula submit my.toml"});
+    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-12_N.out", "ferula submit my.toml"});
   }
 
   ScratchDirectory scratch_;
@@ -53,7 +53,10 @@ TEST_F(RunStatusOf, ATaskOfAnArrayHasTheNumberOfItsJob) {
   record("12");
   scratch_.write("my-3/log.txt", "");
 
-  EXPECT_EQ(run_status(scratch_.path("my-3"), {}).job, "12_3");
+  const RunStatus status = run_status(scratch_.path("my-3"), {});
+
+  EXPECT_EQ(status.job, "12_3");
+  EXPECT_EQ(status.log, "slurm-12_3.out");
 }
 
 TEST_F(RunStatusOf, WithoutAJobTheLockAndTheSummaryTell) {
