@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/job_record.hpp"
+#include "app/run_status.hpp"
 #include "base/human.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
@@ -18,24 +19,43 @@ bool is_job_number(const std::string& word) {
   return !word.empty() && word.find_first_not_of("0123456789_") == std::string::npos;
 }
 
+/// The number of the job that `after` names; none of a run that is done. Throws ConfigError where a job after it would
+/// never start, or start at once because SLURM knows of nothing to wait for.
+std::optional<std::string> awaited_job(FileSystem& files, const std::string& after) {
+  std::string number = after;
+  if (!is_job_number(after)) {
+    const auto record = read_job_record(files, after);
+    if (!record)
+      throw ConfigError(fmt::format(
+          "--after: expected the number of a job or the directory of a run that was submitted, found '{}'; `squeue "
+          "--me` lists your jobs, `ferula status` your runs",
+          after));
+    number = record->job;
+  }
+  const auto states = states_of_job(number);
+  if (!states) return number;  // sbatch tells why SLURM does not answer
+  if (states->empty() && number != after && run_status(after, {}).state == "finished") return std::nullopt;
+  if (states->empty())
+    throw ConfigError(
+        fmt::format("--after: expected a job that SLURM knows, found {}, which has ended long ago or never "
+                    "was; leave --after out where it is done. Nothing was submitted",
+                    number));
+  const auto bad = std::find_if(states->begin(), states->end(), ended_badly);
+  if (bad != states->end())
+    throw ConfigError(
+        fmt::format("--after: expected a job that may still end well, found {}, which ended as {}: a job "
+                    "after it would never start. Nothing was submitted",
+                    number, *bad));
+  return number;
+}
+
 /// `--dependency=afterok:12:13`, and an end for a job whose turn can never come; none where there is nothing to wait
 /// for.
 std::vector<std::string> dependency(FileSystem& files, const std::vector<std::string>& after) {
-  if (after.empty()) return {};
   std::string numbers;
-  for (const std::string& word : after) {
-    std::string number = word;
-    if (!is_job_number(word)) {
-      const auto record = read_job_record(files, word);
-      if (!record)
-        throw ConfigError(fmt::format(
-            "--after: expected the number of a job or the directory of a run that was submitted, found '{}'; `squeue "
-            "--me` lists your jobs, `ferula status` your runs",
-            word));
-      number = record->job;
-    }
-    numbers += ":" + number;
-  }
+  for (const std::string& each : after)
+    if (const auto number = awaited_job(files, each)) numbers += ":" + *number;
+  if (numbers.empty()) return {};
   return {"--dependency=afterok" + numbers, "--kill-on-invalid-dep=yes"};
 }
 

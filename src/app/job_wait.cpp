@@ -4,25 +4,17 @@
 #include <thread>
 
 #include "base/output.hpp"
-#include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
-#include "cluster/words.hpp"
 
 namespace ferula {
 namespace {
 
 constexpr int kMostSilentLooks = 120;
 
-/// Whether every task of a job that has ended is known, and ended well.
 bool ended_well(const std::string& number) {
-  const ProgramOutcome outcome = run_program({"scontrol", "show", "job", "-o", number});
-  int tasks = 0, good = 0;
-  for (const std::string_view line : split(outcome.out, '\n')) {
-    if (line.find("JobState=") == std::string_view::npos) continue;
-    ++tasks;
-    if (line.find("JobState=COMPLETED") != std::string_view::npos) ++good;
-  }
-  return tasks > 0 && good == tasks;
+  const auto states = states_of_job(number).value_or(std::vector<std::string>{});
+  return !states.empty() &&
+         std::all_of(states.begin(), states.end(), [](const std::string& each) { return each == "COMPLETED"; });
 }
 
 }  // namespace

@@ -57,6 +57,13 @@ bool may_be_submitted(const ProgramOutcome& outcome) {
   return outcome.code == 0 || outcome.code > kNotFound || outcome.said().find("timed out") != std::string::npos;
 }
 
+bool is_over(const std::string& state) {
+  constexpr std::array<std::string_view, 11> kOver{"COMPLETING", "COMPLETED", "CANCELLED",     "FAILED",
+                                                   "TIMEOUT",    "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+                                                   "BOOT_FAIL",  "DEADLINE",  "REVOKED"};
+  return std::find(kOver.begin(), kOver.end(), state) != kOver.end();
+}
+
 [[noreturn]] void refuse(const std::string& command, const ProgramOutcome& outcome) {
   if (outcome.code == kNotFound && outcome.said().empty())
     throw DeviceError(
@@ -94,16 +101,9 @@ std::string submit_script(const std::string& script, const std::vector<std::stri
   return number;
 }
 
-bool has_work_left(const QueuedJob& job) {
-  constexpr std::array<std::string_view, 11> kOver{"COMPLETING", "COMPLETED", "CANCELLED",     "FAILED",
-                                                   "TIMEOUT",    "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
-                                                   "BOOT_FAIL",  "DEADLINE",  "REVOKED"};
-  return std::find(kOver.begin(), kOver.end(), job.state) == kOver.end();
-}
-
 const QueuedJob* job_with_work_left(const std::map<std::string, QueuedJob>& jobs, const std::string& number) {
   for (const auto& [name, job] : jobs)
-    if ((name == number || name.starts_with(number + "_")) && has_work_left(job)) return &job;
+    if ((name == number || name.starts_with(number + "_")) && !is_over(job.state)) return &job;
   return nullptr;
 }
 
@@ -127,5 +127,21 @@ std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {
   }
   return jobs;
 }
+
+std::optional<std::vector<std::string>> states_of_job(const std::string& number) {
+  const ProgramOutcome outcome = run_program({"scontrol", "show", "job", "-o", number});
+  std::vector<std::string> states;
+  if (outcome.code != 0 && outcome.said().find("nvalid job id") == std::string::npos) return std::nullopt;
+  for (const std::string_view line : split(outcome.out, '\n')) {
+    constexpr std::string_view kKey = " JobState=";
+    const std::size_t key = line.find(kKey);
+    if (key == std::string_view::npos) continue;
+    const std::string_view rest = line.substr(key + kKey.size());
+    states.emplace_back(rest.substr(0, rest.find(' ')));
+  }
+  return states;
+}
+
+bool ended_badly(const std::string& state) { return is_over(state) && !state.starts_with("COMPLET"); }
 
 }  // namespace ferula

@@ -34,6 +34,12 @@ std::map<std::string, QueuedJob> queued_jobs(std::string* problem = nullptr);
 /// The job `number`, or a task of it, that waits, runs or will run again; null where there is none.
 const QueuedJob* job_with_work_left(const std::map<std::string, QueuedJob>& jobs, const std::string& number);
 
+/// What SLURM remembers of a job that waits, runs or has ended minutes ago: a state for it, or for each of its tasks;
+/// none of a job that it does not know (any more). Empty where SLURM does not answer.
+std::optional<std::vector<std::string>> states_of_job(const std::string& number);
+/// Whether a job in this state has ended, and not well.
+bool ended_badly(const std::string& state);
+
 /// What to do about a message of sbatch; empty for an unknown one.
 std::string advice_on(const std::string& message);
 

@@ -69,6 +69,24 @@ TEST_F(RunStatusOf, WithoutAJobTheLockAndTheSummaryTell) {
   EXPECT_EQ(run_status(run(), {}).state, "running: process 7 on node1");
 }
 
+TEST_F(RunStatusOf, AnArrayPointsToTheRunsOfItsTasks) {
+  write_job_record(*make_posix_file_system(), scratch_.path(), {"12", "job.sbatch", "slurm-12_N.out", "ferula submit"});
+
+  EXPECT_THAT(run_status(scratch_.path(), {}).state, HasSubstr("an array, with a run for each task"));
+}
+
+TEST_F(RunStatusOf, FoldersInPlaceOfItsFilesTellNothing) {
+  for (const char* name : {"metrics.jsonl", "summary.json", "config.toml", "job.json"}) {
+    std::filesystem::remove(run() / name);
+    std::filesystem::create_directories(run() / name);
+  }
+
+  const RunStatus status = run_status(run(), {});
+
+  EXPECT_EQ(status.state, "not started");
+  EXPECT_FALSE(status.step || status.steps || !status.job.empty());
+}
+
 TEST_F(RunStatusOf, RunsAreFoundAloneAndInTheirFolder) {
   scratch_.write("other/readme.txt", "");
 

@@ -85,6 +85,27 @@ TEST(Queue, KnowsJobsAndTheTasksOfArrays) {
   EXPECT_EQ(job_with_work_left(jobs, "1"), nullptr);
 }
 
+TEST(Job, HasAStateForEachTask) {
+  const FakePrograms programs;
+  programs.add("scontrol",
+               "echo 'JobId=7 JobName=JobState=x JobState=COMPLETED Reason=None'; "
+               "echo 'JobId=8 JobState=OUT_OF_MEMORY Reason=None'");
+
+  EXPECT_THAT(states_of_job("7").value(), testing::ElementsAre("COMPLETED", "OUT_OF_MEMORY"));
+  EXPECT_TRUE(ended_badly("OUT_OF_MEMORY"));
+  for (const char* state : {"COMPLETED", "COMPLETING", "RUNNING", "SUSPENDED"})
+    EXPECT_FALSE(ended_badly(state)) << state;
+}
+
+TEST(Job, IsUnknownWhereSlurmSaysSoAndNotWhereItDoesNotAnswer) {
+  const FakePrograms programs;
+  programs.add("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
+  EXPECT_TRUE(states_of_job("7").value().empty());
+
+  programs.add("scontrol", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1");
+  EXPECT_FALSE(states_of_job("7"));
+}
+
 TEST(Queue, SaysWhyItIsNotKnown) {
   const FakePrograms programs;
   programs.add("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1");
