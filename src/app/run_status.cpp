@@ -99,9 +99,11 @@ std::string state_of(const RunDirectory& run, const RunStatus& status, const std
   if (!reason.empty()) return reason;
   if (status.step) return "ended without a word (killed, or out of memory); started again it goes on";
   if (is_readable_file(run.log())) return "never came to its first step; its log.txt tells why";
-  return is_log_of_array(status.log)
-             ? fmt::format("an array, with a run for each task: {}-N", run.root.filename().string())
-             : "not started";
+  if (is_log_of_array(status.log))
+    return fmt::format("an array, with a run for each task: {}-N", run.root.filename().string());
+  if (!is_readable_file(status.log)) return "not started";
+  return fmt::format("nothing trained yet; {} tells what its job did",
+                     std::filesystem::path(status.log).filename().string());
 }
 
 bool is_run(const std::filesystem::path& folder) {

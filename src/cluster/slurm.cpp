@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <sstream>
 #include <string_view>
 
@@ -13,13 +14,25 @@
 namespace ferula {
 namespace {
 
-constexpr int kNotFound = 127;
+constexpr int kNotFound = 127, kKilled = 128;  // by signal n: 128 + n
+constexpr int kTooLong = 124;
+constexpr const char* kPatience_s = "20";
+
+/// A question to a controller that does not answer may hang for minutes.
+ProgramOutcome ask(std::vector<std::string> words) {
+  const std::string program = words.front();
+  words.insert(words.begin(), {"timeout", "--kill-after=1", kPatience_s});
+  ProgramOutcome outcome = run_program(words);
+  if (outcome.code == kTooLong || outcome.code == kKilled + SIGKILL)
+    outcome.err = fmt::format("{} did not answer within {} s", program, kPatience_s);
+  return outcome;
+}
 
 struct Advice {
   const char* message;  // a part of what SLURM says
   const char* advice;
 };
-constexpr std::array<Advice, 19> kAdvice{{
+constexpr std::array<Advice, 21> kAdvice{{
     // the first that fits counts
     {"nvalid partition", "`sinfo -s` lists the partitions; name one as slurm.partition"},
     {"nvalid qos", "`sacctmgr show assoc user=$USER format=qos%60` lists yours; name one as slurm.qos"},
@@ -38,6 +51,8 @@ constexpr std::array<Advice, 19> kAdvice{{
     {"node configuration is not available",
      "no node has so much: lower slurm.gpus_per_node, slurm.cpus_per_task or "
      "slurm.mem; `sinfo -N -o '%N %c %m %G'` shows what nodes have"},
+    {"nvalid feature", "no node has what --constraint names: `sinfo -o '%N %f'` lists it; mend slurm.options"},
+    {"nrecognized option", "`man sbatch` lists its options; mend slurm.options"},
     {"emory specification can not be satisfied", "no node has so much memory: lower slurm.mem"},
     {"ode count specification invalid", "the partition has fewer nodes: lower slurm.nodes"},
     {"nvalid generic resource",
@@ -54,7 +69,8 @@ constexpr std::array<Advice, 19> kAdvice{{
 
 /// Whether SLURM may have the job although sbatch has no number of it: it was not refused, or nobody heard the answer.
 bool may_be_submitted(const ProgramOutcome& outcome) {
-  return outcome.code == 0 || outcome.code > kNotFound || outcome.said().find("timed out") != std::string::npos;
+  const bool was_killed = outcome.code > kKilled && outcome.code <= kKilled + 64;  // sbatch itself ends with 255, too
+  return outcome.code == 0 || was_killed || outcome.said().find("timed out") != std::string::npos;
 }
 
 bool is_over(const std::string& state) {
@@ -108,7 +124,7 @@ const QueuedJob* job_with_work_left(const std::map<std::string, QueuedJob>& jobs
 }
 
 std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {
-  const ProgramOutcome outcome = run_program({"squeue", "--me", "--array", "--noheader", "--format=%i|%F|%T|%R|%L"});
+  const ProgramOutcome outcome = ask({"squeue", "--me", "--array", "--noheader", "--format=%i|%F|%T|%R|%L"});
   std::map<std::string, QueuedJob> jobs;
   if (outcome.code != 0) {
     if (problem != nullptr)
@@ -129,7 +145,7 @@ std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {
 }
 
 std::optional<std::vector<std::string>> states_of_job(const std::string& number) {
-  const ProgramOutcome outcome = run_program({"scontrol", "show", "job", "-o", number});
+  const ProgramOutcome outcome = ask({"scontrol", "show", "job", "-o", number});
   std::vector<std::string> states;
   if (outcome.code != 0 && outcome.said().find("nvalid job id") == std::string::npos) return std::nullopt;
   for (const std::string_view line : split(outcome.out, '\n')) {

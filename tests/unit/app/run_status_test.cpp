@@ -75,6 +75,20 @@ TEST_F(RunStatusOf, AnArrayPointsToTheRunsOfItsTasks) {
   EXPECT_THAT(run_status(scratch_.path(), {}).state, HasSubstr("an array, with a run for each task"));
 }
 
+TEST_F(RunStatusOf, AJobThatNeverTrainedPointsToItsLog) {
+  const std::filesystem::path other = scratch_.path("other");
+  const std::string log = scratch_.write("other/slurm-7.out", "srun: error\n");
+  write_job_record(*make_posix_file_system(), other, {"7", "job.sbatch", log, "ferula submit"});
+
+  EXPECT_EQ(run_status(other, {}).state, "nothing trained yet; slurm-7.out tells what its job did");
+}
+
+TEST_F(RunStatusOf, ADamagedRecordIsNone) {
+  record("12\n13");
+
+  EXPECT_EQ(run_status(run(), {}).job, "");
+}
+
 TEST_F(RunStatusOf, FoldersInPlaceOfItsFilesTellNothing) {
   for (const char* name : {"metrics.jsonl", "summary.json", "config.toml", "job.json"}) {
     std::filesystem::remove(run() / name);

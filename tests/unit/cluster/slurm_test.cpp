@@ -45,6 +45,14 @@ TEST(Submission, WithoutAnAnswerMayHaveHappened) {
   }
 }
 
+TEST(Submission, WithAnOptionThatSbatchDoesNotKnowIsRefused) {
+  const FakePrograms programs;
+  programs.add("sbatch", "echo \"sbatch: unrecognized option '--nosuch'\" >&2; exit 255");
+
+  EXPECT_THAT(message_of<DeviceError>([] { submit_script("job.sbatch", {}); }),
+              AllOf(HasSubstr("mend slurm.options"), HasSubstr("Nothing was submitted")));
+}
+
 struct AdviceCase {
   const char* message;  // as sbatch of 22.05 writes it
   const char* advice;
