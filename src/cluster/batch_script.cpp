@@ -20,7 +20,8 @@ stalled="$run/stalled-starts"
 again() {
   echo "job $SLURM_JOB_ID: $1; it goes back to the queue"
   if scontrol requeue "$SLURM_JOB_ID"; then sleep 600 && exit 0; fi
-  sbatch --dependency="afterany:$SLURM_JOB_ID" ${SLURM_ARRAY_TASK_ID:+--array="$SLURM_ARRAY_TASK_ID"} "$script" && exit 0
+  after="afterany:$SLURM_JOB_ID"
+  sbatch --dependency="$after" ${SLURM_ARRAY_TASK_ID:+--array="$SLURM_ARRAY_TASK_ID"} "$script" && exit 0
   echo "job $SLURM_JOB_ID: SLURM queues neither it nor $script; submit again to go on" >&2
   exit "$code"
 }
