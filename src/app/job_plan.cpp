@@ -68,7 +68,8 @@ std::optional<ClusterProfile> profile_of(const SlurmConfig& slurm) {
 JobPlan plan_job(const std::string& config_path, const std::vector<std::string>& sets) {
   ConfigDraft draft = draft_config(config_path, ferula_environment(), sets);
   const SlurmConfig& slurm = draft.loaded.config.slurm;
-  JobPlan job{.config = {}, .profile = profile_of(slurm), .request = {}};
+  JobPlan job;
+  job.profile = profile_of(slurm);  // not an initialiser: GCC 12 frees members before it twice where it throws
   const ClusterProfile* profile = job.profile ? &*job.profile : nullptr;
   job.request = job_request(draft.loaded.config, profile);
   check_job(draft, job.request, profile);

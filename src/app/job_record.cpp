@@ -23,7 +23,9 @@ std::optional<JobRecord> read_job_record(FileSystem& files, const std::filesyste
   try {
     const json::value value = json::parse(read_file(files, path_in(run), kMostBytes));
     const auto text = [&](const char* key) { return std::string(value.at(key).as_string()); };
-    return JobRecord{.job = text("job"), .script = text("script"), .log = text("log"), .command = text("command")};
+    JobRecord record{.job = text("job"), .script = text("script"), .log = text("log"), .command = text("command")};
+    const bool is_number = record.job.find_first_not_of("0123456789") == std::string::npos;
+    return is_number ? std::optional(std::move(record)) : std::nullopt;
   } catch (const std::exception&) {
     return std::nullopt;
   }

@@ -12,7 +12,7 @@ namespace ferula {
 struct JobRecord {
   std::string job;      // SLURM's number
   std::string script;   // what was submitted
-  std::string log;      // where the job's output goes
+  std::string log;      // where the job's output goes; of an array the task's number is N
   std::string command;  // as typed
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/job_record.hpp"
+#include "app/run_status.hpp"
 #include "base/human.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
@@ -18,24 +19,43 @@ bool is_job_number(const std::string& word) {
   return !word.empty() && word.find_first_not_of("0123456789_") == std::string::npos;
 }
 
+/// The number of the job that `after` names; none of a run that is done. Throws ConfigError where a job after it would
+/// never start, or start at once because SLURM knows of nothing to wait for.
+std::optional<std::string> awaited_job(FileSystem& files, const std::string& after) {
+  std::string number = after;
+  if (!is_job_number(after)) {
+    const auto record = read_job_record(files, after);
+    if (!record)
+      throw ConfigError(fmt::format(
+          "--after: expected the number of a job or the directory of a run that was submitted, found '{}'; `squeue "
+          "--me` lists your jobs, `ferula status` your runs",
+          after));
+    number = record->job;
+  }
+  const auto states = states_of_job(number);
+  if (!states) return number;  // sbatch tells why SLURM does not answer
+  if (states->empty() && number != after && run_status(after, {}).state == "finished") return std::nullopt;
+  if (states->empty())
+    throw ConfigError(
+        fmt::format("--after: expected a job that SLURM knows, found {}, which has ended long ago or never "
+                    "was; leave --after out where it is done. Nothing was submitted",
+                    number));
+  const auto bad = std::find_if(states->begin(), states->end(), ended_badly);
+  if (bad != states->end())
+    throw ConfigError(
+        fmt::format("--after: expected a job that may still end well, found {}, which ended as {}: a job "
+                    "after it would never start. Nothing was submitted",
+                    number, *bad));
+  return number;
+}
+
 /// `--dependency=afterok:12:13`, and an end for a job whose turn can never come; none where there is nothing to wait
 /// for.
 std::vector<std::string> dependency(FileSystem& files, const std::vector<std::string>& after) {
-  if (after.empty()) return {};
   std::string numbers;
-  for (const std::string& word : after) {
-    std::string number = word;
-    if (!is_job_number(word)) {
-      const auto record = read_job_record(files, word);
-      if (!record)
-        throw ConfigError(fmt::format(
-            "--after: expected the number of a job or the directory of a run that was submitted, found '{}'; `squeue "
-            "--me` lists your jobs, `ferula status` your runs",
-            word));
-      number = record->job;
-    }
-    numbers += ":" + number;
-  }
+  for (const std::string& each : after)
+    if (const auto number = awaited_job(files, each)) numbers += ":" + *number;
+  if (numbers.empty()) return {};
   return {"--dependency=afterok" + numbers, "--kill-on-invalid-dep=yes"};
 }
 
@@ -44,28 +64,31 @@ void require_no_other_job(FileSystem& files, const std::filesystem::path& run) {
   const auto record = read_job_record(files, run);
   if (!record) return;
   const auto jobs = queued_jobs();
-  const auto found = jobs.find(record->job);
-  if (found == jobs.end() || (found->second.state != "PENDING" && found->second.state != "RUNNING")) return;
+  const QueuedJob* found = job_with_work_left(jobs, record->job);
+  if (found == nullptr) return;
   throw DeviceError(fmt::format(
       "{}: expected a run without a job, found job {} ({}, {}); it goes on by itself. Wait for it, `scancel {}` it, or "
       "choose another run.name. Nothing was submitted",
-      run.string(), record->job, found->second.state, found->second.reason, record->job));
+      run.string(), record->job, found->state, found->reason, record->job));
 }
 
-/// In the shell that the job will have: a login node may know other modules than this shell has loaded.
+/// In the shell that the job will have: a login node may know other modules than this shell has loaded. One after the
+/// other, because some are there only where others are loaded.
 void require_modules(const std::vector<std::string>& modules) {
-  for (const std::string& module : modules) {
-    const std::string command = fmt::format("module load {}", shell_word(module));
-    const ProgramOutcome outcome = run_program({"bash", "-lc", command});
-    // Lmod and Tcl modules of old return 0 and say "error" or "Unable".
-    const bool complains =
-        outcome.err.find("rror") != std::string::npos || outcome.err.find("nable") != std::string::npos;
-    if (outcome.code == 0 && !complains) continue;
-    throw DeviceError(fmt::format(
-        "tried: {}\nfound: {}\n`module avail` lists what there is; name it in slurm.modules (of the configuration, in "
-        "place of the profile's). Nothing was submitted",
-        command, outcome.said()));
-  }
+  std::string command;
+  for (const std::string& module : modules)
+    command += fmt::format("{}module load {}", command.empty() ? "" : " && ", shell_word(module));
+  if (command.empty()) return;
+  const ProgramOutcome outcome = run_program({"bash", "-lc", command});
+  // Old ones return 0 in spite of what they say.
+  const bool complains = outcome.err.find("ERROR:") != std::string::npos ||
+                         outcome.err.find("Unable to locate a modulefile") != std::string::npos ||
+                         outcome.err.find("detected the following error") != std::string::npos;
+  if (outcome.code == 0 && !complains) return;
+  throw DeviceError(fmt::format(
+      "tried: {}\nfound: {}\n`module avail` lists what there is; name it in slurm.modules (of the configuration, in "
+      "place of the profile's). Nothing was submitted",
+      command, outcome.said()));
 }
 
 /// The script under a name of its own until SLURM has taken it; removed with a directory that was made for it.
@@ -114,6 +137,16 @@ class PendingScript {
   bool kept_ = false;
 };
 
+/// The job that SLURM makes of the script, which stays where SLURM may have made one without saying so.
+std::string number_of_job(PendingScript& script, const std::vector<std::string>& options) {
+  try {
+    return submit_script(script.path(), options);
+  } catch (const UnknownSubmission&) {
+    script.keep();
+    throw;
+  }
+}
+
 /// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
 std::optional<std::int64_t> tasks_of(std::string_view array) {
   if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
@@ -142,12 +175,12 @@ std::string submit(const Submission& submission) {
   require_no_other_job(*files, run);
   require_modules(submission.plan.request.modules);
   PendingScript script(*files, run, submission.script);
-  const std::string job = submit_script(script.path(), options);
+  const std::string job = number_of_job(script, options);
   script.keep();
   write_job_record(*files, run,
                    {.job = job,
                     .script = job_script(run).string(),
-                    .log = log_pattern(submission.job),
+                    .log = job_log(submission.job, job),
                     .command = submission.command});
   return job;
 }

@@ -17,10 +17,17 @@ namespace {
 namespace json = boost::json;
 constexpr std::int64_t kTailBytes = 1 << 16;
 
+/// A folder of that name, or one that may not be looked into, has nothing to tell.
+bool is_readable_file(const std::filesystem::path& path) {
+  std::error_code hidden;
+  return std::filesystem::is_regular_file(path, hidden);
+}
+
 /// The last whole line of a file that may be written at this moment; null where there is none.
 json::value last_line(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return nullptr;
+  std::ifstream file;
+  if (is_readable_file(path)) file.open(path, std::ios::binary | std::ios::ate);
+  if (!file.is_open()) return nullptr;
   const std::int64_t bytes = file.tellg(), begin = std::max<std::int64_t>(0, bytes - kTailBytes);
   file.seekg(begin);
   std::string tail(static_cast<std::size_t>(bytes - begin), '\0');
@@ -41,6 +48,7 @@ std::optional<double> number(const json::value& object, std::string_view key) {
 }
 
 std::string exit_reason(const std::filesystem::path& summary) {
+  if (!is_readable_file(summary)) return "";
   std::ifstream file(summary, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   boost::system::error_code bad;
@@ -59,6 +67,8 @@ std::optional<std::int64_t> configured_steps(const std::filesystem::path& config
   }
 }
 
+bool is_log_of_array(const std::string& log) { return log.ends_with("_N.out"); }
+
 /// The record of the run's job; a task of an array has that of the array, which is called as the run without "-N".
 std::optional<JobRecord> record_of(const std::filesystem::path& run) {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
@@ -69,7 +79,9 @@ std::optional<JobRecord> record_of(const std::filesystem::path& run) {
   const std::string task = name.substr(dash + 1);
   if (task.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
   auto array = read_job_record(*files, run.parent_path() / name.substr(0, dash));
-  if (array) array->job += "_" + task;
+  if (!array) return std::nullopt;
+  array->job += "_" + task;
+  if (is_log_of_array(array->log)) array->log.replace(array->log.rfind('N'), 1, task);
   return array;
 }
 
@@ -86,12 +98,17 @@ std::string state_of(const RunDirectory& run, const RunStatus& status, const std
   const std::string reason = exit_reason(run.summary());
   if (!reason.empty()) return reason;
   if (status.step) return "ended without a word (killed, or out of memory); started again it goes on";
-  return std::filesystem::exists(run.log()) ? "never came to its first step; its log.txt tells why" : "not started";
+  if (is_readable_file(run.log())) return "never came to its first step; its log.txt tells why";
+  if (is_log_of_array(status.log))
+    return fmt::format("an array, with a run for each task: {}-N", run.root.filename().string());
+  if (!is_readable_file(status.log)) return "not started";
+  return fmt::format("nothing trained yet; {} tells what its job did",
+                     std::filesystem::path(status.log).filename().string());
 }
 
 bool is_run(const std::filesystem::path& folder) {
   for (const char* name : {"config.toml", "log.txt", "job.json"})
-    if (std::filesystem::exists(folder / name)) return true;
+    if (is_readable_file(folder / name)) return true;
   return false;
 }
 

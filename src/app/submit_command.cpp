@@ -1,19 +1,17 @@
 // `ferula submit`: a configuration becomes a job that trains to its end, over as many time limits as that takes.
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/host_launch.hpp"
 #include "app/job_plan.hpp"
 #include "app/job_submission.hpp"
+#include "app/job_wait.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"
 #include "cluster/run_program.hpp"
-#include "cluster/slurm.hpp"
 #include "cluster/words.hpp"
 
 namespace ferula {
@@ -30,7 +28,6 @@ constexpr OptionSpec kInteractive{"interactive", "",
                                   "Opens a shell on a node with what a node of the job has (srun --pty)."};
 constexpr OptionSpec kAllocate{"allocate", "",
                                "Allocates the whole job and opens a shell, where srun starts the ranks."};
-constexpr auto kBetweenLooks = std::chrono::seconds(5);
 
 /// `--vary key=a,b` as key and values; all of one length.
 std::vector<VariedSetting> varied_settings(const CommandLine& line) {
@@ -92,8 +89,7 @@ BatchJob batch_job(const CommandLine& line, const Invocation& invocation, const 
 
 /// What a person wants to know next.
 std::string next_steps(const JobPlan& plan, const BatchJob& job, const std::string& number) {
-  const std::string log = job.array.empty() ? fmt::format("{}/slurm-{}.out", job.run, number)
-                                            : fmt::format("{}/slurm-{}_N.out", job.run, number);
+  const std::string log = job_log(job, number);
   const std::string goes_on = plan.request.requeue
                                   ? "it saves before its time limit, is queued again and goes on, until the run is done"
                                   : "it saves before its time limit; submit it again to go on (slurm.requeue = false)";
@@ -104,26 +100,6 @@ std::string next_steps(const JobPlan& plan, const BatchJob& job, const std::stri
       number, plan.request.ranks(), plan.request.ranks() == 1 ? "" : "s", plan.request.nodes,
       plan.request.nodes == 1 ? "" : "s", goes_on, log, shell_word(plan.config.run.output_dir), shell_word(log), number,
       number);
-}
-
-ExitCode wait_for(const std::string& number) {
-  std::string problem;
-  for (;;) {
-    std::this_thread::sleep_for(kBetweenLooks);
-    problem.clear();
-    const auto jobs = queued_jobs(&problem);
-    if (!problem.empty()) throw DeviceError(fmt::format("job {} was submitted; {}", number, problem));
-    const auto found = jobs.find(number);
-    if (found == jobs.end()) break;
-    const std::string& state = found->second.state;
-    if (state != "PENDING" && state != "RUNNING" && !state.starts_with("COMP") && !state.starts_with("REQUEUE")) break;
-  }
-  const ProgramOutcome outcome = run_program({"scontrol", "show", "job", "-o", number});
-  bool is_good = outcome.out.find("JobState=COMPLETED") != std::string::npos;
-  for (const char* bad : {"FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"})
-    is_good = is_good && outcome.out.find(std::string("JobState=") + bad) == std::string::npos;
-  print_output("job {} has ended{}\n", number, is_good ? "" : "; its log and `ferula status` tell how");
-  return is_good ? ExitCode::done : ExitCode::failed;
 }
 
 ExitCode in_session(const CommandLine& line, const JobPlan& plan) {
@@ -154,7 +130,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   if (line.has(kDryRun.name)) return ExitCode::done;
   const std::string number = submit({plan, job, script, line.all(kAfter.name), invocation.command});
   print_output("{}", next_steps(plan, job, number));
-  return line.has(kWait.name) ? wait_for(number) : ExitCode::done;
+  return line.has(kWait.name) ? wait_for_job(number) : ExitCode::done;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Questions on how it is trained that everybody is asked, and the join of the whole table.
 #include "app/wizard_tables.hpp"
+#include "config/zero_stage.hpp"
 
 namespace ferula {
 namespace {
@@ -63,7 +64,7 @@ std::string usual_accumulation(const WizardView& view) {
 
 bool accumulates_sharded(const WizardView& view) {
   const Config config = view.resolved();
-  return has_several_ranks(view) && config.zero_optimization.stage >= 2 &&
+  return has_several_ranks(view) && shares_gradients(config.zero_optimization) &&
          config.training.gradient_accumulation_steps.get() > 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "base/human.hpp"
 #include "cluster/words.hpp"
 
@@ -17,10 +18,12 @@ stalled="$run/stalled-starts"
 
 # Queues this job again; SLURM ends this script as it does so. Where it may not, the script is submitted anew.
 again() {
-  echo "job $SLURM_JOB_ID: $1; it is queued again"
+  echo "job $SLURM_JOB_ID: $1; it goes back to the queue"
   if scontrol requeue "$SLURM_JOB_ID"; then sleep 600 && exit 0; fi
-  sbatch --dependency="afterany:$SLURM_JOB_ID" ${SLURM_ARRAY_TASK_ID:+--array="$SLURM_ARRAY_TASK_ID"} "$script"
-  exit 0
+  after="afterany:$SLURM_JOB_ID"
+  sbatch --dependency="$after" ${SLURM_ARRAY_TASK_ID:+--array="$SLURM_ARRAY_TASK_ID"} "$script" && exit 0
+  echo "job $SLURM_JOB_ID: SLURM queues neither it nor $script; submit again to go on" >&2
+  exit "$code"
 }
 
 before=$(latest)
@@ -51,20 +54,37 @@ echo "job $SLURM_JOB_ID: ended with $code and is not queued again ($tries starts
 exit "$code"
 )sh";
 
+/// SLURM fills in what stands behind a percent sign of a file's name.
+std::string without_placeholders(const std::string& path) {
+  std::string escaped;
+  for (const char c : path) escaped += c == '%' ? std::string("%%") : std::string(1, c);
+  return escaped;
+}
+
+/// sbatch reads one option a line, in quotes as a shell's, and keeps its placeholders where there is a backslash.
+std::string option_word(const std::string& option) {
+  if (option.find_first_of("\n\r\\") != std::string::npos)
+    throw ConfigError(
+        fmt::format("sbatch: expected an option without line breaks and backslashes, found {}; rename "
+                    "what has them, or change it in [slurm]. Nothing was submitted",
+                    shell_word(option)));
+  return shell_word(option);
+}
+
 std::string header(const JobRequest& request, const BatchJob& job) {
   std::string written_by = job.written_by;  // in a comment, which ends with its line
   std::replace(written_by.begin(), written_by.end(), '\n', ' ');
   std::string text =
       fmt::format("#!/bin/bash\n# Written by `{}`. Yours to change: sbatch takes it as it is.\n", written_by);
-  const auto add = [&](const std::string& option) { text += fmt::format("#SBATCH {}\n", option); };
-  add("--job-name=" + shell_word(job.name));
+  const auto add = [&](const std::string& option) { text += fmt::format("#SBATCH {}\n", option_word(option)); };
+  add("--job-name=" + job.name);
   for (const std::string& option : resource_options(request)) add(option);
   if (!job.array.empty()) add("--array=" + job.array);
   add(fmt::format("--signal=USR1@{}", request.signal_before_s));
   add(request.requeue ? "--requeue" : "--no-requeue");
   add("--open-mode=append");
-  add("--chdir=" + shell_word(job.folder));
-  add("--output=" + shell_word(log_pattern(job)));
+  add("--chdir=" + job.folder);
+  add(fmt::format("--output={}/slurm-{}.out", without_placeholders(job.run), job.array.empty() ? "%j" : "%A_%a"));
   return text;
 }
 
@@ -88,7 +108,7 @@ std::string array_settings(const BatchJob& job) {
   std::string values;
   for (std::size_t index = 0; index < job.varied.size(); ++index) {
     values += fmt::format("values{}=({})\n", index, command_text(job.varied[index].values));
-    text += fmt::format(" --set {}=\"${{values{}[$SLURM_ARRAY_TASK_ID]}}\"", job.varied[index].key, index);
+    text += fmt::format(" --set {}=\"${{values{}[$SLURM_ARRAY_TASK_ID]}}\"", shell_word(job.varied[index].key), index);
   }
   return values + text + ")\n";
 }
@@ -96,16 +116,18 @@ std::string array_settings(const BatchJob& job) {
 std::string step(const JobRequest& request, const BatchJob& job) {
   std::string words = fmt::format("srun --mpi={} --kill-on-bad-exit=0 --wait=60", shell_word(request.mpi));
   if (!job.per_rank_log.empty()) {
-    const std::string folder = shell_word(job.per_rank_log);
-    words = fmt::format("mkdir -p {}\n{} --output={}/rank-%t.txt", folder, words, folder);
+    const std::string files =
+        without_placeholders(job.per_rank_log) + (job.array.empty() ? "/" : "/task-%a-") + "rank-%t.txt";
+    words = fmt::format("mkdir -p {}\n{} --open-mode=append --output={}", shell_word(job.per_rank_log), words,
+                        shell_word(files));
   }
   return fmt::format("{} {} {} \"${{own[@]}}\"\ncode=$?\n", words, shell_word(job.program), command_text(job.train));
 }
 
 }  // namespace
 
-std::string log_pattern(const BatchJob& job) {
-  return fmt::format("{}/slurm-{}.out", job.run, job.array.empty() ? "%j" : "%A_%a");
+std::string job_log(const BatchJob& job, const std::string& number) {
+  return fmt::format("{}/slurm-{}{}.out", job.run, number, job.array.empty() ? "" : "_N");
 }
 
 std::string batch_script(const JobRequest& request, const BatchJob& job) {

@@ -27,12 +27,13 @@ struct BatchJob {
   std::string per_rank_log;  // a folder for what each rank prints; empty: one log
 };
 
-/// Where the job's own output goes, with SLURM's placeholders.
-std::string log_pattern(const BatchJob& job);
+/// Where the own output of the job `number` goes; of an array the task's number is N.
+std::string job_log(const BatchJob& job, const std::string& number);
 
 /// The script. At a signal before the limit the run saves and ends with 75; the script then queues its job again, and
 /// the run goes on. It does so too after a crash if a checkpoint was written since the start, so that a lost node or a
-/// single fault costs little, and a run that cannot go on ends after one more try.
+/// single fault costs little, and a run that cannot go on ends after one more try. Throws ConfigError where sbatch
+/// could not read a name or an option.
 std::string batch_script(const JobRequest& request, const BatchJob& job);
 
 /// The words of an interactive step (`srun … --pty bash`), and of an allocation for several (`salloc …`).

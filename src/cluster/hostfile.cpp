@@ -14,6 +14,7 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kMostSlots = 4096;
+constexpr std::size_t kLongestLine = 4096;                        // std::regex recurses for every letter
 using Wanted = std::map<std::string, std::vector<std::int64_t>>;  // no slots: all of them
 
 std::string trimmed(std::string_view text) {
@@ -26,13 +27,14 @@ std::string trimmed(std::string_view text) {
 std::vector<HostSlots> hosts_of(const std::string& line, const std::string& place) {
   static const std::regex form(R"(^(\S+)\s+slots=(\d{1,9})(\s+max[_-]slots=\d+)?$)");
   const auto bad = [&] {
+    const bool is_long = line.size() > kLongestLine;
     return ConfigError(
         fmt::format("{}: Hostfile contains a bad entry: {}, unable to proceed with launching; write a line as "
                     "`worker-0 slots=4`, with 1 to {} slots",
-                    place, line, kMostSlots));
+                    place, is_long ? fmt::format("{} characters", line.size()) : line, kMostSlots));
   };
   std::smatch found;
-  if (!std::regex_match(line, found, form)) throw bad();
+  if (line.size() > kLongestLine || !std::regex_match(line, found, form)) throw bad();
   const std::int64_t count = whole_number(found[2].str()).value_or(0);
   const auto names = expand_host_list(found[1].str());
   if (!names || count < 1 || count > kMostSlots) throw bad();

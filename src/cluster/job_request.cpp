@@ -34,11 +34,20 @@ class Completion {
     request.gpus_per_node = given_.gpus_per_node.value.value_or(open_gpus());
     request.ntasks_per_node = given_.ntasks_per_node.value.value_or(std::max<std::int64_t>(1, request.gpus_per_node));
     request.cpus_per_task = given_.cpus_per_task.value.value_or(open_cpus(request));
-    request.memory_mib = mebibytes_of_slurm_memory(given_.mem).value_or(open_memory(request));
+    fill_memory(request);
     request.time_s = given_.time.empty() ? open_time() : seconds_of_slurm_time(given_.time);
+    if (request.time_s == 0) request.time_s = kNoTimeLimit;  // as sbatch reads it
   }
 
  private:
+  /// To sbatch a memory of 0 is all that a node has.
+  void fill_memory(JobRequest& request) const {
+    const auto memory = mebibytes_of_slurm_memory(given_.mem);
+    request.takes_all_memory = memory == 0;
+    request.memory_mib = memory.value_or(open_memory(request));
+    if (request.takes_all_memory && partition_ != nullptr) request.memory_mib = partition_->memory_mib;
+  }
+
   std::int64_t open_gpus() const {
     if (partition_ == nullptr || config_.run.device == "cpu") return 0;
     const std::int64_t wanted = given_.ntasks_per_node.value.value_or(partition_->gpus_per_node);
@@ -118,7 +127,8 @@ std::vector<std::string> resource_options(const JobRequest& request) {
   add("ntasks-per-node", std::to_string(request.ntasks_per_node));
   add("cpus-per-task", std::to_string(request.cpus_per_task));
   if (request.gpus_per_node > 0) add("gres", fmt::format("gpu:{}", request.gpus_per_node));
-  if (request.memory_mib > 0) add("mem", slurm_memory(request.memory_mib));
+  if (request.takes_all_memory || request.memory_mib > 0)
+    add("mem", request.takes_all_memory ? "0" : slurm_memory(request.memory_mib));
   if (request.time_s) add("time", slurm_time(*request.time_s));
   options.insert(options.end(), request.options.begin(), request.options.end());
   return options;

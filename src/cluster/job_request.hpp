@@ -19,6 +19,7 @@ struct JobRequest {
   std::int64_t gpus_per_node = 0;
   std::int64_t cpus_per_task = 1;
   std::int64_t memory_mib = 0;         // of a node; 0: SLURM's default
+  bool takes_all_memory = false;       // of each node, which may be more or less than the profile says
   std::optional<std::int64_t> time_s;  // empty: SLURM's default
   std::int64_t signal_before_s = 300;
   bool requeue = true;

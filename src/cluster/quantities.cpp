@@ -12,9 +12,9 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kMinute = 60, kHour = 3600, kDay = 86400;
-constexpr std::int64_t kMost = 1'000'000'000;
+constexpr std::int64_t kMost = 1'000'000'000, kMostTebibytes = 1'000'000;
 
-/// A number so small that products of it stay far below 2^63.
+/// A number so small that products of it, in the smallest unit and over all nodes, stay below 2^63.
 std::optional<std::int64_t> number(std::string_view text) {
   const auto value = whole_number(text);
   return value.value_or(0) > kMost ? std::nullopt : value;
@@ -70,7 +70,7 @@ std::optional<std::int64_t> mebibytes_of_slurm_memory(std::string_view text) {
   const char unit = static_cast<char>(std::toupper(static_cast<unsigned char>(text.back())));
   const bool has_unit = std::isdigit(static_cast<unsigned char>(text.back())) == 0;
   const auto count = number(has_unit ? text.substr(0, text.size() - 1) : text);
-  if (!count) return std::nullopt;
+  if (!count || (unit == 'T' && *count > kMostTebibytes)) return std::nullopt;
   if (!has_unit || unit == 'M') return *count;
   if (unit == 'K') return (*count + 1023) / 1024;
   if (unit == 'G') return *count * 1024;

@@ -36,7 +36,10 @@ void drain(int out, int err, ProgramOutcome& outcome) {
   std::array<pollfd, 2> waiting{
       {{.fd = out, .events = POLLIN, .revents = 0}, {.fd = err, .events = POLLIN, .revents = 0}}};
   while (waiting[0].fd >= 0 || waiting[1].fd >= 0) {
-    if (::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return;
+    if (::poll(waiting.data(), waiting.size(), -1) < 0) {
+      if (errno != EINTR) return;
+      continue;
+    }
     if (waiting[0].revents != 0 && !read_some(out, outcome.out)) waiting[0].fd = -1;
     if (waiting[1].revents != 0 && !read_some(err, outcome.err)) waiting[1].fd = -1;
   }

@@ -296,7 +296,8 @@ void describe(SlurmConfig& slurm, SectionTable table) {
             "A job that reaches its limit, is preempted or loses a node is queued again and goes on.");
   table.add("modules", slurm.modules, {}, "Modules that the job loads, in place of the profile's.");
   table.add("setup", slurm.setup, {}, "Lines of shell that the job runs before it starts the ranks.");
-  table.add("options", slurm.options, {}, "Further options of sbatch, for example [\"--exclusive\"].");
+  table.add("options", slurm.options, {},
+            "Further options of sbatch, each one word: [\"--exclusive\", \"--constraint=a5000\"].");
   table.add("mpi", slurm.mpi, {}, "How srun starts the ranks: what `srun --mpi=list` names.");
 }
 

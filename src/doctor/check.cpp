@@ -18,9 +18,22 @@ std::string_view name_of(CheckGroup group) {
 const std::vector<Check>& all_checks() {
   static const std::vector<Check> checks = [] {
     std::vector<Check> all;
-    for (const auto& group : {program_checks(), mpi_checks(), processor_checks(), memory_checks(), limit_checks(),
-                              file_checks(), clock_checks(), gpu_checks(), slurm_checks(), speed_checks()})
-      all.insert(all.end(), group.begin(), group.end());
+    const auto add = [&](CheckGroup group, std::span<const Check> rows) {
+      for (Check check : rows) {
+        check.group = group;
+        all.push_back(check);
+      }
+    };
+    add(CheckGroup::program, program_checks());
+    add(CheckGroup::mpi, mpi_checks());
+    add(CheckGroup::processors, processor_checks());
+    add(CheckGroup::memory, memory_checks());
+    add(CheckGroup::limits, limit_checks());
+    add(CheckGroup::files, file_checks());
+    add(CheckGroup::clock, clock_checks());
+    add(CheckGroup::gpu, gpu_checks());
+    add(CheckGroup::slurm, slurm_checks());
+    add(CheckGroup::speed, speed_checks());
     return all;
   }();
   return checks;

@@ -35,7 +35,6 @@ enum class CheckScope : std::uint8_t { host, rank };
 enum class Agreement : std::uint8_t { free, same_on_hosts };
 
 struct Check {
-  CheckGroup group = CheckGroup::program;
   std::string_view name;      // "shared-memory"
   std::string_view reads;     // "/dev/shm": where the facts come from
   std::string_view expected;  // "at least 512 MiB free"
@@ -43,6 +42,7 @@ struct Check {
   Finding (*judge)(const SystemFacts& facts) = nullptr;
   CheckScope scope = CheckScope::host;
   Agreement agreement = Agreement::free;
+  CheckGroup group = CheckGroup::program;  // filled in by all_checks
 };
 
 std::span<const Check> program_checks();

@@ -29,7 +29,6 @@ std::vector<std::vector<std::string>> gpu_fields(const SystemFacts& facts, const
 /// Judges each GPU by the fields of its row; the worst counts, and is named by its index, the first field.
 Finding judged(const SystemFacts& facts, const std::string& fields, const std::string& healthy,
                Finding (*judge)(const std::vector<std::string>& row)) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   const auto rows = gpu_fields(facts, "index," + fields);
   if (rows.empty()) return skipped("this driver does not tell");
   Finding worst = good(healthy);
@@ -51,7 +50,6 @@ Finding driver(const SystemFacts& facts) {
 }
 
 Finding driver_version(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   const auto rows = gpu_fields(facts, "driver_version");
   if (rows.empty()) return skipped("this driver does not tell");
   const std::string& version = rows.front().front();
@@ -59,11 +57,11 @@ Finding driver_version(const SystemFacts& facts) {
 }
 
 Finding models(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   std::set<std::string> names;
   for (const auto& row : gpu_fields(facts, "name,memory.total")) names.insert(row[0] + ", " + row[1] + " MiB");
+  if (names.empty()) return skipped("this driver does not tell");
   const std::string found = fmt::format("{}", fmt::join(names, "; "));
-  return names.size() > 1 ? warned(found) : good(found);
+  return names.size() == 1 ? good(found) : warned(found);
 }
 
 Finding capability(const SystemFacts& facts) {
@@ -88,7 +86,6 @@ Finding ecc(const SystemFacts& facts) {
 }
 
 Finding remapped_rows(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   const auto told =
       facts.run({"nvidia-smi", "--query-remapped-rows=gpu_uuid,remapped_rows.pending,remapped_rows.failure",
                  "--format=csv,noheader"});
@@ -143,7 +140,6 @@ Finding pcie(const SystemFacts& facts) {
 }
 
 Finding links(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   const auto told = facts.run({"nvidia-smi", "topo", "-p2p", "r"});
   if (!told || told->code != 0) return skipped("this driver does not tell");
   int pairs = 0;
@@ -163,9 +159,9 @@ Finding links(const SystemFacts& facts) {
 }
 
 Finding ranks_and_gpus(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   const auto visible = facts.variable("CUDA_VISIBLE_DEVICES");
   const auto gpus = visible ? std::ssize(pieces(*visible, ',')) : std::ssize(gpu_fields(facts, "index"));
+  if (gpus == 0) return skipped(visible ? "CUDA_VISIBLE_DEVICES hides them" : "this driver does not tell");
   const std::string found = fmt::format("{} ranks on {} GPUs", facts.job().ranks_on_node, gpus);
   // With --gpus-per-task every rank sees its own GPU alone.
   const bool has_own = facts.variable("SLURM_GPUS_PER_TASK").has_value();
@@ -173,11 +169,11 @@ Finding ranks_and_gpus(const SystemFacts& facts) {
 }
 
 Finding visible_devices(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   const auto visible = facts.variable("CUDA_VISIBLE_DEVICES");
   if (!visible) return good("not set");
   if (trimmed(*visible).empty()) return warned("CUDA_VISIBLE_DEVICES is empty: it hides every GPU");
   const auto gpus = std::ssize(gpu_fields(facts, "index"));
+  if (gpus == 0) return skipped("this driver does not tell");
   for (const std::string& word : pieces(*visible, ','))
     if (word.find_first_not_of("0123456789") == std::string::npos && first_number(word).value_or(0.0) >= gpus)
       return failed(fmt::format("CUDA_VISIBLE_DEVICES={}, of {} GPUs", *visible, gpus));
@@ -194,9 +190,8 @@ Finding nccl_variables(const SystemFacts& facts) {
   return failed(fmt::format("NCCL_SOCKET_IFNAME={}: no such interface here", name));
 }
 
-/// The newest libnccl that the loader would find.
+/// The libnccl that the loader would find first.
 Finding nccl_version(const SystemFacts& facts) {
-  if (!has_gpu(facts)) return skipped("no GPU");
   for (const std::string& folder : pieces(facts.variable("LD_LIBRARY_PATH").value_or(""), ':'))
     for (const std::string& name : facts.names(folder))
       if (name.starts_with("libnccl.so.2.")) return good(name);
@@ -205,49 +200,56 @@ Finding nccl_version(const SystemFacts& facts) {
   return warned("none found: GPUs would talk through the host");
 }
 
+template <Finding (*judge)(const SystemFacts&)>
+Finding on_gpus(const SystemFacts& facts) {
+  return has_gpu(facts) ? judge(facts) : skipped("no GPU");
+}
+
 constexpr Check kChecks[]{
-    {CheckGroup::gpu, "gpu-driver", "/proc/driver/nvidia/version, nvidia-smi -L", "a driver that answers",
+    {"gpu-driver", "/proc/driver/nvidia/version, nvidia-smi -L", "a driver that answers",
      "take another node (sbatch --exclude) and tell the administrators: the driver is broken or was updated without a "
      "restart",
      driver},
-    {CheckGroup::gpu, "gpu-driver-version", "nvidia-smi", "525.60 or later, the same on every host",
-     "take hosts with one driver (sbatch --constraint or --nodelist), or build for an older CUDA", driver_version,
+    {"gpu-driver-version", "nvidia-smi", "525.60 or later, the same on every host",
+     "take hosts with one driver (sbatch --constraint or --nodelist), or build for an older CUDA",
+     on_gpus<driver_version>, CheckScope::host, Agreement::same_on_hosts},
+    {"gpu-model", "nvidia-smi", "GPUs of one kind, the same on every host",
+     "ask for one kind (--gres=gpu:TYPE:N): the slowest and the smallest sets the pace for all", on_gpus<models>,
      CheckScope::host, Agreement::same_on_hosts},
-    {CheckGroup::gpu, "gpu-model", "nvidia-smi", "GPUs of one kind, the same on every host",
-     "ask for one kind (--gres=gpu:TYPE:N): the slowest and the smallest sets the pace for all", models,
-     CheckScope::host, Agreement::same_on_hosts},
-    {CheckGroup::gpu, "gpu-capability", "nvidia-smi", "compute capability 8.0 or later",
-     "hide it with CUDA_VISIBLE_DEVICES, or set [run] device = \"cpu\"", capability},
-    {CheckGroup::gpu, "gpu-memory", "nvidia-smi", "at most 1 GiB in use before a run starts",
-     "`nvidia-smi` lists the processes; end yours that are left over, or take another GPU", memory_used},
-    {CheckGroup::gpu, "gpu-ecc", "nvidia-smi", "no uncorrected memory errors since the last reset",
-     "leave this host (sbatch --exclude) and tell the administrators: results may be wrong", ecc},
-    {CheckGroup::gpu, "gpu-remapped-rows", "nvidia-smi", "no row remapping pending or failed",
-     "tell the administrators: the GPU needs a reset, after a failure a replacement", remapped_rows},
-    {CheckGroup::gpu, "gpu-throttling", "nvidia-smi", "clocks that nothing slows down",
-     "tell the administrators: cooling or power does not suffice; take another host meanwhile", throttling},
-    {CheckGroup::gpu, "gpu-temperature", "nvidia-smi", "below 87 °C",
-     "tell the administrators; a hot GPU slows down soon", temperature},
-    {CheckGroup::gpu, "gpu-persistence", "nvidia-smi", "persistence mode on",
-     "ask the administrators for nvidia-persistenced: without it every start waits for the driver", persistence},
-    {CheckGroup::gpu, "gpu-compute-mode", "nvidia-smi", "Default or Exclusive_Process",
-     "ask the administrators for `nvidia-smi -c DEFAULT`", compute_mode},
-    {CheckGroup::gpu, "gpu-mig", "nvidia-smi", "whole GPUs",
+    {"gpu-capability", "nvidia-smi", "compute capability 8.0 or later",
+     "hide it with CUDA_VISIBLE_DEVICES, or set [run] device = \"cpu\"", on_gpus<capability>},
+    {"gpu-memory", "nvidia-smi", "at most 1 GiB in use before a run starts",
+     "`nvidia-smi` lists the processes; end yours that are left over, or take another GPU", on_gpus<memory_used>},
+    {"gpu-ecc", "nvidia-smi", "no uncorrected memory errors since the last reset",
+     "leave this host (sbatch --exclude) and tell the administrators: results may be wrong", on_gpus<ecc>},
+    {"gpu-remapped-rows", "nvidia-smi", "no row remapping pending or failed",
+     "tell the administrators: the GPU needs a reset, after a failure a replacement", on_gpus<remapped_rows>},
+    {"gpu-throttling", "nvidia-smi", "clocks that nothing slows down",
+     "tell the administrators: cooling or power does not suffice; take another host meanwhile", on_gpus<throttling>},
+    {"gpu-temperature", "nvidia-smi", "below 87 °C", "tell the administrators; a hot GPU slows down soon",
+     on_gpus<temperature>},
+    {"gpu-persistence", "nvidia-smi", "persistence mode on",
+     "ask the administrators for nvidia-persistenced: without it every start waits for the driver",
+     on_gpus<persistence>},
+    {"gpu-compute-mode", "nvidia-smi", "Default or Exclusive_Process",
+     "ask the administrators for `nvidia-smi -c DEFAULT`", on_gpus<compute_mode>},
+    {"gpu-mig", "nvidia-smi", "whole GPUs",
      "ask for a whole GPU, or plan with the slice's memory: "
      "`ferula plan --card GIB`",
-     mig},
-    {CheckGroup::gpu, "gpu-pcie", "nvidia-smi", "the full width of the link",
-     "tell the administrators: the card is not seated well, or the slot is narrower", pcie},
-    {CheckGroup::gpu, "gpu-links", "nvidia-smi topo -p2p r", "GPUs that read each other's memory",
-     "ranks then talk through the host; take GPUs of one socket, or ask whether ACS or the IOMMU hinders", links},
-    {CheckGroup::gpu, "gpu-per-rank", "CUDA_VISIBLE_DEVICES, nvidia-smi", "a GPU for each rank of the host",
-     "start as many ranks as there are GPUs, or ask for more GPUs", ranks_and_gpus},
-    {CheckGroup::gpu, "gpu-visible", "CUDA_VISIBLE_DEVICES", "not set, or GPUs that exist",
-     "unset CUDA_VISIBLE_DEVICES; SLURM sets it by itself", visible_devices, CheckScope::rank},
-    {CheckGroup::gpu, "nccl-variables", "NCCL_*", "nothing that switches a transport off or names a missing interface",
+     on_gpus<mig>},
+    {"gpu-pcie", "nvidia-smi", "the full width of the link",
+     "tell the administrators: the card is not seated well, or the slot is narrower", on_gpus<pcie>},
+    {"gpu-links", "nvidia-smi topo -p2p r", "GPUs that read each other's memory",
+     "ranks then talk through the host; take GPUs of one socket, or ask whether ACS or the IOMMU hinders",
+     on_gpus<links>},
+    {"gpu-per-rank", "CUDA_VISIBLE_DEVICES, nvidia-smi", "a GPU for each rank of the host",
+     "start as many ranks as there are GPUs, or ask for more GPUs", on_gpus<ranks_and_gpus>},
+    {"gpu-visible", "CUDA_VISIBLE_DEVICES", "not set, or GPUs that exist",
+     "unset CUDA_VISIBLE_DEVICES; SLURM sets it by itself", on_gpus<visible_devices>, CheckScope::rank},
+    {"nccl-variables", "NCCL_*", "nothing that switches a transport off or names a missing interface",
      "unset it; `ip link` lists the interfaces", nccl_variables, CheckScope::rank},
-    {CheckGroup::gpu, "nccl-version", "LD_LIBRARY_PATH, ldconfig -p", "the same NCCL on every host",
-     "load one NCCL module in the batch script, or set FERULA_NCCL_LIBRARY to its libnccl.so.2", nccl_version,
+    {"nccl-version", "LD_LIBRARY_PATH, ldconfig -p", "the same NCCL on every host",
+     "load one NCCL module in the batch script, or set FERULA_NCCL_LIBRARY to its libnccl.so.2", on_gpus<nccl_version>,
      CheckScope::host, Agreement::same_on_hosts},
 };
 

@@ -68,9 +68,8 @@ Finding mpi_variables(const SystemFacts& facts) {
   const bool lacks_self =
       !transports.empty() && transports.front() != '^' && transports.find("self") == std::string::npos;
   if (lacks_self) return failed(fmt::format("OMPI_MCA_btl={} lacks 'self'", transports));
-  const std::string shared = facts.variable("OMPI_MCA_btl").value_or("");
-  if (!shared.empty() && shared.front() == '^' && shared.find("vader") != std::string::npos)
-    return warned(fmt::format("OMPI_MCA_btl={} excludes shared memory", shared));
+  if (transports.starts_with('^') && transports.find("vader") != std::string::npos)
+    return warned(fmt::format("OMPI_MCA_btl={} excludes shared memory", transports));
   return good("nothing that hinders");
 }
 
@@ -113,30 +112,30 @@ Finding rank_placement(const SystemFacts& facts) {
 }
 
 constexpr Check kChecks[]{
-    {CheckGroup::mpi, "mpirun", "mpirun --version", "mpirun in PATH, or srun inside a job",
+    {"mpirun", "mpirun --version", "mpirun in PATH, or srun inside a job",
      "install Open MPI (Debian: openmpi-bin) or load its module", mpirun},
-    {CheckGroup::mpi, "mpi-match", "mpirun --version, the loaded MPI library", "mpirun and library of one version",
+    {"mpi-match", "mpirun --version, the loaded MPI library", "mpirun and library of one version",
      "load one MPI module alone, the one that the program was built with (`module list`, `which mpirun`)", mpi_match},
-    {CheckGroup::mpi, "mpi-library", "the loaded MPI library", "the same MPI on every host",
+    {"mpi-library", "the loaded MPI library", "the same MPI on every host",
      "load the same MPI module on all hosts, in the batch script", mpi_library, CheckScope::host,
      Agreement::same_on_hosts},
-    {CheckGroup::mpi, "mpi-one-job", "SLURM_STEP_NUM_TASKS, MPI's size", "one job of as many ranks as srun has started",
+    {"mpi-one-job", "SLURM_STEP_NUM_TASKS, MPI's size", "one job of as many ranks as srun has started",
      "start with `srun --mpi=pmix`; `srun --mpi=list` shows what SLURM speaks", mpi_one_job, CheckScope::rank},
-    {CheckGroup::mpi, "mpi-pmix", "srun --mpi=list, ompi_info", "PMIx in SLURM and in MPI",
+    {"mpi-pmix", "srun --mpi=list, ompi_info", "PMIx in SLURM and in MPI",
      "use an MPI that was built --with-pmix, or start ranks with mpirun inside the allocation", mpi_pmix},
-    {CheckGroup::mpi, "mpi-threads", "ompi_info", "MPI_THREAD_MULTIPLE",
-     "use an Open MPI or MPICH that was built with thread support", mpi_threads},
-    {CheckGroup::mpi, "mpi-variables", "OMPI_MCA_btl", "not set, or with 'self' and shared memory",
+    {"mpi-threads", "ompi_info", "MPI_THREAD_MULTIPLE", "use an Open MPI or MPICH that was built with thread support",
+     mpi_threads},
+    {"mpi-variables", "OMPI_MCA_btl", "not set, or with 'self' and shared memory",
      "unset OMPI_MCA_btl, or write it as a list that has self and vader", mpi_variables, CheckScope::rank},
-    {CheckGroup::mpi, "mpi-conda", "PATH", "no mpirun of conda before that of the system",
+    {"mpi-conda", "PATH", "no mpirun of conda before that of the system",
      "`conda deactivate` before starting, or remove the folder from PATH", mpi_conda},
-    {CheckGroup::mpi, "mpi-temporary-path", "TMPDIR", "a folder with at most 80 characters, for MPI's sockets",
+    {"mpi-temporary-path", "TMPDIR", "a folder with at most 80 characters, for MPI's sockets",
      "export TMPDIR=/tmp in the batch script", temporary_path},
-    {CheckGroup::mpi, "network", "/sys/class/infiniband", "InfiniBand ports that are ACTIVE where hosts are several",
+    {"network", "/sys/class/infiniband", "InfiniBand ports that are ACTIVE where hosts are several",
      "tell the administrators which port is down; without InfiniBand prefer a layout that sends less (stage 0 to 2, "
      "zero_optimization.shard_size of one node)",
      infiniband},
-    {CheckGroup::mpi, "rank-placement", "the ranks of each host", "as many ranks on every host",
+    {"rank-placement", "the ranks of each host", "as many ranks on every host",
      "ask for --ntasks-per-node (srun) or host:N (mpirun) alike on all hosts", rank_placement},
 };
 

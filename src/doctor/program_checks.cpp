@@ -64,25 +64,25 @@ Finding modules(const SystemFacts& facts) {
 }
 
 constexpr Check kChecks[]{
-    {CheckGroup::program, "program-version", "the program", "the same version and revision on every host",
+    {"program-version", "the program", "the same version and revision on every host",
      "install one build under a path that all hosts share, and start that one", program_version, CheckScope::host,
      Agreement::same_on_hosts},
-    {CheckGroup::program, "processor-instructions", "/proc/cpuinfo", "AVX2 or AVX-512, alike on every host",
+    {"processor-instructions", "/proc/cpuinfo", "AVX2 or AVX-512, alike on every host",
      "train on GPUs or on hosts with a newer processor; take hosts of one kind (sbatch --constraint): others round "
      "differently",
      processor_instructions, CheckScope::host, Agreement::same_on_hosts},
-    {CheckGroup::program, "cuda-backend", "/proc/driver/nvidia/version, the program's folder",
+    {"cuda-backend", "/proc/driver/nvidia/version, the program's folder",
      "libferula_cuda.so beside the program where there are GPUs",
      "build with -DFERULA_CUDA=ON, and copy libferula_cuda.so together with the program", cuda_backend},
-    {CheckGroup::program, "cuda-libraries", "ldd libferula_cuda.so", "every CUDA library found",
+    {"cuda-libraries", "ldd libferula_cuda.so", "every CUDA library found",
      "load the CUDA module that the program was built with, or add its lib64 to LD_LIBRARY_PATH", cuda_libraries},
-    {CheckGroup::program, "hdf5-variables", "HDF5_DISABLE_VERSION_CHECK, HDF5_DRIVER, HDF5_PLUGIN_PATH", "none set",
+    {"hdf5-variables", "HDF5_DISABLE_VERSION_CHECK, HDF5_DRIVER, HDF5_PLUGIN_PATH", "none set",
      "unset it: checkpoints rely on HDF5's own driver and checks", hdf5_variables, CheckScope::rank},
-    {CheckGroup::program, "nccl-library", "FERULA_NCCL_LIBRARY", "not set, or the path of a NCCL library",
+    {"nccl-library", "FERULA_NCCL_LIBRARY", "not set, or the path of a NCCL library",
      "unset FERULA_NCCL_LIBRARY, or give it the path of libnccl.so.2", nccl_library, CheckScope::rank},
-    {CheckGroup::program, "library-path", "LD_LIBRARY_PATH", "folders that exist",
+    {"library-path", "LD_LIBRARY_PATH", "folders that exist",
      "remove the folder from LD_LIBRARY_PATH, or load the module that it belongs to on this host, too", library_path},
-    {CheckGroup::program, "modules", "LOADEDMODULES", "the same modules on every host",
+    {"modules", "LOADEDMODULES", "the same modules on every host",
      "load modules in the batch script before srun, not in ~/.bashrc of one host", modules, CheckScope::host,
      Agreement::same_on_hosts},
 };

@@ -78,7 +78,7 @@ std::string group_text(std::span<const CheckResult> results, std::size_t width) 
   }
   for (const auto& [reason, names] : left_out)
     text += fmt::format("  {:<9}{:<{}}  {}\n", "skipped",
-                        names.size() > 1 ? fmt::format("{} checks", names.size()) : names.front(), width, reason);
+                        names.size() == 1 ? names.front() : fmt::format("{} checks", names.size()), width, reason);
   return text;
 }
 

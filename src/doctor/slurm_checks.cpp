@@ -1,19 +1,22 @@
 // Checks of SLURM's job, and of the rates that the ranks have measured.
+#include <cmath>
+
 #include "base/error.hpp"
 #include "base/human.hpp"
+#include "cluster/quantities.hpp"
 #include "doctor/check.hpp"
 #include "doctor/facts_text.hpp"
 
 namespace ferula {
 namespace {
 
-constexpr double kLeastTimeLeft = 600.0;  // seconds
-constexpr double kSlowShare = 0.6;        // of the median rank
-constexpr double kLeastLink = 0.2;        // GB/s
-constexpr double kMostLatency = 2000.0;   // microseconds
-constexpr double kLeastDisk = 30.0;       // MB/s
-constexpr double kLeastMemory = 2.0;      // GB/s
-constexpr double kLeastCompute = 5.0;     // GFLOP/s
+constexpr std::int64_t kLeastTimeLeft = 600;  // seconds
+constexpr double kSlowShare = 0.6;            // of the median rank
+constexpr double kLeastLink = 0.2;            // GB/s
+constexpr double kMostLatency = 2000.0;       // microseconds
+constexpr double kLeastDisk = 30.0;           // MB/s
+constexpr double kLeastMemory = 2.0;          // GB/s
+constexpr double kLeastCompute = 5.0;         // GFLOP/s
 
 bool has_slurm(const SystemFacts& facts) {
   return facts.variable("SLURM_JOB_ID").has_value() || facts.file("/etc/slurm/slurm.conf").has_value();
@@ -37,11 +40,20 @@ Finding in_job(const SystemFacts& facts) {
   return job ? good("job " + *job) : warned("not in a job: a login or head node");
 }
 
+/// Seconds until the job's limit. Jobs of SLURM before 23.02 are not told their end; the queue knows it.
+std::optional<std::int64_t> seconds_left(const SystemFacts& facts) {
+  if (const auto end = number_of(facts, "SLURM_JOB_END_TIME")) return std::llround(*end - facts.now_s());
+  const auto job = facts.variable("SLURM_JOB_ID");
+  const auto left = job ? answer_of(facts, {"squeue", "-h", "-j", *job, "-o", "%L"}) : std::nullopt;
+  return left ? seconds_of_slurm_time(*left) : std::nullopt;
+}
+
 Finding time_left(const SystemFacts& facts) {
-  const auto end = number_of(facts, "SLURM_JOB_END_TIME");
-  if (!end) return skipped("no end known");
-  const double left = *end - facts.now_s();
-  return left < kLeastTimeLeft ? warned(human_duration(left)) : good(human_duration(left));
+  const auto left = seconds_left(facts);
+  if (!left) return skipped("no end known");
+  if (*left == kNoTimeLimit) return good("no limit");
+  const std::string found = human_duration(static_cast<double>(*left));
+  return *left < kLeastTimeLeft ? warned(found) : good(found);
 }
 
 Finding tasks(const SystemFacts& facts) {
@@ -108,36 +120,34 @@ Finding latency(const SystemFacts& facts) {
 }
 
 constexpr Check kSlurm[]{
-    {CheckGroup::slurm, "slurm-reachable", "scontrol ping", "a controller that is UP",
+    {"slurm-reachable", "scontrol ping", "a controller that is UP",
      "wait and try again; a job that runs goes on meanwhile. If it lasts, tell the administrators", reachable},
-    {CheckGroup::slurm, "slurm-job", "SLURM_JOB_ID", "to be inside a job",
+    {"slurm-job", "SLURM_JOB_ID", "to be inside a job",
      "start through sbatch, or interactively: srun --gres=gpu:1 --time=1:00:00 --pty bash", in_job},
-    {CheckGroup::slurm, "slurm-time", "SLURM_JOB_END_TIME", "10 minutes left",
+    {"slurm-time", "SLURM_JOB_END_TIME, squeue", "10 minutes left",
      "submit with a longer --time; a run that is stopped goes on with the same command", time_left},
-    {CheckGroup::slurm, "slurm-tasks", "SLURM_NTASKS, the ranks", "as many ranks as tasks were asked for",
+    {"slurm-tasks", "SLURM_NTASKS, the ranks", "as many ranks as tasks were asked for",
      "start with srun, which starts them all, or ask for fewer tasks", tasks},
-    {CheckGroup::slurm, "slurm-processors", "SLURM_CPUS_PER_TASK, SRUN_CPUS_PER_TASK",
-     "the processors a rank that were asked for",
+    {"slurm-processors", "SLURM_CPUS_PER_TASK, SRUN_CPUS_PER_TASK", "the processors a rank that were asked for",
      "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK in the batch script: srun does not take it over since 22.05",
      task_processors, CheckScope::rank},
-    {CheckGroup::slurm, "slurm-gpus", "SLURM_GPUS_ON_NODE, SLURM_NTASKS_PER_NODE", "one task for each GPU of a node",
+    {"slurm-gpus", "SLURM_GPUS_ON_NODE, SLURM_NTASKS_PER_NODE", "one task for each GPU of a node",
      "let --ntasks-per-node and --gres=gpu:N be the same number", task_gpus},
-    {CheckGroup::slurm, "slurm-node", "sinfo", "a node that stays in service",
+    {"slurm-node", "sinfo", "a node that stays in service",
      "this job may finish, the node takes no other; exclude it from the next (sbatch --exclude)", node_state},
 };
 
 constexpr Check kSpeed[]{
-    {CheckGroup::speed, "speed-compute", "a matrix product on all ranks", "5 GFLOP/s, and 0.6 of the median rank",
+    {"speed-compute", "a matrix product on all ranks", "5 GFLOP/s, and 0.6 of the median rank",
      "look at load, governor and binding above; leave a slow host out (sbatch --exclude): all wait for it",
      compute_rate, CheckScope::rank},
-    {CheckGroup::speed, "speed-memory", "a copy of memory on all ranks", "2 GB/s, and 0.6 of the median rank",
+    {"speed-memory", "a copy of memory on all ranks", "2 GB/s, and 0.6 of the median rank",
      "bind ranks to processors of their own, or leave the host out (sbatch --exclude)", memory_rate, CheckScope::rank},
-    {CheckGroup::speed, "speed-disk", "a file in the directory of runs, with fsync",
-     "30 MB/s, and 0.6 of the median rank",
+    {"speed-disk", "a file in the directory of runs, with fsync", "30 MB/s, and 0.6 of the median rank",
      "write runs to the parallel file system; save less often ([checkpoint] every_steps)", disk_rate},
-    {CheckGroup::speed, "speed-link", "tensors to the next rank", "0.2 GB/s, and 0.6 of the median rank",
+    {"speed-link", "tensors to the next rank", "0.2 GB/s, and 0.6 of the median rank",
      "look at the network above; `ferula bench --only collectives` measures it longer", link_rate, CheckScope::rank},
-    {CheckGroup::speed, "speed-latency", "a barrier of all ranks", "at most 2000 µs",
+    {"speed-latency", "a barrier of all ranks", "at most 2000 µs",
      "do not share processors between ranks; over TCP prefer fewer ranks or larger micro batches", latency,
      CheckScope::rank},
 };

@@ -9,6 +9,7 @@
 
 #include "config/setting.hpp"
 #include "config/setting_value.hpp"
+#include "config/zero_stage.hpp"
 #include "interchange/key_mapping.hpp"
 
 namespace ferula {
@@ -51,8 +52,8 @@ class Export {
   ExportedConfig run() {
     for (const KeyMapping& mapping : key_mappings())
       if (mapping.dialect == Dialect::deepspeed && !mapping.is_alias) write(mapping);
-    const bool is_sharded = config_.zero_optimization.stage > 0;
-    if (config_.optimizer.type == "SGD" && is_sharded) member_at(root_, "zero_allow_untested_optimizer").value = "true";
+    if (config_.optimizer.type == "SGD" && shares_optimizer(config_.zero_optimization))
+      member_at(root_, "zero_allow_untested_optimizer").value = "true";
     list_what_is_left();
     exported_.json = indented(root_) + "\n";
     return std::move(exported_);
@@ -76,7 +77,7 @@ class Export {
 
   /// DeepSpeed knows groups (MiCS) at stage 3 alone.
   bool is_sharded_in_groups() const {
-    return given_config_.zero_optimization.shard_size != "all" && config_.zero_optimization.stage == 3;
+    return given_config_.zero_optimization.shard_size != "all" && shares_parameters(config_.zero_optimization);
   }
 
   bool is_read(const Setting& setting) const {

@@ -13,6 +13,7 @@
 #include "config/refused_keys.hpp"
 #include "config/setting.hpp"
 #include "config/setting_value.hpp"
+#include "config/zero_stage.hpp"
 #include "interchange/foreign_document.hpp"
 
 namespace ferula {
@@ -258,7 +259,7 @@ class Import {
 
   /// DeepSpeed reads the groups of MiCS at stage 3 alone.
   void drop_groups_below_stage_3() {
-    if (imported_.dialect != Dialect::deepspeed || config_.zero_optimization.stage == 3) return;
+    if (imported_.dialect != Dialect::deepspeed || shares_parameters(config_.zero_optimization)) return;
     for (ImportedKey& key : imported_.keys) {
       if (key.fate != KeyFate::mapped || key.theirs != "zero_optimization.mics_shard_size") continue;
       values_.erase("zero_optimization.shard_size");

@@ -268,6 +268,7 @@ def refused_in_advance(cluster):
         (["slurm.partition=a6000", "slurm.gpus_per_node=4", "slurm.ntasks_per_node=4", "slurm.nodes=1"], 2,
          "QOS normal-a6000 allows 3 GPUs, you ask 4"),
         (["slurm.partition=defg"], 2, "did you mean 'defq'?"),
+        (["slurm.profile=prometeus"], 2, "expected a cluster profile, found 'prometeus'"),
         (["slurm.qos=normal-a6000"], 2, "expected a QOS of partition defq"),
         (["slurm.time=2-00:00:00"], 2, "QOS normal allows 1-00:00:00, you ask 2-00:00:00"),
         (["slurm.nodes=3"], 2, "expected at most the 2 nodes of partition defq"),
@@ -281,6 +282,11 @@ def refused_in_advance(cluster):
         words = [word for each in sets for word in ("--set", each)]
         said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", *words, code=code)
         expect(message in said, f"'{message}' for {sets}, found:\n{said}")
+    cluster.run("sbatch", "--wait", "--wrap", "exit 3", code=3)
+    lost = cluster.run("squeue", "--noheader", "--states=FAILED", "--format=%i").split()[0]
+    for after, message in (("99999", "expected a job that SLURM knows"), (lost, "which ended as FAILED")):
+        said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", "--after", after, code=2)
+        expect(message in said, f"'{message}' for --after {after}, found:\n{said}")
     said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", code=1, environment={"PATH": "/nowhere"})
     expect("found no sbatch" in said, f"advice without SLURM, found:\n{said}")
     dead = cluster.folder / "dead.conf"

@@ -25,7 +25,7 @@ class RunStatusOf : public testing::Test {
   }
   std::filesystem::path run() const { return std::filesystem::path(scratch_.path()) / "my"; }
   void record(const std::string& job) const {
-    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-%j.out", "ferula submit my.toml"});
+    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-12_N.out", "ferula submit my.toml"});
   }
 
   ScratchDirectory scratch_;
@@ -53,7 +53,10 @@ TEST_F(RunStatusOf, ATaskOfAnArrayHasTheNumberOfItsJob) {
   record("12");
   scratch_.write("my-3/log.txt", "");
 
-  EXPECT_EQ(run_status(scratch_.path("my-3"), {}).job, "12_3");
+  const RunStatus status = run_status(scratch_.path("my-3"), {});
+
+  EXPECT_EQ(status.job, "12_3");
+  EXPECT_EQ(status.log, "slurm-12_3.out");
 }
 
 TEST_F(RunStatusOf, WithoutAJobTheLockAndTheSummaryTell) {
@@ -64,6 +67,38 @@ TEST_F(RunStatusOf, WithoutAJobTheLockAndTheSummaryTell) {
   const LockAttempt lock = try_posix_lock((run() / "lock").string(), "process 7 on node1");
 
   EXPECT_EQ(run_status(run(), {}).state, "running: process 7 on node1");
+}
+
+TEST_F(RunStatusOf, AnArrayPointsToTheRunsOfItsTasks) {
+  write_job_record(*make_posix_file_system(), scratch_.path(), {"12", "job.sbatch", "slurm-12_N.out", "ferula submit"});
+
+  EXPECT_THAT(run_status(scratch_.path(), {}).state, HasSubstr("an array, with a run for each task"));
+}
+
+TEST_F(RunStatusOf, AJobThatNeverTrainedPointsToItsLog) {
+  const std::filesystem::path other = scratch_.path("other");
+  const std::string log = scratch_.write("other/slurm-7.out", "srun: error\n");
+  write_job_record(*make_posix_file_system(), other, {"7", "job.sbatch", log, "ferula submit"});
+
+  EXPECT_EQ(run_status(other, {}).state, "nothing trained yet; slurm-7.out tells what its job did");
+}
+
+TEST_F(RunStatusOf, ADamagedRecordIsNone) {
+  record("12\n13");
+
+  EXPECT_EQ(run_status(run(), {}).job, "");
+}
+
+TEST_F(RunStatusOf, FoldersInPlaceOfItsFilesTellNothing) {
+  for (const char* name : {"metrics.jsonl", "summary.json", "config.toml", "job.json"}) {
+    std::filesystem::remove(run() / name);
+    std::filesystem::create_directories(run() / name);
+  }
+
+  const RunStatus status = run_status(run(), {});
+
+  EXPECT_EQ(status.state, "not started");
+  EXPECT_FALSE(status.step || status.steps || !status.job.empty());
 }
 
 TEST_F(RunStatusOf, RunsAreFoundAloneAndInTheirFolder) {

@@ -49,6 +49,11 @@ TEST(Hostfile, RefusesWhatDeepSpeedRefuses) {
   EXPECT_THAT(refusal([] { parsed("# nobody\n"); }), HasSubstr("Hostfile is empty or not formatted correctly"));
 }
 
+TEST(Hostfile, RefusesALineThatIsTooLongToMatch) {
+  EXPECT_THAT(refusal([] { parsed("a slots=1\n" + std::string(300'000, 'a') + " slots=4"); }),
+              HasSubstr("hosts:2: Hostfile contains a bad entry: 300008 characters"));
+}
+
 TEST(HostFilter, IncludesHostsAndSlots) {
   EXPECT_THAT(filtered({.include = "worker-1:0,2"}), ElementsAre(HostSlots{"worker-1", {0, 2}}));
   EXPECT_THAT(filtered({.include = "worker-1:3@worker-0"}),

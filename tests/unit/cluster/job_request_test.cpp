@@ -11,6 +11,7 @@
 namespace ferula {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -53,6 +54,13 @@ TEST(JobRequest, AsksForNoMoreThanTheQosAllows) {
   EXPECT_THAT(resource_options(request_of({"slurm.partition=a6000"})),
               ElementsAre("--partition=a6000", "--qos=normal-a6000", "--nodes=1", "--ntasks-per-node=3",
                           "--cpus-per-task=16", "--gres=gpu:3", "--mem=360G", "--time=1-00:00:00"));
+}
+
+TEST(JobRequest, ReadsZeroAsSlurmDoes) {
+  EXPECT_THAT(resource_options(request_of({"slurm.mem=0", "slurm.time=0", "slurm.qos=preemptive"})),
+              AllOf(Contains("--mem=0"), Contains("--time=UNLIMITED")));
+  EXPECT_THAT(mistakes({"slurm.partition=a6000", "slurm.mem=0"}),
+              ElementsAre(HasSubstr("slurm.mem: QOS normal-a6000 allows 384G, you ask 512G")));
 }
 
 TEST(JobRequest, AsksForNoGpusToComputeOnProcessors) {
@@ -133,6 +141,31 @@ TEST(BatchScript, AsksAndStartsWhatItShould) {
         "\"${own[@]}\"\n",
         "scontrol requeue \"$SLURM_JOB_ID\""})
     EXPECT_THAT(script, HasSubstr(line));
+}
+
+TEST(BatchScript, QuotesForSbatchWhatNamesAndOptionsHave) {
+  BatchJob job = job_of("");
+  job.name = "lr 50%j";
+  job.folder = "/my data";
+  job.run = "/my data/runs/lr 50%j";
+  job.per_rank_log = "logs 1%";
+
+  const std::string script = batch_script(request_of({"slurm.options=['--comment=a b']"}), job);
+
+  for (const char* line :
+       {"#SBATCH '--comment=a b'\n", "#SBATCH '--job-name=lr 50%j'\n", "#SBATCH '--chdir=/my data'\n",
+        "#SBATCH '--output=/my data/runs/lr 50%%j/slurm-%j.out'\n", "run='/my data/runs/lr 50%j'\n",
+        "mkdir -p 'logs 1%'\n", "--open-mode=append --output='logs 1%%/rank-%t.txt' "})
+    EXPECT_THAT(script, HasSubstr(line));
+  EXPECT_EQ(job_log(job, "7"), "/my data/runs/lr 50%j/slurm-7.out");
+}
+
+TEST(BatchScript, RefusesWhatSbatchCannotRead) {
+  BatchJob job = job_of("");
+  for (const char* folder : {"/data\nrm -rf x", "/data\\1"}) {
+    job.folder = folder;
+    EXPECT_THROW(batch_script(request_of({}), job), ConfigError) << folder;
+  }
 }
 
 TEST(BatchScript, WithoutRequeueEndsWithItsRun) {

@@ -38,7 +38,8 @@ TEST(SlurmMemory, CountsMebibytesUnlessAUnitIsGiven) {
   EXPECT_EQ(mebibytes_of_slurm_memory("128G"), 131072);
   EXPECT_EQ(mebibytes_of_slurm_memory("3T"), 3145728);
   EXPECT_EQ(mebibytes_of_slurm_memory("1025K"), 2);
-  for (const char* text : {"", "G", "12X", "-1G", "1.5G"}) EXPECT_FALSE(mebibytes_of_slurm_memory(text)) << text;
+  for (const char* text : {"", "G", "12X", "-1G", "1.5G", "1000001T"})
+    EXPECT_FALSE(mebibytes_of_slurm_memory(text)) << text;
 }
 
 TEST(SlurmMemory, IsWrittenInWholeUnits) {

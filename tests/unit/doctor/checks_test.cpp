@@ -180,6 +180,9 @@ std::vector<PlantedFault> faults_of_files() {
       {"slurm-reachable", kFailure, "DOWN", command("scontrol ping", 1, "Slurmctld(primary) at head is DOWN\n")},
       {"slurm-job", kWarning, "login", [](FakeSystem& system) { system.variables.erase("SLURM_JOB_ID"); }},
       {"slurm-time", kWarning, "1:40", variable("SLURM_JOB_END_TIME", "1750000100")},
+      {"slurm-time", kWarning, "5:00",
+       both([](FakeSystem& system) { system.variables.erase("SLURM_JOB_END_TIME"); },
+            command("squeue -h -j 77 -o %L", 0, "5:00\n"))},
       {"slurm-tasks", kWarning, "4 ranks, 8 tasks", variable("SLURM_NTASKS", "8")},
       {"slurm-processors", kWarning, "=16, 1 for", job(&JobFacts::processors, 1)},
       {"slurm-gpus", kWarning, "4 GPUs and 2 tasks", variable("SLURM_GPUS_ON_NODE", "4")},
@@ -289,6 +292,15 @@ TEST(DoctorChecks, SayWhyTheyCannotTell) {
   nothing.facts = {.program = "0.1.0", .host = "bare", .mpi_library = "Open MPI v4.1.4", .directory = "/runs"};
 
   for (const Check& check : all_checks()) EXPECT_NE(check.judge(nothing).found, "") << check.name;
+}
+
+/// A driver that is there, and an nvidia-smi that is not, or is broken.
+TEST(DoctorChecks, OfGpusAreSkippedWhereTheDriverDoesNotTell) {
+  FakeSystem mute = FakeSystem::healthy();
+  mute.gpus.clear();
+
+  for (const char* name : {"gpu-driver-version", "gpu-model", "gpu-memory", "gpu-visible"})
+    EXPECT_EQ(check_named(name).judge(mute).verdict, Verdict::skipped) << name;
 }
 
 }  // namespace

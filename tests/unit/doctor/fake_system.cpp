@@ -66,6 +66,7 @@ std::map<std::string, CommandResult> healthy_commands() {
       {"lfs quota -q -g grp /lustreFS",
        {0, "      /lustreFS 5000000  0 30000000000       - 100000  0 20971520       -\n"}},
       {"timedatectl show -p NTPSynchronized --value", {0, "yes\n"}},
+      {"squeue -h -j 77 -o %L", {0, "8:00:00\n"}},
       {"scontrol ping", {0, "Slurmctld(primary) at head is UP\n"}},
       {"sinfo -h -N -n gpu01 -o %T", {0, "allocated\n"}},
       {"nvidia-smi -L", {0, "GPU 0: NVIDIA RTX A5000 (UUID: GPU-0)\nGPU 1: NVIDIA RTX A5000 (UUID: GPU-1)\n"}},
