@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "app/job_record.hpp"
+#include "app/real_system.hpp"
 #include "app/run_status.hpp"
+#include "app/storage_check.hpp"
 #include "base/human.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
@@ -198,13 +200,22 @@ void require_array_allowed(const std::string& array, const JobPlan& plan) {
 }
 
 std::vector<std::string> storage_warnings(const JobPlan& plan, const BatchJob& job) {
-  if (!plan.profile || plan.profile->home.empty()) return {};
-  const std::string home = plan.profile->home + "/";
-  if (!job.run.starts_with(home)) return {};
-  return {
-      fmt::format("{} lies under {}, which {} keeps small and for settings only; set [run] output_dir to a folder "
-                  "under {}",
-                  job.run, plan.profile->home, plan.profile->name, plan.profile->work)};
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const RealSystem facts({}, *files);
+  const auto ranks = static_cast<int>(plan.request.ranks());
+  const std::string folder = std::filesystem::path(job.run).parent_path().string();
+  std::vector<std::string> warnings;
+  try {
+    RunStorage storage = run_storage(plan.config, plan.spec, ranks, *files);
+    if (const std::int64_t runs = tasks_of(job.array).value_or(1); runs > 1) storage = storage.of_runs(runs);
+    warnings.push_back(storage_problem(facts, storage, folder));
+  } catch (const CapacityError& error) {
+    throw CapacityError(fmt::format("{}. Nothing was submitted", error.what()));
+  }
+  if (plan.profile) warnings.push_back(place_problem(*plan.profile, job.run));
+  warnings.push_back(missing_text(plan.config.data));
+  std::erase(warnings, "");
+  return warnings;
 }
 
 }  // namespace ferula

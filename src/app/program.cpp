@@ -88,7 +88,9 @@ class Start {
   }
   /// Heavy work belongs into a job; a look at what would be done does not count.
   void guard_head_node() const {
-    const bool is_heavy = command_.ranks == CommandRanks::all_ranks || command_.name == "tokenize";
+    // The doctor alone is a look at this host, which a user begins with.
+    const bool is_look = command_.name == "doctor" && !line_.has("ranks") && !line_.has("ranks-simulated");
+    const bool is_heavy = (command_.ranks == CommandRanks::all_ranks && !is_look) || command_.name == "tokenize";
     if (!is_heavy || launched_ || line_.has("dry-run")) return;
     const bool has_config = !line_.positionals().empty() && line_.positionals().front().ends_with(".toml");
     refuse_on_head_node(has_config ? line_.positionals().front() : "", line_.all(kSet.name),
