@@ -149,6 +149,14 @@ std::string number_of_job(PendingScript& script, const std::vector<std::string>&
   }
 }
 
+/// Everything that is known before SLURM is asked; returns the options of sbatch.
+std::vector<std::string> checked_options(FileSystem& files, const Submission& submission) {
+  std::vector<std::string> options = dependency(files, submission.after);
+  require_no_other_job(files, submission.job.run);
+  require_modules(submission.plan.request.modules);
+  return options;
+}
+
 /// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
 std::optional<std::int64_t> tasks_of(std::string_view array) {
   if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
@@ -170,12 +178,17 @@ std::optional<std::int64_t> tasks_of(std::string_view array) {
 
 }  // namespace
 
+std::string try_submission(const Submission& submission) {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const std::vector<std::string> options = checked_options(*files, submission);
+  const PendingScript script(*files, submission.job.run, submission.script);
+  return test_script(script.path(), options);
+}
+
 std::string submit(const Submission& submission) {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   const std::filesystem::path run = submission.job.run;
-  const std::vector<std::string> options = dependency(*files, submission.after);
-  require_no_other_job(*files, run);
-  require_modules(submission.plan.request.modules);
+  const std::vector<std::string> options = checked_options(*files, submission);
   PendingScript script(*files, run, submission.script);
   const std::string job = number_of_job(script, options);
   script.keep();

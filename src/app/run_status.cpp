@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "app/job_record.hpp"
+#include "cluster/pending_reason.hpp"
 #include "config/load_config.hpp"
 #include "storage/posix_lock.hpp"
 #include "train/run_directory.hpp"
@@ -86,12 +87,31 @@ std::optional<JobRecord> record_of(const std::filesystem::path& run) {
 }
 
 std::string queued_state(const QueuedJob& job) {
-  if (job.state == "PENDING") return fmt::format("queued {}", job.reason);
+  if (job.state == "PENDING") {
+    const std::string start = job.start.empty() ? "" : ", expected to start " + job.start;
+    return fmt::format("queued, {}{}", reason_in_words(job.reason), start);
+  }
   if (job.state == "RUNNING") return fmt::format("running on {}, {} left", job.reason, job.time_left);
   return fmt::format("{} {}", job.state, job.reason);
 }
 
+/// The folder of an array has its record, while each task has a run of its own.
+bool is_array(const RunStatus& status) {
+  return status.job.find('_') == std::string::npos && status.log.find("%A_%a") != std::string::npos;
+}
+
+/// "array: 2 running, 5 queued"; tasks that have ended are no longer in the queue.
+std::string array_state(const std::string& number, const std::map<std::string, QueuedJob>& jobs) {
+  std::int64_t running = 0, queued = 0, others = 0;
+  for (auto job = jobs.lower_bound(number + "_"); job != jobs.end() && job->first.starts_with(number + "_"); ++job)
+    ++(job->second.state == "RUNNING" ? running : job->second.state == "PENDING" ? queued : others);
+  if (running + queued + others == 0) return "array: no task is left in the queue";
+  return fmt::format("array: {} running, {} queued{}", running, queued,
+                     others == 0 ? "" : fmt::format(", {} starting or ending", others));
+}
+
 std::string state_of(const RunDirectory& run, const RunStatus& status, const std::map<std::string, QueuedJob>& jobs) {
+  if (is_array(status)) return array_state(status.job, jobs);
   const auto job = jobs.find(status.job);
   if (!status.job.empty() && job != jobs.end()) return queued_state(job->second);
   if (const auto holder = posix_lock_note(run.lock().string())) return fmt::format("running: {}", *holder);

@@ -18,6 +18,7 @@ namespace ferula {
 namespace {
 
 constexpr OptionSpec kDryRun{"dry-run", "", "Prints the script, and submits nothing."};
+constexpr OptionSpec kTestOnly{"test-only", "", "Asks SLURM when and where the job would start, and submits nothing."};
 constexpr OptionSpec kWait{"wait", "", "Waits until the job has left the queue, over all its starts."};
 constexpr OptionSpec kAfter{"after", "JOB|RUN",
                             "Starts after this job, or the job of this run, ended well; repeatable."};
@@ -111,9 +112,10 @@ ExitCode in_session(const CommandLine& line, const JobPlan& plan) {
 }
 
 ExitCode on_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts, const std::string& path) {
-  const std::vector<std::string> words = train_words(line, path);
+  std::vector<std::string> words = train_words(line, path);
+  if (const auto folder = line.text(kPerRankLog.name)) words.insert(words.end(), {"--per-rank-log", *folder});
   if (!line.has(kDryRun.name)) launch_on_hosts(line, hosts, words);
-  print_output("{}\n", command_text(mpirun_words(hosts, words, {}, line.text(kPerRankLog.name).value_or(""))));
+  print_output("{}\n", command_text(words_over_hosts(line, hosts, words)));
   return ExitCode::done;
 }
 
@@ -128,7 +130,9 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   print_output("{}", script);
   for (const std::string& warning : storage_warnings(plan, job)) print_output("\nwarning: {}\n", warning);
   if (line.has(kDryRun.name)) return ExitCode::done;
-  const std::string number = submit({plan, job, script, line.all(kAfter.name), invocation.command});
+  const Submission submission{plan, job, script, line.all(kAfter.name), invocation.command};
+  if (line.has(kTestOnly.name)) return print_output("\n{}\n", try_submission(submission)), ExitCode::done;
+  const std::string number = submit(submission);
   print_output("{}", next_steps(plan, job, number));
   return line.has(kWait.name) ? wait_for_job(number) : ExitCode::done;
 }
@@ -136,7 +140,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
 }  // namespace
 
 Command submit_command() {
-  std::vector<OptionSpec> options{kSet, kDryRun, kWait, kAfter, kArray, kVary, kInteractive, kAllocate};
+  std::vector<OptionSpec> options{kSet, kDryRun, kTestOnly, kWait, kAfter, kArray, kVary, kInteractive, kAllocate};
   for (const OptionSpec& option : host_options()) options.push_back(option);
   return {
       .name = "submit",

@@ -105,7 +105,7 @@ class Cluster:
         environment = self.environment | more.pop("environment", {})
         done = subprocess.run([str(word) for word in words], cwd=self.folder, env=environment, text=True,
                               capture_output=True, timeout=PATIENCE_S, check=False, **more)
-        expect(done.returncode == code, f"code {code} of {words}, found {done.returncode}:\n{done.stdout}{done.stderr}")
+        expect(code is None or done.returncode == code, f"code {code} of {words}, found {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
     def ferula(self, *words, **more):
@@ -262,6 +262,50 @@ def interactive_steps(cluster):
     expect(b"on node1" in text or b"on node2" in text, f"a shell on a node, found {text}")
 
 
+# Each node gets a name, a driver, an NCCL and modules of its own; GPUs are there by name only.
+NODE = """#!/bin/sh
+exec unshare --uts --mount sh -c 'hostname "$SLURMD_NODENAME"
+mount -t tmpfs none /proc/driver && mkdir /proc/driver/nvidia && echo "NVRM version" >/proc/driver/nvidia/version
+export LOADEDMODULES="GCC/12:CUDA/$SLURMD_NODENAME" LD_LIBRARY_PATH="$PWD/nccl/$SLURMD_NODENAME" PATH="$PWD/nccl:$PATH"
+exec "$@"' sh "$@"
+"""
+NVIDIA_SMI = """#!/bin/sh
+case $SLURMD_NODENAME in node1) version=550.54.15 ;; *) version=535.104.05 ;; esac
+case $* in *driver_version*) echo "$version" ;; -L) echo "GPU 0: NVIDIA RTX A5000 (UUID: GPU-0)" ;; *) exit 1 ;; esac
+"""
+
+
+def write_program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def the_doctor_tells_nodes_apart(cluster):
+    if subprocess.run(["unshare", "--uts", "--mount", "mount", "-t", "tmpfs", "none", "/proc/driver"],
+                      check=False, capture_output=True).returncode != 0:
+        print("  (nodes cannot be made to differ: no namespaces here)")
+        return
+    write_program(cluster.folder / "node.sh", NODE)
+    write_program(cluster.folder / "nccl/nvidia-smi", NVIDIA_SMI)
+    write_program(cluster.folder / "nccl/node1/libnccl.so.2.21.5", "")
+    write_program(cluster.folder / "nccl/node2/libnccl.so.2.18.3", "")
+    said = cluster.run("srun", "--nodes=2", "--ntasks-per-node=2", "--mpi=pmix", "--time=10", "./node.sh", PROGRAM,
+                       "doctor", "two.toml", "--json", code=None)
+    report = json.loads(said[said.index("{"):said.rindex("}") + 1])
+    expect(report["hosts"] == ["node1", "node2"] and report["ranks"] == 4, f"two nodes, found {report['hosts']}")
+    checks = {check["name"]: check for check in report["checks"]}
+    differ = {name for name, check in checks.items() if check["hosts_differ"]}
+    expect({"gpu-driver-version", "nccl-version", "modules"} <= differ, f"what differs, found {differ}")
+    expect("program-version" not in differ and "mpi-library" not in differ, f"one program and MPI, found {differ}")
+    well = ("mpi-match", "mpi-pmix", "mpi-one-job", "slurm-reachable", "slurm-job", "slurm-tasks", "slurm-node",
+            "shared-directory", "file-locks", "clock-offset", "run-forecast", "rank-placement")
+    for name in well:
+        found = [finding["found"] for finding in checks[name]["findings"]]
+        expect(checks[name]["verdict"] == "ok", f"{name} to be well, found {checks[name]['verdict']}: {found}")
+    expect(all("GB/s" in each["found"] for each in checks["speed-link"]["findings"]), "rates between the nodes")
+
+
 def refused_in_advance(cluster):
     jobs = cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING")
     cases = [
@@ -295,6 +339,10 @@ def refused_in_advance(cluster):
     said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", code=1,
                           environment={"SLURM_CONF": str(dead)})
     expect("Nothing was submitted" in said, f"a controller that does not answer, found:\n{said}")
+    said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", "--test-only")
+    expect(re.search(r"Job \d+ to start at", said), f"when the job would start, found:\n{said}")
+    said = cluster.ferula("doctor", "two.toml", "--only", "slurm-job")
+    expect("login or head node" in said, f"the doctor on a head node, found:\n{said}")
     said = cluster.ferula("train", "two.toml", code=2)
     expect("is a head node of cluster" in said and "now:    srun --partition=defq" in said,
            f"the way into a job, found:\n{said}")
@@ -311,7 +359,10 @@ def a_full_disk_submits_nothing(cluster):
     try:
         (full / "filler").write_bytes(b"x" * 4096)
         said = cluster.ferula("submit", "two.toml", "--set", f"run.output_dir={full}", code=3)
-        expect("quota" in said and "Nothing was submitted" in said, f"what to do about a full disk, found:\n{said}")
+        expect("not one checkpoint fits" in said and "Nothing was submitted" in said,
+               f"what to do about a full disk, found:\n{said}")
+        said = cluster.ferula("train", "tiny.toml", "--set", f"run.output_dir={full}", code=3)
+        expect("output_dir" in said or "free space" in said, f"a run that does not start, found:\n{said}")
     finally:
         subprocess.run(["umount", full], check=True)
 
@@ -342,7 +393,7 @@ def templates_run(cluster):
 # In this order: later ones look at what `whole`, the first one's run, has left.
 CASES = (two_nodes_train_as_one_rank, a_run_goes_on_after_signal_and_lost_node,
          a_cancelled_job_saves_and_stays_cancelled, a_time_limit_is_passed, arrays_and_dependencies,
-         interactive_steps, refused_in_advance, a_full_disk_submits_nothing, templates_run,
+         interactive_steps, the_doctor_tells_nodes_apart, refused_in_advance, a_full_disk_submits_nothing, templates_run,
          docs_pages_run)
 
 
