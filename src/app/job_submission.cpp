@@ -157,6 +157,22 @@ std::vector<std::string> checked_options(FileSystem& files, const Submission& su
   return options;
 }
 
+/// Where SLURM refuses what the profile has completed, the profile may be what is wrong.
+template <class Ask>
+std::string answer_of_slurm(const JobPlan& plan, Ask ask) {
+  try {
+    return ask();
+  } catch (const UnknownSubmission&) {
+    throw;
+  } catch (const DeviceError& error) {
+    if (!plan.profile) throw;
+    throw DeviceError(
+        fmt::format("{}. What is not set in [slurm] comes from {}; where that is wrong, mend a copy of it "
+                    "and give its path as slurm.profile",
+                    error.what(), plan.profile->origin));
+  }
+}
+
 /// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
 std::optional<std::int64_t> tasks_of(std::string_view array) {
   if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
@@ -182,7 +198,7 @@ std::string try_submission(const Submission& submission) {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   const std::vector<std::string> options = checked_options(*files, submission);
   const PendingScript script(*files, submission.job.run, submission.script);
-  return test_script(script.path(), options);
+  return answer_of_slurm(submission.plan, [&] { return test_script(script.path(), options); });
 }
 
 std::string submit(const Submission& submission) {
@@ -190,7 +206,7 @@ std::string submit(const Submission& submission) {
   const std::filesystem::path run = submission.job.run;
   const std::vector<std::string> options = checked_options(*files, submission);
   PendingScript script(*files, run, submission.script);
-  const std::string job = number_of_job(script, options);
+  const std::string job = answer_of_slurm(submission.plan, [&] { return number_of_job(script, options); });
   script.keep();
   write_job_record(*files, run,
                    {.job = job,

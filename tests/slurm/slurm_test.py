@@ -262,36 +262,13 @@ def interactive_steps(cluster):
     expect(b"on node1" in text or b"on node2" in text, f"a shell on a node, found {text}")
 
 
-# Each node gets a name, a driver, an NCCL and modules of its own; GPUs are there by name only.
-NODE = """#!/bin/sh
-exec unshare --uts --mount sh -c 'hostname "$SLURMD_NODENAME"
-mount -t tmpfs none /proc/driver && mkdir /proc/driver/nvidia && echo "NVRM version" >/proc/driver/nvidia/version
-export LOADEDMODULES="GCC/12:CUDA/$SLURMD_NODENAME" LD_LIBRARY_PATH="$PWD/nccl/$SLURMD_NODENAME" PATH="$PWD/nccl:$PATH"
-exec "$@"' sh "$@"
-"""
-NVIDIA_SMI = """#!/bin/sh
-case $SLURMD_NODENAME in node1) version=550.54.15 ;; *) version=535.104.05 ;; esac
-case $* in *driver_version*) echo "$version" ;; -L) echo "GPU 0: NVIDIA RTX A5000 (UUID: GPU-0)" ;; *) exit 1 ;; esac
-"""
-
-
-def write_program(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
-
-
 def the_doctor_tells_nodes_apart(cluster):
     if subprocess.run(["unshare", "--uts", "--mount", "mount", "-t", "tmpfs", "none", "/proc/driver"],
                       check=False, capture_output=True).returncode != 0:
         print("  (nodes cannot be made to differ: no namespaces here)")
         return
-    write_program(cluster.folder / "node.sh", NODE)
-    write_program(cluster.folder / "nccl/nvidia-smi", NVIDIA_SMI)
-    write_program(cluster.folder / "nccl/node1/libnccl.so.2.21.5", "")
-    write_program(cluster.folder / "nccl/node2/libnccl.so.2.18.3", "")
-    said = cluster.run("srun", "--nodes=2", "--ntasks-per-node=2", "--mpi=pmix", "--time=10", "./node.sh", PROGRAM,
-                       "doctor", "two.toml", "--json", code=None)
+    said = cluster.run("srun", "--nodes=2", "--ntasks-per-node=2", "--mpi=pmix", "--time=10",
+                       CLUSTER.with_name("apart.sh"), PROGRAM, "doctor", "two.toml", "--json", code=None)
     report = json.loads(said[said.index("{"):said.rindex("}") + 1])
     expect(report["hosts"] == ["node1", "node2"] and report["ranks"] == 4, f"two nodes, found {report['hosts']}")
     checks = {check["name"]: check for check in report["checks"]}
