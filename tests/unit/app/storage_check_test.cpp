@@ -12,8 +12,8 @@
 namespace ferula {
 namespace {
 
-using testing::AllOf;
 using test::message_of;
+using testing::AllOf;
 using testing::HasSubstr;
 
 class TightFileSystem final : public PassingFileSystem {
