@@ -231,13 +231,16 @@ def arrays_and_dependencies(cluster):
     small = ["--set", "slurm.nodes=1", "--set", "slurm.ntasks_per_node=1", "--set", "slurm.gpus_per_node=1",
              "--set", "training.steps=20"]
     job = cluster.submit("two.toml", "sweep", *small, "--vary", "optimizer.params.lr=1e-3,1e-2")
-    next_job = cluster.submit("two.toml", "next", *small, "--after", "runs/sweep")
+    next_job = cluster.submit("two.toml", "next", *small, "--after", "runs/sweep", "--per-rank-log", "logs")
+    said = cluster.ferula("status", "runs/sweep", "runs/next")
+    expect("array: " in said and "waits for the job that --after names" in said, f"what waits and why, found:\n{said}")
     state = cluster.fact(next_job, "JobState"), cluster.fact(next_job, "Dependency")
     expect(state[0] == "PENDING" and f"afterok:{job}" in state[1], f"a job that waits, found {state}")
     cluster.ends(next_job)
 
     rates = [cluster.steps(f"sweep-{task}")[-1]["learning_rate"] for task in (0, 1)]
     expect(rates == [1e-3, 1e-2], f"the varied rates, found {rates}")
+    expect("step 20/20" in (cluster.folder / "logs/rank-00000.txt").read_text(), "the log of a rank that srun started")
     said = cluster.ferula("status")
     expect(f"{job}_1" in said, f"the tasks of the array, found:\n{said}")
 
