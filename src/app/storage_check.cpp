@@ -51,7 +51,7 @@ RunStorage RunStorage::of_runs(std::int64_t runs) const {
 
 RunStorage run_storage(const Config& config, const TransformerSpec& spec, int ranks, FileSystem& files) {
   const RunDirectory run = run_directory(config.run);
-  const SavingPlan plan{.steps = config.training.steps.value.value_or(1),
+  const SavingPlan plan{.steps = config.training.steps.value,
                         .every_steps = config.checkpoint.every_steps,
                         .retention = {config.checkpoint.keep_last, config.checkpoint.keep_every}};
   const StorageForecast forecast =

@@ -27,12 +27,13 @@ std::int64_t checkpoint_bytes(const ModelSpec& model, const OptimizerRule& rule)
 }
 
 std::int64_t SavingPlan::most_at_once() const {
-  const std::int64_t in_between = every_steps > 0 ? steps / every_steps : 0;
-  const bool ends_between = every_steps <= 0 || steps % every_steps != 0;
-  const std::int64_t saves = in_between + (ends_between && steps > 0 ? 1 : 0);
+  if (!steps) return every_steps > 0 ? std::max<std::int64_t>(retention.keep_last, 0) + 1 : 1;
+  const std::int64_t in_between = every_steps > 0 ? *steps / every_steps : 0;
+  const bool ends_between = every_steps <= 0 || *steps % every_steps != 0;
+  const std::int64_t saves = in_between + (ends_between && *steps > 0 ? 1 : 0);
   if (retention.keep_last <= 0) return saves;
   std::int64_t for_ever = 0;
-  if (retention.keep_every > 0 && every_steps > 0) for_ever = steps / std::lcm(every_steps, retention.keep_every);
+  if (retention.keep_every > 0 && every_steps > 0) for_ever = *steps / std::lcm(every_steps, retention.keep_every);
   return std::min(saves, for_ever + retention.keep_last + 1);
 }
 
@@ -44,7 +45,7 @@ FreeSpace StorageForecast::left_to_write(std::int64_t present) const {
 StorageForecast forecast_storage(const ModelSpec& model, const OptimizerRule& rule, const SavingPlan& plan, int ranks) {
   return {.checkpoint = room_for_checkpoint(checkpoint_bytes(model, rule), ranks),
           .checkpoints = plan.most_at_once(),
-          .log_bytes = kLogBytesAStep * plan.steps};
+          .log_bytes = kLogBytesAStep * plan.steps.value_or(0)};
 }
 
 }  // namespace ferula

@@ -1,6 +1,8 @@
 // What a run will write into its directory, before it writes anything: checkpoints times retention, and logs.
 #pragma once
 
+#include <optional>
+
 #include "checkpoint/retention.hpp"
 #include "ops/ops.hpp"
 #include "params/param_spec.hpp"
@@ -12,11 +14,12 @@ std::int64_t checkpoint_bytes(const ModelSpec& model, const OptimizerRule& rule)
 
 /// When a run saves, and what stays of it.
 struct SavingPlan {
-  std::int64_t steps = 0;
-  std::int64_t every_steps = 0;  // 0: at the end alone
+  std::optional<std::int64_t> steps = 0;  // empty: only the data will tell
+  std::int64_t every_steps = 0;           // 0: at the end alone
   Retention retention{};
 
-  /// How many checkpoints lie there at once at most: an old one goes only when the new one is safe.
+  /// How many checkpoints lie there at once at most: an old one goes only when the new one is safe. Where the steps are
+  /// not known, those that keep_every keeps for ever are left out.
   std::int64_t most_at_once() const;
 };
 

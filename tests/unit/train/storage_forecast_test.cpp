@@ -30,8 +30,8 @@ TEST(StorageForecast, CountsTheBytesThatRanksSave) {
 std::int64_t most_while_saving(const SavingPlan& plan) {
   std::vector<std::int64_t> there;
   std::int64_t most = 0;
-  for (std::int64_t step = 1; step <= plan.steps; ++step) {
-    if (step != plan.steps && (plan.every_steps == 0 || step % plan.every_steps != 0)) continue;
+  for (std::int64_t step = 1; step <= *plan.steps; ++step) {
+    if (step != *plan.steps && (plan.every_steps == 0 || step % plan.every_steps != 0)) continue;
     there.push_back(step);
     most = std::max(most, static_cast<std::int64_t>(std::ssize(there)));
     for (const std::int64_t gone : steps_to_delete(there, plan.retention)) std::erase(there, gone);
@@ -49,6 +49,14 @@ TEST(StorageForecast, KnowsHowManyCheckpointsLieThereAtOnce) {
           EXPECT_GE(plan.most_at_once(), most) << steps << " " << every << " " << last << " " << for_ever;
           if (for_ever == 0) EXPECT_EQ(plan.most_at_once(), most) << steps << " " << every << " " << last;
         }
+}
+
+TEST(StorageForecast, CountsWhatIsKeptWhereOnlyTheDataKnowsTheSteps) {
+  SavingPlan plan{.steps = {}, .every_steps = 5, .retention = {.keep_last = 2}};
+  EXPECT_EQ(plan.most_at_once(), 3);
+
+  plan.every_steps = 0;
+  EXPECT_EQ(plan.most_at_once(), 1);
 }
 
 TEST(StorageForecast, LeavesOutWhatLiesThereAlready) {
