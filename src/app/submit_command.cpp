@@ -119,6 +119,17 @@ ExitCode on_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts, 
   return ExitCode::done;
 }
 
+/// A script is also written far from the cluster: there a full disk says nothing about the job's.
+void warn_of_storage(const JobPlan& plan, const BatchJob& job, bool is_dry_run) {
+  const auto warn = [](const std::string& warning) { print_output("\nwarning: {}\n", warning); };
+  try {
+    for (const std::string& warning : storage_warnings(plan, job)) warn(warning);
+  } catch (const CapacityError& error) {
+    if (!is_dry_run) throw;
+    warn(error.what());
+  }
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::string& path = line.positional(0, "a configuration, e.g. `ferula submit my.toml`");
   line.expect_at_most(1);
@@ -128,7 +139,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const BatchJob job = batch_job(line, invocation, path, plan);
   const std::string script = batch_script(plan.request, job);
   print_output("{}", script);
-  for (const std::string& warning : storage_warnings(plan, job)) print_output("\nwarning: {}\n", warning);
+  warn_of_storage(plan, job, line.has(kDryRun.name));
   if (line.has(kDryRun.name)) return ExitCode::done;
   const Submission submission{plan, job, script, line.all(kAfter.name), invocation.command};
   if (line.has(kTestOnly.name)) return print_output("\n{}\n", try_submission(submission)), ExitCode::done;

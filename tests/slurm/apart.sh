@@ -1,6 +1,6 @@
 #!/bin/sh
-# apart.sh COMMAND…: runs a rank as if its node had a name, a driver, an NCCL and modules of its own. GPUs are there by
-# name only. As root, in a step of tests/slurm; works in its current folder.
+# apart.sh COMMAND…: runs a rank as if its node had a name, a driver, an NCCL and modules of its own. GPUs are there
+# by name only. As root, in a step of tests/slurm; works in its current folder.
 set -eu
 mine=$PWD/apart/$SLURMD_NODENAME
 mkdir -p "$mine"
