@@ -16,7 +16,7 @@ struct Reason {
 constexpr std::array<Reason, 26> kReasons{{
     {"Priority", "while others come first"},
     {"Resources", "until nodes are free"},
-    {"BeginTime", "a moment: it was queued again"},
+    {"BeginTime", "until its begin time, a moment where it was queued again"},
     {"DependencyNeverSatisfied", "for ever: the job before it did not end well; scancel it and submit it again"},
     {"Dependency", "for the job that --after names"},
     {"JobArrayTaskLimit", "for other tasks of its array (the number behind %)"},
