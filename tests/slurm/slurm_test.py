@@ -233,7 +233,7 @@ def arrays_and_dependencies(cluster):
     job = cluster.submit("two.toml", "sweep", *small, "--vary", "optimizer.params.lr=1e-3,1e-2")
     next_job = cluster.submit("two.toml", "next", *small, "--after", "runs/sweep", "--per-rank-log", "logs")
     said = cluster.ferula("status", "runs/sweep", "runs/next")
-    expect("array: " in said and "waits for the job that --after names" in said, f"what waits and why, found:\n{said}")
+    expect("a run for each task" in said and "waits for the job that --after names" in said, f"what waits and why, found:\n{said}")
     state = cluster.fact(next_job, "JobState"), cluster.fact(next_job, "Dependency")
     expect(state[0] == "PENDING" and f"afterok:{job}" in state[1], f"a job that waits, found {state}")
     cluster.ends(next_job)

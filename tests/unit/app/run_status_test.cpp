@@ -24,8 +24,8 @@ class RunStatusOf : public testing::Test {
         "{\"step\":5,\"lo");
   }
   std::filesystem::path run() const { return std::filesystem::path(scratch_.path()) / "my"; }
-  void record(const std::string& job) const {
-    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-12_N.out", "ferula submit my.toml"});
+  void record(const std::string& job, const std::string& log = "slurm-12.out") const {
+    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", log, "ferula submit my.toml"});
   }
 
   ScratchDirectory scratch_;
@@ -54,16 +54,16 @@ TEST_F(RunStatusOf, AJobThatWaitsTellsWhy) {
 }
 
 TEST_F(RunStatusOf, AnArrayCountsItsTasks) {
-  write_job_record(*make_posix_file_system(), run(), {"12", "job.sbatch", "slurm-%A_%a.out", "ferula submit"});
+  record("12", "slurm-12_N.out");
   const QueuedJob runs{"RUNNING", "node1", "1:00:00", ""}, waits{"PENDING", "(Resources)", "", ""};
 
   EXPECT_EQ(run_status(run(), {{"12", runs}, {"12_0", runs}, {"12_1", waits}, {"12_2", waits}, {"123_0", runs}}).state,
-            "array: 1 running, 2 queued");
-  EXPECT_EQ(run_status(run(), {}).state, "array: no task is left in the queue");
+            "an array, with a run for each task: my-N; 1 running, 2 queued");
+  EXPECT_THAT(run_status(run(), {}).state, HasSubstr("no task is left in the queue"));
 }
 
 TEST_F(RunStatusOf, ATaskOfAnArrayHasTheNumberOfItsJob) {
-  record("12");
+  record("12", "slurm-12_N.out");
   scratch_.write("my-3/log.txt", "");
 
   const RunStatus status = run_status(scratch_.path("my-3"), {});
