@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the packages that Ferula is built and tested with on Debian 12. As root, or with sudo. Where everything is
-# there already it ends at once and needs no network. `--slurm`: also a SLURM of this host's own, for tests/slurm.
+# there already it ends at once and needs no network. `--slurm`: also what only tests of a cluster's life use: a SLURM of
+# this host's own, zsh and fish.
 set -eu
 
 packages="
@@ -12,7 +13,7 @@ libbenchmark-dev libgmock-dev libgtest-dev
 clang-format-14 clang-tidy-14
 bsdextrautils hdf5-tools iproute2 lmod man-db python3-h5py tcl xz-utils
 "
-[ "${1:-}" != --slurm ] || packages="$packages munge shellcheck slurm-client slurm-wlm-basic-plugins slurmctld slurmd"
+[ "${1:-}" != --slurm ] || packages="$packages fish munge shellcheck slurm-client slurm-wlm-basic-plugins slurmctld slurmd zsh"
 
 missing=""
 for package in $packages; do

@@ -6,7 +6,9 @@
 #include <memory>
 #include <vector>
 
+#include "app/common_options.hpp"
 #include "app/version.hpp"
+#include "base/human.hpp"
 #include "config/setting.hpp"
 #include "storage/file_system.hpp"
 
@@ -113,9 +115,39 @@ complete -o default -F _ferula ferula
   return fmt::format(kScript, fmt::join(command_names(commands), " "), cases, fmt::join(key_words(), " "));
 }
 
-/// zsh runs completions of bash.
+/// A file for fpath: the first press of the key reads it as a function and so must complete, too.
 std::string zsh_script(std::span<const Command> commands) {
-  return "#compdef ferula\nautoload -U +X bashcompinit && bashcompinit\n" + bash_script(commands);
+  std::string names, cases;
+  for (const Command& command : commands) {
+    names += fmt::format("    {}\n", shell_word(fmt::format("{}:{}", command.name, command.summary)));
+    cases += fmt::format("    {}) actions=({}) options=({}) ;;\n", command.name, fmt::join(actions_of(command), " "),
+                         fmt::join(option_words(command), " "));
+  }
+  constexpr std::string_view kScript = R"(#compdef ferula
+_ferula() {{
+  local -a commands actions options
+  commands=(
+{}  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    compadd -- --help --version
+    return
+  fi
+  case ${{words[2]}} in
+{}  esac
+  if [[ ${{words[CURRENT-1]}} == --set ]]; then
+    compadd -S '' -- {}
+  elif [[ ${{words[CURRENT]}} == -* ]]; then
+    compadd -- $options
+  elif (( CURRENT == 3 && ${{#actions}} )); then
+    compadd -- $actions
+  else
+    _files
+  fi
+}}
+_ferula "$@"
+)";
+  return fmt::format(kScript, names, cases, fmt::join(key_words(), " "));
 }
 
 /// In single quotes, which fish reads as they are but for quotes and backslashes.
@@ -129,7 +161,7 @@ std::string fish_text(std::string_view text) {
 }
 
 std::string fish_script(std::span<const Command> commands) {
-  std::string text = "# fish completion of ferula\n";
+  std::string text = fmt::format("# fish completion of ferula\nset -l keys '{}'\n", fmt::join(key_words(), " "));
   for (const Command& command : commands) {
     text += fmt::format("complete -c ferula -n __fish_use_subcommand -f -a {} -d {}\n", command.name,
                         fish_text(command.summary));
@@ -139,8 +171,9 @@ std::string fish_script(std::span<const Command> commands) {
       text +=
           fmt::format("complete -c ferula {} -a {}\n", within, fish_text(fmt::format("{}", fmt::join(actions, " "))));
     for (const OptionSpec& option : all_options(command))
-      text += fmt::format("complete -c ferula {} -l {}{} -d {}\n", within, option.name,
-                          option.value.empty() ? "" : " -r", fish_text(option.help));
+      text +=
+          fmt::format("complete -c ferula {} -l {}{}{} -d {}\n", within, option.name, option.value.empty() ? "" : " -r",
+                      option.name == kSet.name ? " -f -a \"$keys\"" : "", fish_text(option.help));
   }
   return text;
 }

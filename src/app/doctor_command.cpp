@@ -7,11 +7,17 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/compute_backend.hpp"
+#include "app/job_plan.hpp"
 #include "app/job_probes.hpp"
+#include "app/model_setup.hpp"
 #include "app/real_system.hpp"
+#include "app/storage_check.hpp"
 #include "base/output.hpp"
 #include "comm/gather_texts.hpp"
 #include "config/nearest_name.hpp"
+#include "config/resolve_config.hpp"
+#include "data/tokenizer.hpp"
 #include "data/utf8.hpp"
 #include "doctor/report.hpp"
 
@@ -21,7 +27,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr OptionSpec kOnly{"only", "NAME", "A group of checks or one of them; may be given many times."};
-constexpr OptionSpec kDirectory{"directory", "DIR", "Where runs will be written, default: here."};
+constexpr OptionSpec kDirectory{"directory", "DIR",
+                                "Where runs will be written; default: [run] output_dir of CONFIG.toml, or here."};
 constexpr OptionSpec kMarkdown{"markdown", "", "Prints the page of all checks instead of asking them."};
 
 std::vector<Check> wanted_checks(const CommandLine& line) {
@@ -116,19 +123,54 @@ std::string plain_path(const std::string& typed) {
   return (path.has_filename() ? path : path.parent_path()).string();
 }
 
+/// The run that the user asks about: what it will write, and where.
+struct AskedRun {
+  std::string directory;
+  std::optional<StorageNeed> need;
+};
+
+AskedRun asked_run(const CommandLine& line, int ranks) {
+  AskedRun asked{.directory = line.text(kDirectory.name).value_or("."), .need = {}};
+  if (line.positionals().empty()) return asked;
+  ConfigDraft draft = draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
+  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
+  const ResolveFacts facts{.data_parallel_ranks = ranks,
+                           .tokenizer_vocabulary = vocabulary,
+                           .device = device_facts(*choose_compute(draft.loaded.config.run)),
+                           .tensor_names = tensor_names};
+  const Config config = resolve_config(std::move(draft), facts).config;
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  asked.need = run_storage(config, transformer_spec(config.model, vocabulary), ranks, *files).need;
+  if (!line.has(kDirectory.name)) asked.directory = config.run.output_dir;
+  return asked;
+}
+
+/// The nearest folder above that exists: a run makes the others.
+std::string existing(std::filesystem::path path) {
+  std::error_code unreadable;
+  while (!std::filesystem::exists(path, unreadable) && path.has_relative_path()) path = path.parent_path();
+  return path.string();
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
-  line.expect_at_most(0);
+  line.expect_at_most(1);
   const std::vector<Check> checks = wanted_checks(line);
   if (line.has(kMarkdown.name)) {
     write_output(checks_markdown());
     return ExitCode::done;
   }
-  const std::string directory = plain_path(line.text(kDirectory.name).value_or("."));
+  const AskedRun asked = asked_run(line, invocation.ranks);
+  const std::string directory =
+      line.has(kDirectory.name) ? plain_path(asked.directory) : existing(plain_path(asked.directory));
+  const std::optional<ClusterProfile> profile =
+      profile_here(line.positionals().empty() ? "" : line.positionals().front(), line.all(kSet.name));
   const bool asks_rates =
       std::any_of(checks.begin(), checks.end(), [](const Check& check) { return check.group == CheckGroup::speed; });
   const RankSettings ranks{.shape = {.shard = invocation.ranks}, .overlap = Overlap::off};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
-    const JobFacts job = job_facts(context, invocation, directory, asks_rates ? ProbeDepth::rates : ProbeDepth::quick);
+    JobFacts job = job_facts(context, invocation, directory, asks_rates ? ProbeDepth::rates : ProbeDepth::quick);
+    job.will_write = asked.need;
+    if (profile) job.home_place = profile->home, job.work_place = profile->work;
     const RealSystem facts(job, context.files);
     const std::vector<RankAnswers> all = answers_of_all(context, {job.rank, job.host, examine(checks, facts)});
     const std::vector<CheckResult> results = judged_together(checks, all);
@@ -143,14 +185,16 @@ Command doctor_command() {
   return {
       .name = "doctor",
       .summary = "Checks whether this machine, this job, this cluster is fit to run, and says what to do.",
-      .usage = "ferula doctor [options]",
+      .usage = "ferula doctor [CONFIG.toml] [options]",
       .description =
           "Asks program, MPI, processors, memory, limits, files, clock, GPUs and SLURM, and measures the ranks'\n"
           "rates. Each check is ok, a warning or a failure, with what was found, what was expected and what to do.\n"
-          "On several ranks it asks all of them and names the hosts that differ. Ends with 1 after a failure.",
-      .options = {kOnly, kDirectory, kMarkdown, kJson},
-      .examples = {"ferula doctor", "ferula doctor --ranks 4", "srun --mpi=pmix ferula doctor",
-                   "ferula doctor --only gpu --only shared-memory --json",
+          "On several ranks it asks all of them and names the hosts that differ. With a configuration it also holds "
+          "what\n"
+          "its run will write against disk and quota. Ends with 1 after a failure.",
+      .options = {kSet, kOnly, kDirectory, kMarkdown, kJson},
+      .examples = {"ferula doctor", "ferula doctor --ranks 4", "ferula doctor my.toml --only files",
+                   "srun --mpi=pmix ferula doctor", "ferula doctor --only gpu --only shared-memory --json",
                    "ferula doctor --only files --directory /scratch/runs"},
       .ranks = CommandRanks::all_ranks,
       .stop = CommandStop::ends,

@@ -1,12 +1,12 @@
 #include "app/host_launch.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include "app/common_options.hpp"
 #include "app/job_plan.hpp"
+#include "app/mpirun.hpp"
 #include "cluster/run_program.hpp"
 #include "comm/launch_environment.hpp"
+#include "comm/mpi_environment.hpp"
 #include "config/load_config.hpp"
 
 namespace ferula {
@@ -18,22 +18,21 @@ constexpr OptionSpec kInclude{"include", "HOSTS", "Only these hosts and slots: w
 constexpr OptionSpec kExclude{"exclude", "HOSTS", "All hosts and slots but these."};
 constexpr OptionSpec kNumNodes{"num-nodes", "N", "The first N hosts."};
 constexpr OptionSpec kNumGpus{"num-gpus", "N", "The first N slots of each host."};
-
-std::string numbers(const std::vector<std::int64_t>& slots) { return fmt::format("{}", fmt::join(slots, ",")); }
-
-/// Whether the slots are the first ones, as ranks take their GPUs by themselves.
-bool are_first(const std::vector<std::int64_t>& slots) { return slots.back() == std::ssize(slots) - 1; }
+constexpr OptionSpec kEnvForward{"env-forward", "NAME",
+                                 "With --hostfile: also this variable (NAME, 'WANDB_*' or NAME=VALUE); repeatable."};
 
 }  // namespace
 
-std::vector<OptionSpec> host_options() { return {kHostfile, kInclude, kExclude, kNumNodes, kNumGpus, kPerRankLog}; }
+std::vector<OptionSpec> host_options() {
+  return {kHostfile, kInclude, kExclude, kNumNodes, kNumGpus, kEnvForward, kPerRankLog};
+}
 
 std::optional<std::vector<HostSlots>> hosts_named(const CommandLine& line) {
   const auto file = line.text(kHostfile.name);
   if (!file) {
-    for (const OptionSpec& option : {kInclude, kExclude, kNumNodes, kNumGpus})
+    for (const OptionSpec& option : {kInclude, kExclude, kNumNodes, kNumGpus, kEnvForward})
       if (line.has(option.name))
-        throw ConfigError(fmt::format("--{} chooses among the hosts of a hostfile: give --hostfile, too", option.name));
+        throw ConfigError(fmt::format("--{} is about the hosts of a hostfile: give --hostfile, too", option.name));
     return std::nullopt;
   }
   if (line.has("ranks") || line.has("ranks-simulated"))
@@ -45,27 +44,18 @@ std::optional<std::vector<HostSlots>> hosts_named(const CommandLine& line) {
   return select_hosts(parse_hostfile(read_config_text(*file), *file), filter);
 }
 
-std::vector<std::string> mpirun_words(const std::vector<HostSlots>& hosts, const std::vector<std::string>& arguments,
-                                      const std::vector<std::string>& forwarded, const std::string& per_rank_log) {
-  std::vector<std::string> words{"mpirun", "--bind-to", "none"};
-  if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  if (!per_rank_log.empty()) words.insert(words.end(), {"--output-filename", per_rank_log});
-  for (const std::string& name : forwarded) words.insert(words.end(), {"-x", name});
-  for (const HostSlots& host : hosts) {
-    if (&host != &hosts.front()) words.emplace_back(":");
-    const auto ranks = std::to_string(host.slots.size());
-    words.insert(words.end(), {"-n", ranks, "--host", host.name + ":" + ranks});
-    if (!are_first(host.slots)) words.insert(words.end(), {"env", "CUDA_VISIBLE_DEVICES=" + numbers(host.slots)});
-    words.push_back(this_program());
-    words.insert(words.end(), arguments.begin(), arguments.end());
-  }
-  return words;
+std::vector<std::string> words_over_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts,
+                                          const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{this_program()};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return mpirun_over_hosts(mpi_kind(mpi_library()).value_or(MpiKind::open_mpi), hosts, command,
+                           forwarded_variables(line.all(kEnvForward.name)));
 }
 
 void launch_on_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts,
                      const std::vector<std::string>& arguments) {
-  become_program(mpirun_words(hosts, arguments, forwarded_variables(), line.text(kPerRankLog.name).value_or("")),
-                 "install Open MPI (Debian: openmpi-bin) or load its module");
+  if (const std::string problem = mpirun_problem(mpi_library()); !problem.empty()) throw DeviceError(problem);
+  become_program(words_over_hosts(line, hosts, arguments), "install Open MPI (Debian: openmpi-bin) or load its module");
 }
 
 }  // namespace ferula

@@ -17,13 +17,11 @@ std::vector<OptionSpec> host_options();
 /// choice without a hostfile.
 std::optional<std::vector<HostSlots>> hosts_named(const CommandLine& line);
 
-/// One rank a slot, in the hosts' order; a host of which only some slots are used shows its ranks only those GPUs.
-/// `arguments`: behind `ferula`. `forwarded`: names of variables that the other hosts get. `per_rank_log`: a folder for
-/// what each rank prints, or empty.
-std::vector<std::string> mpirun_words(const std::vector<HostSlots>& hosts, const std::vector<std::string>& arguments,
-                                      const std::vector<std::string>& forwarded, const std::string& per_rank_log);
+/// mpirun's words that start `arguments`, the words behind `ferula`, on a rank for each slot.
+std::vector<std::string> words_over_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts,
+                                          const std::vector<std::string>& arguments);
 
-/// Becomes mpirun with those words. Throws DeviceError where there is none.
+/// Becomes mpirun with those words. Throws DeviceError where there is none, or that of another MPI.
 [[noreturn]] void launch_on_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts,
                                   const std::vector<std::string>& arguments);
 

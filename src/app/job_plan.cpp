@@ -29,7 +29,7 @@ DeviceFacts device_of(const RunConfig& run, const JobRequest& request) {
 }
 
 /// A job that waits for a day and dies of memory in its first minute is refused now.
-void require_cards_hold_it(const JobPlan& job, const std::string& path, const TransformerSpec& spec) {
+void require_cards_hold_it(const JobPlan& job, const std::string& path) {
   if (job.request.gpus_per_node == 0 || !job.profile) return;
   const ClusterPartition* partition = job.profile->partition(job.request.partition);
   if (partition == nullptr || partition->card.empty()) return;
@@ -38,7 +38,7 @@ void require_cards_hold_it(const JobPlan& job, const std::string& path, const Tr
   const std::unique_ptr<Device> device = make_cpu_device(ledger);
   const std::unique_ptr<Ops> ops = make_cpu_ops(*device);
   const auto ranks = static_cast<int>(job.request.ranks());
-  const FitPlanner planner(job.config, spec, *device, *ops, static_cast<int>(job.request.ntasks_per_node));
+  const FitPlanner planner(job.config, job.spec, *device, *ops, static_cast<int>(job.request.ntasks_per_node));
   const PlannedLayout layout = planner.layout(job.config.zero_optimization.stage, ranks,
                                               job.config.training.train_micro_batch_size_per_gpu.get());
   if (layout.bytes() <= room_on(card)) return;
@@ -80,24 +80,41 @@ JobPlan plan_job(const std::string& config_path, const std::vector<std::string>&
                            .device = device_of(draft.loaded.config.run, job.request),
                            .tensor_names = tensor_names};
   job.config = resolve_config(std::move(draft), facts).config;
-  const TransformerSpec spec = transformer_spec(job.config.model, vocabulary);
+  job.spec = transformer_spec(job.config.model, vocabulary);
   job.config.zero_optimization.shard_size = shard_size;
-  require_cards_hold_it(job, config_path, spec);
+  require_cards_hold_it(job, config_path);
   return job;
+}
+
+namespace {
+
+struct NamedProfile {
+  Config config;
+  std::optional<ClusterProfile> profile;
+};
+
+NamedProfile named_profile(const std::string& config_path, const std::vector<std::string>& sets) {
+  NamedProfile named;
+  named.config.slurm.profile = profile_in_environment();
+  try {
+    if (!config_path.empty()) named.config = draft_config(config_path, ferula_environment(), sets).loaded.config;
+    named.profile = profile_of(named.config.slurm);
+  } catch (const ConfigError&) {
+    return named;
+  }
+  return named;
+}
+
+}  // namespace
+
+std::optional<ClusterProfile> profile_here(const std::string& config_path, const std::vector<std::string>& sets) {
+  return named_profile(config_path, sets).profile;
 }
 
 void refuse_on_head_node(const std::string& config_path, const std::vector<std::string>& sets,
                          const std::vector<std::string>& arguments) {
   if (!slurm_job().empty()) return;
-  Config config;
-  config.slurm.profile = profile_in_environment();
-  std::optional<ClusterProfile> profile;
-  try {  // a configuration with mistakes is told by the command itself
-    if (!config_path.empty()) config = draft_config(config_path, ferula_environment(), sets).loaded.config;
-    profile = profile_of(config.slurm);
-  } catch (const ConfigError&) {
-    return;
-  }
+  const auto [config, profile] = named_profile(config_path, sets);
   if (!profile || !is_head_node(*profile, host_name())) return;
   std::vector<std::string> words{"ferula"};
   words.insert(words.end(), arguments.begin(), arguments.end());

@@ -6,6 +6,7 @@
 
 #include "app/command_line.hpp"
 #include "cluster/job_request.hpp"
+#include "model/transformer_spec.hpp"
 
 namespace ferula {
 
@@ -15,6 +16,7 @@ std::optional<ClusterProfile> profile_of(const SlurmConfig& slurm);
 /// A configuration with what its job asks for; checked.
 struct JobPlan {
   Config config;
+  TransformerSpec spec;
   std::optional<ClusterProfile> profile;
   JobRequest request;
 };
@@ -22,6 +24,10 @@ struct JobPlan {
 /// Throws ConfigMistakes with every mistake of the configuration, of its batch on the job's ranks, and of the request;
 /// CapacityError where the GPUs of the partition do not hold what a rank needs.
 JobPlan plan_job(const std::string& config_path, const std::vector<std::string>& sets);
+
+/// The profile that the configuration `config_path` (empty: none) or the environment names; empty where there is none,
+/// or where it cannot be read: the command itself tells the mistakes of its configuration.
+std::optional<ClusterProfile> profile_here(const std::string& config_path, const std::vector<std::string>& sets);
 
 /// This program, absolute.
 std::string this_program();

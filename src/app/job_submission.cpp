@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "app/job_record.hpp"
+#include "app/real_system.hpp"
 #include "app/run_status.hpp"
+#include "app/storage_check.hpp"
 #include "base/human.hpp"
 #include "cluster/run_program.hpp"
 #include "cluster/slurm.hpp"
@@ -147,6 +149,30 @@ std::string number_of_job(PendingScript& script, const std::vector<std::string>&
   }
 }
 
+/// Everything that is known before SLURM is asked; returns the options of sbatch.
+std::vector<std::string> checked_options(FileSystem& files, const Submission& submission) {
+  std::vector<std::string> options = dependency(files, submission.after);
+  require_no_other_job(files, submission.job.run);
+  require_modules(submission.plan.request.modules);
+  return options;
+}
+
+/// Where SLURM refuses what the profile has completed, the profile may be what is wrong.
+template <class Ask>
+std::string answer_of_slurm(const JobPlan& plan, Ask ask) {
+  try {
+    return ask();
+  } catch (const UnknownSubmission&) {
+    throw;
+  } catch (const DeviceError& error) {
+    if (!plan.profile) throw;
+    throw DeviceError(
+        fmt::format("{}. What is not set in [slurm] comes from {}; where that is wrong, mend a copy of it "
+                    "and give its path as slurm.profile",
+                    error.what(), plan.profile->origin));
+  }
+}
+
 /// Tasks of "0-7", "1,4,9-12", "0-15:4", each with or without "%2" at the end; empty where it is none of these.
 std::optional<std::int64_t> tasks_of(std::string_view array) {
   if (const std::size_t percent = array.find('%'); percent != std::string_view::npos) {
@@ -168,14 +194,19 @@ std::optional<std::int64_t> tasks_of(std::string_view array) {
 
 }  // namespace
 
+std::string try_submission(const Submission& submission) {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const std::vector<std::string> options = checked_options(*files, submission);
+  const PendingScript script(*files, submission.job.run, submission.script);
+  return answer_of_slurm(submission.plan, [&] { return test_script(script.path(), options); });
+}
+
 std::string submit(const Submission& submission) {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   const std::filesystem::path run = submission.job.run;
-  const std::vector<std::string> options = dependency(*files, submission.after);
-  require_no_other_job(*files, run);
-  require_modules(submission.plan.request.modules);
+  const std::vector<std::string> options = checked_options(*files, submission);
   PendingScript script(*files, run, submission.script);
-  const std::string job = number_of_job(script, options);
+  const std::string job = answer_of_slurm(submission.plan, [&] { return number_of_job(script, options); });
   script.keep();
   write_job_record(*files, run,
                    {.job = job,
@@ -198,13 +229,22 @@ void require_array_allowed(const std::string& array, const JobPlan& plan) {
 }
 
 std::vector<std::string> storage_warnings(const JobPlan& plan, const BatchJob& job) {
-  if (!plan.profile || plan.profile->home.empty()) return {};
-  const std::string home = plan.profile->home + "/";
-  if (!job.run.starts_with(home)) return {};
-  return {
-      fmt::format("{} lies under {}, which {} keeps small and for settings only; set [run] output_dir to a folder "
-                  "under {}",
-                  job.run, plan.profile->home, plan.profile->name, plan.profile->work)};
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const RealSystem facts({}, *files);
+  const auto ranks = static_cast<int>(plan.request.ranks());
+  const std::string folder = std::filesystem::path(job.run).parent_path().string();
+  std::vector<std::string> warnings;
+  try {
+    RunStorage storage = run_storage(plan.config, plan.spec, ranks, *files);
+    if (const std::int64_t runs = tasks_of(job.array).value_or(1); runs > 1) storage = storage.of_runs(runs);
+    warnings.push_back(storage_problem(facts, storage, folder));
+  } catch (const CapacityError& error) {
+    throw CapacityError(fmt::format("{}. Nothing was submitted", error.what()));
+  }
+  if (plan.profile) warnings.push_back(place_problem(*plan.profile, job.run));
+  warnings.push_back(missing_text(plan.config.data));
+  std::erase(warnings, "");
+  return warnings;
 }
 
 }  // namespace ferula

@@ -23,10 +23,14 @@ struct Submission {
 /// a full disk or quota.
 std::string submit(const Submission& submission);
 
+/// What SLURM says of when and where it would start; the same checks, and nothing is submitted or left behind.
+std::string try_submission(const Submission& submission);
+
 /// Throws ConfigError where `array` is no list of numbers, or has more tasks than the QOS allows jobs.
 void require_array_allowed(const std::string& array, const JobPlan& plan);
 
-/// What is legal but unwise about where the run is kept.
+/// What is legal but unwise about where the run is kept, and about what it will write there. Throws CapacityError where
+/// not one checkpoint fits.
 std::vector<std::string> storage_warnings(const JobPlan& plan, const BatchJob& job);
 
 }  // namespace ferula

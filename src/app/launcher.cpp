@@ -12,11 +12,13 @@
 
 #include "app/child_process.hpp"
 #include "app/launch_report.hpp"
+#include "app/mpirun.hpp"
 #include "app/output_relay.hpp"
 #include "app/stop_forwarding.hpp"
 #include "app/stop_signals.hpp"
 #include "base/output.hpp"
 #include "base/stopwatch.hpp"
+#include "comm/mpi_environment.hpp"
 
 namespace ferula {
 namespace {
@@ -45,12 +47,7 @@ class ReportFile {
 };
 
 std::vector<std::string> mpirun_words(const LaunchRequest& request, const std::string& report) {
-  std::vector<std::string> words{
-      "mpirun", "--quiet", "--oversubscribe", "--bind-to", "none", "-n", std::to_string(request.ranks)};
-  // No binding: mpirun would pin two jobs to the same cores; each rank takes its share of them by its threads instead.
-  if (geteuid() == 0) words.emplace_back("--allow-run-as-root");
-  if (request.ranks > static_cast<int>(std::thread::hardware_concurrency()))
-    words.insert(words.end(), {"--mca", "mpi_yield_when_idle", "1"});
+  std::vector<std::string> words = mpirun_here(mpi_kind(mpi_library()).value_or(MpiKind::open_mpi), request.ranks);
   words.push_back(std::filesystem::read_symlink("/proc/self/exe").string());
   words.insert(words.end(), request.arguments.begin(), request.arguments.end());
   words.insert(words.end(), {fmt::format("--{}", kLaunchReport.name), report});
@@ -87,6 +84,7 @@ ExitCode verdict_of(const LaunchRequest& request, const LaunchReport& report, co
   if (report.error) return *report.error;
   if (report.ended == request.ranks)
     return report.success == ExitCode::resume_me && stop.interrupted() ? ExitCode::interrupted : report.success;
+  if (const std::string problem = mpirun_problem(mpi_library()); !problem.empty()) throw DeviceError(problem);
   throw DeviceError(fmt::format(
       "expected {} ranks to end with a word, heard from {}: {}. Signal 9 mostly means that memory ran out (`dmesg` "
       "tells); otherwise start the ranks with mpirun or srun yourself to see what it says: mpirun -n {} ferula …",

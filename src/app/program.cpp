@@ -15,6 +15,7 @@
 #include "app/launch_report.hpp"
 #include "app/launcher.hpp"
 #include "app/rank_context.hpp"
+#include "app/rank_log.hpp"
 #include "app/stop_signals.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
@@ -73,7 +74,7 @@ class Start {
       check_ranks(ranks);
       if (ranks > 1 && !launched_) {
         if (command_.check != nullptr) command_.check(line_, ranks);
-        return launch_ranks({ranks, arguments_, command_.stop, console()});
+        return with_note_on_logs(launch_ranks({ranks, arguments_, command_.stop, console()}));
       }
       if (ranks == 0) refuse_strangers();
     }
@@ -88,7 +89,9 @@ class Start {
   }
   /// Heavy work belongs into a job; a look at what would be done does not count.
   void guard_head_node() const {
-    const bool is_heavy = command_.ranks == CommandRanks::all_ranks || command_.name == "tokenize";
+    // The doctor alone is a look at this host, which a user begins with.
+    const bool is_look = command_.name == "doctor" && !line_.has("ranks") && !line_.has("ranks-simulated");
+    const bool is_heavy = (command_.ranks == CommandRanks::all_ranks && !is_look) || command_.name == "tokenize";
     if (!is_heavy || launched_ || line_.has("dry-run")) return;
     const bool has_config = !line_.positionals().empty() && line_.positionals().front().ends_with(".toml");
     refuse_on_head_node(has_config ? line_.positionals().front() : "", line_.all(kSet.name),
@@ -104,9 +107,30 @@ class Start {
         "it), or say --ranks {0} in one task, or --ranks 1 where each shall work for itself",
         *tasks));
   }
+  std::optional<std::string> log_folder() const {
+    return command_.ranks == CommandRanks::all_ranks ? line_.text(kPerRankLog.name) : std::nullopt;
+  }
+  /// What went wrong stands there, not here.
+  ExitCode with_note_on_logs(ExitCode code) const {
+    const auto folder = log_folder();
+    if (folder && code != ExitCode::done)
+      announce({.message = fmt::format("ended with {}; what the ranks said is in {}, …", static_cast<int>(code),
+                                       rank_log(*folder, 0)),
+                .code = code});
+    return code;
+  }
+  void use_rank_log() const {
+    const auto folder = log_folder();
+    if (!folder) return;
+    if (line_.has("ranks-simulated"))
+      throw ConfigError("--per-rank-log: simulated ranks are one process with one output; use --ranks");
+    if (is_speaker()) print_output("each rank prints to a file of its own: {}, …\n", rank_log(*folder, 0));
+    print_to_rank_log(*folder, launched_ ? launched_->rank : 0);
+  }
   bool is_speaker() const { return !launched_ || launched_->rank == 0; }
   LogConsole console() const {
     // mpirun gives ranks a terminal of their own even where its output goes to a file: only our launcher knows.
+    if (log_folder()) return LogConsole::plain;
     const bool terminal = launched_ ? line_.has(kLaunchTerminal.name) : isatty(STDOUT_FILENO) == 1;
     return terminal ? LogConsole::interactive : LogConsole::plain;
   }
@@ -133,6 +157,7 @@ class Start {
   }
   ExitCode run_here() {
     if (command_.ranks == CommandRanks::one_process && !is_speaker()) return ExitCode::done;
+    use_rank_log();
     std::unique_ptr<StopRequest> stop = std::make_unique<NoStopRequest>();
     if (command_.stop == CommandStop::saves) stop = std::make_unique<StopSignals>(report_);
     report_ready(report_);

@@ -118,10 +118,21 @@ ExitCode run_simulated(const Invocation& invocation, const RankSettings& setting
   end_ranks(mpi, failure, device);
 }
 
+/// A launcher of another MPI starts programs that do not find each other.
+void require_one_job(const MpiEnvironment& mpi, int started) {
+  if (mpi.size() == started) return;
+  const std::string library = mpi_library();
+  throw CommError(fmt::format(
+      "expected a job of {} ranks, as many as were started, found {} that know of each other: who started them is not "
+      "of the program's MPI ({}). Start them with its own mpirun, or with `srun --mpi=pmix`; `ferula doctor` compares",
+      started, mpi.size(), library.substr(0, library.find_first_of(",\n"))));
+}
+
 ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& settings,
                        const std::function<ExitCode(RankContext&)>& body) {
   MpiEnvironment mpi;
   try {
+    require_one_job(mpi, invocation.ranks);
     Rank rank(make_mpi_transport(mpi), invocation, settings);
     try {
       return rank.run(body);

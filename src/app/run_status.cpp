@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "app/job_record.hpp"
+#include "cluster/pending_reason.hpp"
 #include "config/load_config.hpp"
 #include "storage/posix_lock.hpp"
 #include "train/run_directory.hpp"
@@ -86,12 +87,28 @@ std::optional<JobRecord> record_of(const std::filesystem::path& run) {
 }
 
 std::string queued_state(const QueuedJob& job) {
-  if (job.state == "PENDING") return fmt::format("queued {}", job.reason);
+  if (job.state == "PENDING") {
+    const std::string start = job.start.empty() ? "" : ", expected to start " + job.start;
+    return fmt::format("queued, {}{}", reason_in_words(job.reason), start);
+  }
   if (job.state == "RUNNING") return fmt::format("running on {}, {} left", job.reason, job.time_left);
   return fmt::format("{} {}", job.state, job.reason);
 }
 
+/// "an array, with a run for each task: my-N; 2 running, 5 queued". Tasks that have ended are no longer in the queue.
+std::string array_state(const std::string& name, const std::string& number,
+                        const std::map<std::string, QueuedJob>& jobs) {
+  std::int64_t running = 0, queued = 0, others = 0;
+  for (auto job = jobs.lower_bound(number + "_"); job != jobs.end() && job->first.starts_with(number + "_"); ++job)
+    ++(job->second.state == "RUNNING" ? running : job->second.state == "PENDING" ? queued : others);
+  std::string state = fmt::format("an array, with a run for each task: {}-N", name);
+  if (running + queued + others == 0) return state + "; no task is left in the queue";
+  return fmt::format("{}; {} running, {} queued{}", state, running, queued,
+                     others == 0 ? "" : fmt::format(", {} starting or ending", others));
+}
+
 std::string state_of(const RunDirectory& run, const RunStatus& status, const std::map<std::string, QueuedJob>& jobs) {
+  if (is_log_of_array(status.log)) return array_state(run.root.filename().string(), status.job, jobs);
   const auto job = jobs.find(status.job);
   if (!status.job.empty() && job != jobs.end()) return queued_state(job->second);
   if (const auto holder = posix_lock_note(run.lock().string())) return fmt::format("running: {}", *holder);
@@ -99,8 +116,6 @@ std::string state_of(const RunDirectory& run, const RunStatus& status, const std
   if (!reason.empty()) return reason;
   if (status.step) return "ended without a word (killed, or out of memory); started again it goes on";
   if (is_readable_file(run.log())) return "never came to its first step; its log.txt tells why";
-  if (is_log_of_array(status.log))
-    return fmt::format("an array, with a run for each task: {}-N", run.root.filename().string());
   if (!is_readable_file(status.log)) return "not started";
   return fmt::format("nothing trained yet; {} tells what its job did",
                      std::filesystem::path(status.log).filename().string());

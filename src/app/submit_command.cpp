@@ -18,6 +18,7 @@ namespace ferula {
 namespace {
 
 constexpr OptionSpec kDryRun{"dry-run", "", "Prints the script, and submits nothing."};
+constexpr OptionSpec kTestOnly{"test-only", "", "Asks SLURM when and where the job would start, and submits nothing."};
 constexpr OptionSpec kWait{"wait", "", "Waits until the job has left the queue, over all its starts."};
 constexpr OptionSpec kAfter{"after", "JOB|RUN",
                             "Starts after this job, or the job of this run, ended well; repeatable."};
@@ -111,10 +112,22 @@ ExitCode in_session(const CommandLine& line, const JobPlan& plan) {
 }
 
 ExitCode on_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts, const std::string& path) {
-  const std::vector<std::string> words = train_words(line, path);
+  std::vector<std::string> words = train_words(line, path);
+  if (const auto folder = line.text(kPerRankLog.name)) words.insert(words.end(), {"--per-rank-log", *folder});
   if (!line.has(kDryRun.name)) launch_on_hosts(line, hosts, words);
-  print_output("{}\n", command_text(mpirun_words(hosts, words, {}, line.text(kPerRankLog.name).value_or(""))));
+  print_output("{}\n", command_text(words_over_hosts(line, hosts, words)));
   return ExitCode::done;
+}
+
+/// A script is also written far from the cluster: there a full disk says nothing about the job's.
+void warn_of_storage(const JobPlan& plan, const BatchJob& job, bool is_dry_run) {
+  const auto warn = [](const std::string& warning) { print_output("\nwarning: {}\n", warning); };
+  try {
+    for (const std::string& warning : storage_warnings(plan, job)) warn(warning);
+  } catch (const CapacityError& error) {
+    if (!is_dry_run) throw;
+    warn(error.what());
+  }
 }
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
@@ -126,9 +139,11 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const BatchJob job = batch_job(line, invocation, path, plan);
   const std::string script = batch_script(plan.request, job);
   print_output("{}", script);
-  for (const std::string& warning : storage_warnings(plan, job)) print_output("\nwarning: {}\n", warning);
+  warn_of_storage(plan, job, line.has(kDryRun.name));
   if (line.has(kDryRun.name)) return ExitCode::done;
-  const std::string number = submit({plan, job, script, line.all(kAfter.name), invocation.command});
+  const Submission submission{plan, job, script, line.all(kAfter.name), invocation.command};
+  if (line.has(kTestOnly.name)) return print_output("\n{}\n", try_submission(submission)), ExitCode::done;
+  const std::string number = submit(submission);
   print_output("{}", next_steps(plan, job, number));
   return line.has(kWait.name) ? wait_for_job(number) : ExitCode::done;
 }
@@ -136,7 +151,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
 }  // namespace
 
 Command submit_command() {
-  std::vector<OptionSpec> options{kSet, kDryRun, kWait, kAfter, kArray, kVary, kInteractive, kAllocate};
+  std::vector<OptionSpec> options{kSet, kDryRun, kTestOnly, kWait, kAfter, kArray, kVary, kInteractive, kAllocate};
   for (const OptionSpec& option : host_options()) options.push_back(option);
   return {
       .name = "submit",

@@ -2,12 +2,15 @@
 
 #include <optional>
 
+#include "app/job_plan.hpp"
 #include "app/model_setup.hpp"
 #include "app/plan_text.hpp"
+#include "app/real_system.hpp"
 #include "app/resume_run.hpp"
 #include "app/run_data.hpp"
 #include "app/run_entry.hpp"
 #include "app/session_facts.hpp"
+#include "app/storage_check.hpp"
 #include "checkpoint/agreement.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "config/config_text.hpp"
@@ -17,6 +20,8 @@
 
 namespace ferula {
 namespace {
+
+constexpr int kPatienceForQuotas_s = 5;
 
 CollectiveListing listing_of(const CommsLoggerConfig& config) {
   CollectiveListing listing{.enabled = config.enabled, .verbose = config.verbose};
@@ -127,6 +132,7 @@ class RunStart {
       session_.emplace(context_, *config_, data_);
       facts_ = facts_of(context_, request_, *config_, session_->spec(), directory_);
       if (!go_on()) return false;
+      check_storage();
       facts_.peak_flops = probed_peak(context_, compute_dtype(*config_));
       if (replaces_) replace_earlier_run();
       facts_.data = data_in_words(data_);
@@ -199,6 +205,26 @@ class RunStart {
     return true;
   }
 
+  /// Everything but the tokens, which are there, is still to be written.
+  void check_storage() {
+    on_first_rank(context_, [&] {
+      const RealSystem facts({}, context_.files, "/", kPatienceForQuotas_s);
+      const RunStorage storage = run_storage(*config_, session_->spec(), context_.mesh.size(), context_.files);
+      const std::string directory = std::filesystem::absolute(directory_.root).string();
+      for (const std::string& problem : {storage_problem(facts, storage, directory), place_problem_of(directory)})
+        if (!problem.empty()) context_.log.warning(problem);
+    });
+  }
+
+  std::string place_problem_of(const std::string& directory) const {
+    try {
+      const auto profile = profile_of(request_.loaded.config.slurm);
+      return profile ? place_problem(*profile, directory) : "";
+    } catch (const ConfigError&) {  // a run needs no profile
+      return "";
+    }
+  }
+
   void say_finished(std::int64_t steps, const std::string& where) {
     context_.log.info(fmt::format(
         "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
@@ -267,8 +293,9 @@ ExitCode plan_training(RankContext& context, const SessionRequest& request) {
   RunFacts facts = planned_facts(context, request, config, run_directory(config.run));
   facts.data = "not opened in a dry run";
   const TransformerSpec spec = transformer_spec(config.model, request.facts.tokenizer_vocabulary);
+  const RunStorage storage = run_storage(config, spec, context.mesh.size(), context.files);
   context.log.info(run_header(facts) + "\n\n" + plan_text(config, spec, context.mesh) +
-                   "\nnothing was trained (--dry-run)");
+                   fmt::format("\nstorage of the run: {}\n\nnothing was trained (--dry-run)", storage.words));
   require(agreed_room(context, facts));
   return ExitCode::done;
 }

@@ -22,6 +22,10 @@ std::int64_t bytes_of_pieces(std::span<const OwnedPiece> pieces) {
 
 }  // namespace
 
+FreeSpace room_for_checkpoint(std::int64_t bytes, int writers) {
+  return {.bytes = bytes + bytes / 100 + writers * kBytesBesideShards, .files = 2 * writers + kFilesBesideShards};
+}
+
 std::int64_t checkpoint_staging_bytes() { return kShardStagingBytes; }
 
 void CheckpointWriter::start() {
@@ -61,14 +65,13 @@ void CheckpointWriter::prepare(const std::string& saving, std::int64_t step, std
     files_->sync_directory(parent_of(folder_));
   }
   if (files_->exists(join_path(folder_, step_name(step)))) make_room_for(step);
-  const std::int64_t needed = bytes + bytes / 100 + world_->size() * kBytesBesideShards;
-  const std::int64_t needed_files = 2 * world_->size() + kFilesBesideShards;
+  const FreeSpace needed = room_for_checkpoint(bytes, world_->size());
   const FreeSpace free = files_->free_space(folder_);
-  if (free.bytes < needed || free.files < needed_files)
+  if (free.bytes < needed.bytes || free.files < needed.files)
     throw CapacityError(
         fmt::format("{}: expected room for {} bytes in {} files, found {} bytes and {} files; free "
                     "space, or lower [checkpoint] keep_last",
-                    folder_, needed, needed_files, free.bytes, free.files));
+                    folder_, needed.bytes, needed.files, free.bytes, free.files));
   files_->make_directory(saving);
 }
 

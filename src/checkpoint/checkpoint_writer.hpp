@@ -36,6 +36,10 @@ struct SaveResult {
   std::int64_t bytes = 0;  // of all tensors
 };
 
+/// What the file system must have left for a checkpoint of `bytes` in tensors that `writers` ranks save: with hashes,
+/// HDF5's own structures and the manifest.
+FreeSpace room_for_checkpoint(std::int64_t bytes, int writers);
+
 /// Bytes of buffers that a rank takes while it saves.
 std::int64_t checkpoint_staging_bytes();
 

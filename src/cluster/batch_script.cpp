@@ -114,14 +114,12 @@ std::string array_settings(const BatchJob& job) {
 }
 
 std::string step(const JobRequest& request, const BatchJob& job) {
-  std::string words = fmt::format("srun --mpi={} --kill-on-bad-exit=0 --wait=60", shell_word(request.mpi));
-  if (!job.per_rank_log.empty()) {
-    const std::string files =
-        without_placeholders(job.per_rank_log) + (job.array.empty() ? "/" : "/task-%a-") + "rank-%t.txt";
-    words = fmt::format("mkdir -p {}\n{} --open-mode=append --output={}", shell_word(job.per_rank_log), words,
-                        shell_word(files));
-  }
-  return fmt::format("{} {} {} \"${{own[@]}}\"\ncode=$?\n", words, shell_word(job.program), command_text(job.train));
+  std::string log;
+  if (!job.per_rank_log.empty())
+    log = fmt::format(" --per-rank-log {}{}", shell_word(job.per_rank_log),
+                      job.array.empty() ? "" : "/task-\"$SLURM_ARRAY_TASK_ID\"");
+  return fmt::format("srun --mpi={} --kill-on-bad-exit=0 --wait=60 {} {} \"${{own[@]}}\"{}\ncode=$?\n",
+                     shell_word(request.mpi), shell_word(job.program), command_text(job.train), log);
 }
 
 }  // namespace

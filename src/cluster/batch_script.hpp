@@ -24,7 +24,7 @@ struct BatchJob {
   std::vector<std::string> train;  // "train", "train.toml", "--set", …
   std::string array;               // "0-3%2"; empty: one job
   std::vector<VariedSetting> varied;
-  std::string per_rank_log;  // a folder for what each rank prints; empty: one log
+  std::string per_rank_log;  // a folder for what each rank prints, of an array one for each task; empty: one log
 };
 
 /// Where the own output of the job `number` goes; of an array the task's number is N.

@@ -97,6 +97,18 @@ bool is_over(const std::string& state) {
                                 advice.empty() ? "`sbatch --test-only SCRIPT` tries it again without a job" : advice));
 }
 
+struct SbatchCall {
+  std::string command;
+  ProgramOutcome outcome;
+};
+
+SbatchCall run_sbatch(const std::string& first, const std::vector<std::string>& options, const std::string& script) {
+  std::vector<std::string> words{"sbatch", first};
+  words.insert(words.end(), options.begin(), options.end());
+  words.push_back(script);
+  return {command_text(words), run_program(words)};
+}
+
 }  // namespace
 
 std::string advice_on(const std::string& message) {
@@ -106,11 +118,7 @@ std::string advice_on(const std::string& message) {
 }
 
 std::string submit_script(const std::string& script, const std::vector<std::string>& options) {
-  std::vector<std::string> words{"sbatch", "--parsable"};
-  words.insert(words.end(), options.begin(), options.end());
-  words.push_back(script);
-  const std::string command = command_text(words);
-  const ProgramOutcome outcome = run_program(words);
+  const auto [command, outcome] = run_sbatch("--parsable", options, script);
   const std::string number = outcome.out.substr(0, outcome.out.find_first_of(";\n"));
   const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
   if (outcome.code != 0 || !is_number) refuse(command, outcome);
@@ -123,8 +131,14 @@ const QueuedJob* job_with_work_left(const std::map<std::string, QueuedJob>& jobs
   return nullptr;
 }
 
+std::string test_script(const std::string& script, const std::vector<std::string>& options) {
+  const auto [command, outcome] = run_sbatch("--test-only", options, script);
+  if (outcome.code != 0) refuse(command, outcome);
+  return outcome.said();
+}
+
 std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {
-  const ProgramOutcome outcome = ask({"squeue", "--me", "--array", "--noheader", "--format=%i|%F|%T|%R|%L"});
+  const ProgramOutcome outcome = ask({"squeue", "--me", "--array", "--noheader", "--format=%i|%F|%T|%R|%L|%S"});
   std::map<std::string, QueuedJob> jobs;
   if (outcome.code != 0) {
     if (problem != nullptr)
@@ -134,10 +148,11 @@ std::map<std::string, QueuedJob> queued_jobs(std::string* problem) {
   }
   std::istringstream lines(outcome.out);
   for (std::string line; std::getline(lines, line);) {
-    std::array<std::string, 5> cells;
+    std::array<std::string, 6> cells;
     std::istringstream rest(line);
     for (std::string& cell : cells) std::getline(rest, cell, '|');
-    const QueuedJob job{.state = cells[2], .reason = cells[3], .time_left = cells[4]};
+    const QueuedJob job{
+        .state = cells[2], .reason = cells[3], .time_left = cells[4], .start = cells[5] == "N/A" ? "" : cells[5]};
     jobs[cells[0]] = job;
     jobs.try_emplace(cells[1], job);
   }

@@ -25,7 +25,12 @@ struct QueuedJob {
   std::string state;   // "RUNNING", "PENDING", …
   std::string reason;  // why it waits, or where it runs
   std::string time_left;
+  std::string start;  // when a job that waits is expected to start, "2026-11-28T10:00:00"; empty where none is foreseen
 };
+
+/// `sbatch --test-only OPTIONS SCRIPT`: what SLURM says of when and where the job would start. Submits nothing. Throws
+/// as submit_script does.
+std::string test_script(const std::string& script, const std::vector<std::string>& options);
 
 /// This user's jobs in the queue by number: "12", tasks of arrays as "12_3" and the first of them as "12", too. Empty
 /// where there is no SLURM or it does not answer; `problem`, where not null, is told why.

@@ -1,5 +1,6 @@
 #include "comm/launch_environment.hpp"
 
+#include <fnmatch.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
+
+#include "base/error.hpp"
 
 namespace ferula {
 namespace {
@@ -50,15 +53,27 @@ std::optional<std::string> environment_variable(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-std::vector<std::string> forwarded_variables() {
+std::vector<std::string> forwarded_variables(const std::vector<std::string>& wanted) {
+  std::vector<std::string> patterns{"FERULA_*", "NCCL_*", "UCX_*", "OMP_NUM_THREADS", "LD_LIBRARY_PATH"}, given;
+  for (const std::string& each : wanted) {
+    (each.find('=') == std::string::npos ? patterns : given).push_back(each);
+    if (each.find_first_of("=*?[") == std::string::npos && std::getenv(each.c_str()) == nullptr)
+      throw ConfigError(
+          fmt::format("--env-forward: expected a variable that is set, found '{}', which is not; export "
+                      "it, or write {}=VALUE",
+                      each, each));
+  }
   std::vector<std::string> names;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view variable = *entry;
-    const std::string_view name = variable.substr(0, variable.find('='));
-    const bool is_ours = name.starts_with("FERULA_") || name.starts_with("NCCL_");
-    if (is_ours || name == "OMP_NUM_THREADS" || name == "LD_LIBRARY_PATH") names.emplace_back(name);
+    const std::string name(variable.substr(0, variable.find('=')));
+    const bool goes_along = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+      return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+    });
+    if (goes_along) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
+  names.insert(names.end(), given.begin(), given.end());
   return names;
 }
 

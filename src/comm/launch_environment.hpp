@@ -26,9 +26,10 @@ std::string slurm_job();
 
 /// The value of a variable, for a diagnosis that shows what the process was started with; absent where it is not set.
 std::optional<std::string> environment_variable(const std::string& name);
-/// The names of this process's variables that ranks on other hosts need: FERULA_*, NCCL_*, OMP_NUM_THREADS and
-/// LD_LIBRARY_PATH, in alphabetical order.
-std::vector<std::string> forwarded_variables();
+/// The names of this process's variables that ranks on other hosts need, in alphabetical order: FERULA_*, NCCL_*,
+/// UCX_*, OMP_NUM_THREADS, LD_LIBRARY_PATH and those that match one of `wanted`, a name or a glob. Entries NAME=VALUE
+/// of `wanted` follow as they are. Throws ConfigError for a name, without a wildcard, that is not set.
+std::vector<std::string> forwarded_variables(const std::vector<std::string>& wanted = {});
 
 /// What may hide GPUs from this process, for messages: "CUDA_VISIBLE_DEVICES=0,1, SLURM_JOB_GPUS not set".
 std::string gpu_environment();

@@ -6,6 +6,7 @@
 #include "base/human.hpp"
 #include "doctor/check.hpp"
 #include "doctor/facts_text.hpp"
+#include "doctor/storage_room.hpp"
 
 namespace ferula {
 namespace {
@@ -39,18 +40,6 @@ Finding run_inodes(const SystemFacts& facts) {
   return space->files < 10000 ? warned(found) : good(found);
 }
 
-/// The mount that holds `path`: a line "device place kind options …" of /proc/self/mounts, the longest place that fits.
-std::vector<std::string> mount_of(const SystemFacts& facts, const std::string& path) {
-  std::vector<std::string> best;
-  for (const std::string& line : pieces(facts.file("/proc/self/mounts").value_or(""), '\n')) {
-    std::vector<std::string> words = pieces(line, ' ');
-    if (words.size() < 4) continue;
-    const bool holds = words[1] == "/" || path == words[1] || path.starts_with(words[1] + "/");
-    if (holds && (best.empty() || words[1].size() >= best[1].size())) best = std::move(words);
-  }
-  return best;
-}
-
 bool has_option(const std::vector<std::string>& mount, std::string_view option) {
   const auto options = pieces(mount.at(3), ',');
   return std::find(options.begin(), options.end(), option) != options.end();
@@ -72,51 +61,57 @@ Finding mount_options(const SystemFacts& facts) {
   return good(mount[3].substr(0, 60));
 }
 
-/// Blocks and files of one line "place used quota limit grace files quota limit grace", as `lfs quota` and `quota -p`
-/// write it; a star marks what is over its quota.
-Finding judged_quota(const std::string& text) {
-  std::string words_text = text;
-  std::replace(words_text.begin(), words_text.end(), '\n', ' ');
-  std::replace(words_text.begin(), words_text.end(), '\t', ' ');
-  auto words = pieces(words_text, ' ');
-  while (!words.empty() && !words.front().starts_with("/")) words.erase(words.begin());
-  if (words.size() < 8) return good("none");
-  std::string found;
-  bool is_near = false, is_over = false;
-  for (const std::size_t column : {1U, 5U}) {
-    const double used = first_number(words[column]).value_or(0.0);
-    const double soft = first_number(words[column + 1]).value_or(0.0);
-    const double limit = soft > 0.0 ? soft : first_number(words[column + 2]).value_or(0.0);
-    if (limit <= 0.0) continue;
-    found += fmt::format(
-        "{}{} of {}", found.empty() ? "" : ", ",
-        column == 1 ? human_bytes(static_cast<std::int64_t>(used * 1024.0)) : human_count(used),
-        column == 1 ? human_bytes(static_cast<std::int64_t>(limit * 1024.0)) : human_count(limit) + " files");
-    is_near = is_near || used > kNearQuota * limit;
-    is_over = is_over || used >= limit || words[column].ends_with("*");
-  }
-  if (found.empty()) return good("none");
-  return is_over ? failed(found) : is_near ? warned(found) : good(found);
+/// "29.3 TiB of 30.0 TiB, 1.00M of 21.0M files".
+std::string in_words(const QuotaAccount& account) {
+  std::string text;
+  if (account.limit_bytes > 0.0)
+    text = fmt::format("{} of {}", human_bytes(static_cast<std::int64_t>(account.used_bytes)),
+                       human_bytes(static_cast<std::int64_t>(account.limit_bytes)));
+  if (account.limit_files > 0.0)
+    text += fmt::format("{}{} of {} files", text.empty() ? "" : ", ", human_count(account.used_files),
+                        human_count(account.limit_files));
+  return fmt::format("{}: {}", account.whose, text);
+}
+
+Finding judged(const QuotaAccount& account) {
+  if (account.is_over) return failed(in_words(account));
+  const bool is_near = account.used_bytes > kNearQuota * account.limit_bytes && account.limit_bytes > 0.0;
+  const bool has_many = account.used_files > kNearQuota * account.limit_files && account.limit_files > 0.0;
+  return is_near || has_many ? warned(in_words(account)) : good(in_words(account));
 }
 
 Finding quota(const SystemFacts& facts) {
-  const auto mount = mount_of(facts, facts.job().directory);
-  if (mount.empty()) return skipped("the system does not tell");
-  if (mount[2] != "lustre") {
-    const auto told = facts.run({"quota", "-w", "-p", "-f", mount[1]});
-    return told ? judged_quota(told->text) : skipped("no quota tools here");
-  }
-  // Clusters count a project's folder by its group, a home by its user.
-  Finding worst = skipped("lfs does not tell");
-  for (const auto& [option, name] :
-       {std::pair{"-u", facts.variable("USER")}, {"-g", answer_of(facts, {"id", "-gn"})}}) {
-    const auto told = name ? facts.run({"lfs", "quota", "-q", option, *name, mount[1]}) : std::nullopt;
-    if (!told) continue;
-    Finding found = judged_quota(told->text);
-    found.found = fmt::format("{}: {}", *name, found.found);
-    if (found.verdict > worst.verdict) worst = std::move(found);
-  }
+  const auto accounts = quotas_below(facts, facts.job().directory);
+  if (!accounts) return skipped("no quota tool here tells");
+  Finding worst = good("none");
+  for (const QuotaAccount& account : *accounts)
+    if (Finding found = judged(account); found.verdict > worst.verdict || worst.found == "none")
+      worst = std::move(found);
   return worst;
+}
+
+/// What the run of the given configuration will write, against disk and quota.
+Finding run_forecast(const SystemFacts& facts) {
+  const auto& need = facts.job().will_write;
+  if (!need) return skipped("no configuration given");
+  const auto room = storage_room(facts, facts.job().directory);
+  if (!room) return skipped("the system does not tell");
+  const std::string found = fmt::format(
+      "up to {} in {} files, one checkpoint {}; room for {} ({}) and {} files ({})", human_bytes(need->whole.bytes),
+      need->whole.files, human_bytes(need->least.bytes), human_bytes(room->free.bytes), room->bytes_limit,
+      human_count(static_cast<double>(room->free.files)), room->files_limit);
+  if (room->free.bytes < need->least.bytes || room->free.files < need->least.files) return failed(found);
+  const bool is_tight = room->free.bytes < need->whole.bytes || room->free.files < need->whole.files;
+  return is_tight ? warned(found) : good(found);
+}
+
+/// Where the cluster's profile says that work belongs.
+Finding run_place(const SystemFacts& facts) {
+  const JobFacts& job = facts.job();
+  if (job.home_place.empty()) return skipped("no cluster profile; FERULA_SLURM__PROFILE names one");
+  if (!job.directory.starts_with(job.home_place + "/")) return good(job.directory);
+  return warned(fmt::format("{} lies under {}, which is for settings only; work belongs under {}", job.directory,
+                            job.home_place, job.work_place));
 }
 
 Finding locks(const SystemFacts& facts) {
@@ -188,7 +183,11 @@ constexpr Check kFiles[]{
     {"run-inodes", "the directory of runs", "room for 10,000 files",
      "remove many small files (environments, caches), or pack them", run_inodes},
     {"run-quota", "lfs quota, quota", "a tenth of the quota left",
-     "remove what is not needed, or ask for more; `lfs quota -u $USER DIR` shows the account", quota},
+     "remove what is not needed, or ask for more; `lfs quota -u $USER DIR`, `-g` and `-p` show accounts", quota},
+    {"run-forecast", "ferula doctor CONFIG.toml", "room for all that the run will write",
+     "set [run] output_dir to a larger place, lower [checkpoint] keep_last, or remove old runs", run_forecast},
+    {"run-place", "the cluster's profile", "runs outside of the home directory",
+     "set [run] output_dir to a folder of your group's work space", run_place},
     {"file-system", "/proc/self/mounts", "a file system that keeps its files",
      "do not write runs into memory: they are gone with the host; set [run] output_dir", file_system},
     {"mount-options", "/proc/self/mounts", "mounted for writing, with locks, without sync",

@@ -18,8 +18,10 @@ constexpr double kLeastDisk = 30.0;           // MB/s
 constexpr double kLeastMemory = 2.0;          // GB/s
 constexpr double kLeastCompute = 5.0;         // GFLOP/s
 
+/// A head node may have its configuration elsewhere, or get it from the controller.
 bool has_slurm(const SystemFacts& facts) {
-  return facts.variable("SLURM_JOB_ID").has_value() || facts.file("/etc/slurm/slurm.conf").has_value();
+  return facts.variable("SLURM_JOB_ID").has_value() || facts.file("/etc/slurm/slurm.conf").has_value() ||
+         answer_of(facts, {"scontrol", "--version"}).has_value();
 }
 
 std::optional<double> number_of(const SystemFacts& facts, const std::string& name) {

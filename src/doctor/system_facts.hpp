@@ -21,6 +21,12 @@ struct Rate {
   double median = 0.0;
 };
 
+/// What a run will write at most, and the least with which it could save at all.
+struct StorageNeed {
+  FreeSpace whole;
+  FreeSpace least;
+};
+
 /// This rank among the ranks that were started together.
 struct JobFacts {
   std::string program;       // "0.1.0 (1a2b3c)"
@@ -35,17 +41,19 @@ struct JobFacts {
   int fewest_ranks_on_a_node = 1;
   int most_ranks_on_a_node = 1;
   int hosts = 1;
-  bool is_launched = false;           // by mpirun or srun
-  int processors = 1;                 // that this rank may use
-  int processors_on_node = 1;         // that some rank of this host may use
-  int most_sharers = 1;               // ranks that may use the most wanted of this rank's processors
-  double clock_offset_s = 0.0;        // against rank 0
-  bool sees_first_ranks_file = true;  // whether `directory` shows what rank 0 has written there
-  Rate compute_gigaflops;             // a matrix product
-  Rate memory_gigabytes;              // a copy of memory, a second
-  Rate disk_megabytes;                // writing and fsync, a second
-  Rate link_gigabytes;                // to the next rank, a second
-  Rate latency_microseconds;          // of a barrier
+  bool is_launched = false;               // by mpirun or srun
+  int processors = 1;                     // that this rank may use
+  int processors_on_node = 1;             // that some rank of this host may use
+  int most_sharers = 1;                   // ranks that may use the most wanted of this rank's processors
+  double clock_offset_s = 0.0;            // against rank 0
+  bool sees_first_ranks_file = true;      // whether `directory` shows what rank 0 has written there
+  std::optional<StorageNeed> will_write;  // of the run that the user asks about
+  std::string home_place, work_place;     // of the cluster's profile: not for data, and for data
+  Rate compute_gigaflops;                 // a matrix product
+  Rate memory_gigabytes;                  // a copy of memory, a second
+  Rate disk_megabytes;                    // writing and fsync, a second
+  Rate link_gigabytes;                    // to the next rank, a second
+  Rate latency_microseconds;              // of a barrier
 };
 
 /// Answers are of the moment in which they are asked for. Nothing here throws: what cannot be known is absent.

@@ -38,9 +38,9 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
-KillWait=15
+KillWait=10
 MinJobAge=600
-SlurmdTimeout=10
+SlurmdTimeout=6
 InactiveLimit=0
 ReturnToService=2
 StateSaveLocation=$dir/state

@@ -20,7 +20,7 @@ HERE = {
 }
 WRITES_CONFIG = re.compile(r"(build/)?ferula config new (?!.*--preset)")
 MANY_STEPS = "1000000"
-TRAINS = re.compile(r"(?:train|submit|train\.sbatch) (\w+)\.toml(?!.*(?:--set run\.name|begin=|steps=))")
+TRAINS = re.compile(r"(?:train|submit|train\.sbatch) (\w+)\.toml(?!.*(?:--test-only|--set run\.name|begin=|steps=))")
 SUBMITTED = re.compile(r"^job (\d+):|^Submitted batch job (\d+)", re.M)
 
 

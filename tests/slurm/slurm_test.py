@@ -105,7 +105,7 @@ class Cluster:
         environment = self.environment | more.pop("environment", {})
         done = subprocess.run([str(word) for word in words], cwd=self.folder, env=environment, text=True,
                               capture_output=True, timeout=PATIENCE_S, check=False, **more)
-        expect(done.returncode == code, f"code {code} of {words}, found {done.returncode}:\n{done.stdout}{done.stderr}")
+        expect(code is None or done.returncode == code, f"code {code} of {words}, found {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
     def ferula(self, *words, **more):
@@ -231,13 +231,16 @@ def arrays_and_dependencies(cluster):
     small = ["--set", "slurm.nodes=1", "--set", "slurm.ntasks_per_node=1", "--set", "slurm.gpus_per_node=1",
              "--set", "training.steps=20"]
     job = cluster.submit("two.toml", "sweep", *small, "--vary", "optimizer.params.lr=1e-3,1e-2")
-    next_job = cluster.submit("two.toml", "next", *small, "--after", "runs/sweep")
+    next_job = cluster.submit("two.toml", "next", *small, "--after", "runs/sweep", "--per-rank-log", "logs")
+    said = cluster.ferula("status", "runs/sweep", "runs/next")
+    expect("a run for each task" in said and "waits for the job that --after names" in said, f"what waits and why, found:\n{said}")
     state = cluster.fact(next_job, "JobState"), cluster.fact(next_job, "Dependency")
     expect(state[0] == "PENDING" and f"afterok:{job}" in state[1], f"a job that waits, found {state}")
     cluster.ends(next_job)
 
     rates = [cluster.steps(f"sweep-{task}")[-1]["learning_rate"] for task in (0, 1)]
     expect(rates == [1e-3, 1e-2], f"the varied rates, found {rates}")
+    expect("step 20/20" in (cluster.folder / "logs/rank-00000.txt").read_text(), "the log of a rank that srun started")
     said = cluster.ferula("status")
     expect(f"{job}_1" in said, f"the tasks of the array, found:\n{said}")
 
@@ -260,6 +263,27 @@ def interactive_steps(cluster):
                 break
     os.waitpid(pid, 0)
     expect(b"on node1" in text or b"on node2" in text, f"a shell on a node, found {text}")
+
+
+def the_doctor_tells_nodes_apart(cluster):
+    if subprocess.run(["unshare", "--uts", "--mount", "mount", "-t", "tmpfs", "none", "/proc/driver"],
+                      check=False, capture_output=True).returncode != 0:
+        print("  (nodes cannot be made to differ: no namespaces here)")
+        return
+    said = cluster.run("srun", "--nodes=2", "--ntasks-per-node=2", "--mpi=pmix", "--time=10",
+                       CLUSTER.with_name("apart.sh"), PROGRAM, "doctor", "two.toml", "--json", code=None)
+    report = json.loads(said[said.index("{"):said.rindex("}") + 1])
+    expect(report["hosts"] == ["node1", "node2"] and report["ranks"] == 4, f"two nodes, found {report['hosts']}")
+    checks = {check["name"]: check for check in report["checks"]}
+    differ = {name for name, check in checks.items() if check["hosts_differ"]}
+    expect({"gpu-driver-version", "nccl-version", "modules"} <= differ, f"what differs, found {differ}")
+    expect("program-version" not in differ and "mpi-library" not in differ, f"one program and MPI, found {differ}")
+    well = ("mpi-match", "mpi-pmix", "mpi-one-job", "slurm-reachable", "slurm-job", "slurm-tasks", "slurm-node",
+            "shared-directory", "file-locks", "clock-offset", "run-forecast", "rank-placement")
+    for name in well:
+        found = [finding["found"] for finding in checks[name]["findings"]]
+        expect(checks[name]["verdict"] == "ok", f"{name} to be well, found {checks[name]['verdict']}: {found}")
+    expect(all("GB/s" in each["found"] for each in checks["speed-link"]["findings"]), "rates between the nodes")
 
 
 def refused_in_advance(cluster):
@@ -295,6 +319,10 @@ def refused_in_advance(cluster):
     said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", code=1,
                           environment={"SLURM_CONF": str(dead)})
     expect("Nothing was submitted" in said, f"a controller that does not answer, found:\n{said}")
+    said = cluster.ferula("submit", "two.toml", "--set", "run.name=refused", "--test-only")
+    expect(re.search(r"Job \d+ to start at", said), f"when the job would start, found:\n{said}")
+    said = cluster.ferula("doctor", "two.toml", "--only", "slurm-job")
+    expect("login or head node" in said, f"the doctor on a head node, found:\n{said}")
     said = cluster.ferula("train", "two.toml", code=2)
     expect("is a head node of cluster" in said and "now:    srun --partition=defq" in said,
            f"the way into a job, found:\n{said}")
@@ -311,7 +339,10 @@ def a_full_disk_submits_nothing(cluster):
     try:
         (full / "filler").write_bytes(b"x" * 4096)
         said = cluster.ferula("submit", "two.toml", "--set", f"run.output_dir={full}", code=3)
-        expect("quota" in said and "Nothing was submitted" in said, f"what to do about a full disk, found:\n{said}")
+        expect("not one checkpoint fits" in said and "Nothing was submitted" in said,
+               f"what to do about a full disk, found:\n{said}")
+        said = cluster.ferula("train", "tiny.toml", "--set", f"run.output_dir={full}", code=3)
+        expect("output_dir" in said or "free space" in said, f"a run that does not start, found:\n{said}")
     finally:
         subprocess.run(["umount", full], check=True)
 
@@ -342,8 +373,8 @@ def templates_run(cluster):
 # In this order: later ones look at what `whole`, the first one's run, has left.
 CASES = (two_nodes_train_as_one_rank, a_run_goes_on_after_signal_and_lost_node,
          a_cancelled_job_saves_and_stays_cancelled, a_time_limit_is_passed, arrays_and_dependencies,
-         interactive_steps, refused_in_advance, a_full_disk_submits_nothing, templates_run,
-         docs_pages_run)
+         interactive_steps, the_doctor_tells_nodes_apart, refused_in_advance, a_full_disk_submits_nothing,
+         templates_run, docs_pages_run)
 
 
 def main():

@@ -5,6 +5,7 @@
 set -eu
 
 build=$1
+here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 prefix="$work/a prefix"
@@ -46,6 +47,31 @@ complete() {
   fail "bash does not complete a key behind --set"
 [ "$(bash -c '. "$1"; complete -p ferula' - "$prefix/share/bash-completion/completions/ferula")" = \
   'complete -o default -F _ferula ferula' ] || fail "bash has no completion of ferula"
+
+# typed WORDS: the line that a real zsh makes of it; offered WORDS: what a real fish offers for the last word.
+typed() { "$here/typed_in_zsh.py" "$prefix/share/zsh/site-functions" "$1"; }
+offered() {
+  HOME=$work fish --no-config -c 'source $argv[1]; complete -C $argv[2]' \
+    "$prefix/share/fish/vendor_completions.d/ferula.fish" "$1" | cut -f1
+}
+if command -v zsh >/dev/null; then
+  [ "$(typed 'ferula tr')" = 'ferula train ' ] || fail "zsh does not complete 'tr' to train: $(typed 'ferula tr')"
+  [ "$(typed 'ferula config im')" = 'ferula config import ' ] || fail "zsh does not complete 'config im' to import"
+  [ "$(typed 'ferula train --res')" = 'ferula train --resume ' ] || fail "zsh does not complete '--res' to --resume"
+  [ "$(typed 'ferula train a.toml --set zero_optimization.shard')" = \
+    'ferula train a.toml --set zero_optimization.shard_size=' ] || fail "zsh does not complete a key behind --set"
+else
+  echo "install.sh: skipped zsh, which is not installed (env/debian.sh --slurm)"
+fi
+if command -v fish >/dev/null; then
+  [ "$(offered 'ferula tr')" = train ] || fail "fish does not complete 'tr' to train"
+  [ "$(offered 'ferula config im')" = import ] || fail "fish does not complete 'config im' to import"
+  [ "$(offered 'ferula train --res')" = --resume ] || fail "fish does not complete '--res' to --resume"
+  [ "$(offered 'ferula train a.toml --set zero_optimization.shard')" = zero_optimization.shard_size= ] ||
+    fail "fish does not complete a key behind --set"
+else
+  echo "install.sh: skipped fish, which is not installed (env/debian.sh --slurm)"
+fi
 
 # --- modules ----------------------------------------------------------------------------------------------------------
 mkdir "$work/modules"

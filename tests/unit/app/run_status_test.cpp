@@ -24,8 +24,8 @@ class RunStatusOf : public testing::Test {
         "{\"step\":5,\"lo");
   }
   std::filesystem::path run() const { return std::filesystem::path(scratch_.path()) / "my"; }
-  void record(const std::string& job) const {
-    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", "slurm-12_N.out", "ferula submit my.toml"});
+  void record(const std::string& job, const std::string& log = "slurm-12.out") const {
+    write_job_record(*make_posix_file_system(), run(), {job, "job.sbatch", log, "ferula submit my.toml"});
   }
 
   ScratchDirectory scratch_;
@@ -34,7 +34,7 @@ class RunStatusOf : public testing::Test {
 TEST_F(RunStatusOf, ARunningJobTellsItsProgress) {
   record("12");
 
-  const RunStatus status = run_status(run(), {{"12", {"RUNNING", "node1", "1:00:00"}}});
+  const RunStatus status = run_status(run(), {{"12", {"RUNNING", "node1", "1:00:00", ""}}});
 
   EXPECT_EQ(status.state, "running on node1, 1:00:00 left");
   EXPECT_EQ(status.step, 4);
@@ -46,11 +46,24 @@ TEST_F(RunStatusOf, ARunningJobTellsItsProgress) {
 TEST_F(RunStatusOf, AJobThatWaitsTellsWhy) {
   record("12");
 
-  EXPECT_EQ(run_status(run(), {{"12", {"PENDING", "(Priority)", ""}}}).state, "queued (Priority)");
+  EXPECT_EQ(run_status(run(), {{"12", {"PENDING", "(Priority)", "", ""}}}).state,
+            "queued, waits while others come first (Priority)");
+  EXPECT_THAT(run_status(run(), {{"12", {"PENDING", "(Resources)", "", "2026-11-28T10:00:00"}}}).state,
+              HasSubstr("expected to start 2026-11-28T10:00:00"));
+  EXPECT_THAT(run_status(run(), {{"12", {"PENDING", "(SomethingNew)", "", ""}}}).state, HasSubstr("(SomethingNew)"));
+}
+
+TEST_F(RunStatusOf, AnArrayCountsItsTasks) {
+  record("12", "slurm-12_N.out");
+  const QueuedJob runs{"RUNNING", "node1", "1:00:00", ""}, waits{"PENDING", "(Resources)", "", ""};
+
+  EXPECT_EQ(run_status(run(), {{"12", runs}, {"12_0", runs}, {"12_1", waits}, {"12_2", waits}, {"123_0", runs}}).state,
+            "an array, with a run for each task: my-N; 1 running, 2 queued");
+  EXPECT_THAT(run_status(run(), {}).state, HasSubstr("no task is left in the queue"));
 }
 
 TEST_F(RunStatusOf, ATaskOfAnArrayHasTheNumberOfItsJob) {
-  record("12");
+  record("12", "slurm-12_N.out");
   scratch_.write("my-3/log.txt", "");
 
   const RunStatus status = run_status(scratch_.path("my-3"), {});

@@ -152,12 +152,18 @@ TEST(BatchScript, QuotesForSbatchWhatNamesAndOptionsHave) {
 
   const std::string script = batch_script(request_of({"slurm.options=['--comment=a b']"}), job);
 
-  for (const char* line :
-       {"#SBATCH '--comment=a b'\n", "#SBATCH '--job-name=lr 50%j'\n", "#SBATCH '--chdir=/my data'\n",
-        "#SBATCH '--output=/my data/runs/lr 50%%j/slurm-%j.out'\n", "run='/my data/runs/lr 50%j'\n",
-        "mkdir -p 'logs 1%'\n", "--open-mode=append --output='logs 1%%/rank-%t.txt' "})
+  for (const char* line : {"#SBATCH '--comment=a b'\n", "#SBATCH '--job-name=lr 50%j'\n",
+                           "#SBATCH '--chdir=/my data'\n", "#SBATCH '--output=/my data/runs/lr 50%%j/slurm-%j.out'\n",
+                           "run='/my data/runs/lr 50%j'\n", "\"${own[@]}\" --per-rank-log 'logs 1%'\n"})
     EXPECT_THAT(script, HasSubstr(line));
   EXPECT_EQ(job_log(job, "7"), "/my data/runs/lr 50%j/slurm-7.out");
+}
+
+TEST(BatchScript, GivesTheRanksOfEachTaskLogsOfTheirOwn) {
+  BatchJob job = job_of("0-3");
+  job.per_rank_log = "logs";
+
+  EXPECT_THAT(batch_script(request_of({}), job), HasSubstr("--per-rank-log logs/task-\"$SLURM_ARRAY_TASK_ID\"\n"));
 }
 
 TEST(BatchScript, RefusesWhatSbatchCannotRead) {

@@ -7,6 +7,8 @@
 #include <array>
 #include <cstdlib>
 
+#include "base/error.hpp"
+
 namespace ferula {
 namespace {
 
@@ -79,6 +81,18 @@ TEST_F(LaunchEnvironment, ForwardsOursAndNcclsVariables) {
 
   EXPECT_THAT(names, testing::IsSupersetOf({"FERULA_RUN__SEED", "NCCL_DEBUG"}));
   EXPECT_THAT(names, testing::Not(testing::Contains("PATH")));
+}
+
+TEST_F(LaunchEnvironment, ForwardsWhatIsAskedFor) {
+  set("WANDB_MODE", "offline");
+  set("WANDB_KEY", "k");
+  const std::vector<std::string> names = forwarded_variables({"WANDB_*", "MODE=fast"});
+  unsetenv("WANDB_MODE");
+  unsetenv("WANDB_KEY");
+
+  EXPECT_THAT(names, testing::IsSupersetOf({"WANDB_KEY", "WANDB_MODE"}));
+  EXPECT_EQ(names.back(), "MODE=fast");
+  EXPECT_THROW(forwarded_variables({"WANDB_KEY"}), ConfigError);
 }
 
 TEST_F(LaunchEnvironment, IgnoresVariablesThatMakeNoSense) {
