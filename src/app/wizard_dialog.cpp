@@ -5,6 +5,7 @@
 
 #include "app/wizard_answers.hpp"
 #include "app/wizard_save.hpp"
+#include "base/human.hpp"
 #include "base/output.hpp"
 #include "config/config_text.hpp"
 #include "data/glob.hpp"
@@ -49,7 +50,7 @@ ExitCode WizardDialog::run() {
       if (const Question* question = wizard_.question())
         ask(*question);
       else if (review())
-        return ExitCode::done;
+        return offer_to_submit();
     }
   } catch (const EarlyEnd& end) {
     return end_early(end.why);
@@ -183,6 +184,27 @@ bool WizardDialog::write() {
     const std::string typed = read();
     if (typed == kBack) return false;
     if (!typed.empty()) path_ = typed;
+  }
+}
+
+ExitCode WizardDialog::offer_to_submit() {
+  const WizardView& view = wizard_.outcome();
+  const bool is_possible = view.in_slurm() && view.facts().has_slurm && view.memory().fits();
+  if (output_ == WizardOutput::print || !is_possible) return ExitCode::done;
+  while (true) {
+    terminal_.show("\n");
+    line(fmt::format("Submit it now, with ferula submit {}? (yes, no, dry: show the script and submit nothing)",
+                     shell_word(path_)),
+         0);
+    terminal_.show("    [yes/NO/dry]: ");
+    const TypedLine typed = terminal_.read_line();
+    if (typed.kind == TypedLine::Kind::interrupted) return ExitCode::interrupted;
+    const std::string word = typed.kind == TypedLine::Kind::text ? trimmed(typed.text) : "";
+    if (word == "yes" || word == "y") then_ = AfterWriting::submit;
+    if (word == "dry" || word == "d") then_ = AfterWriting::show_script;
+    const bool is_no = word.empty() || word == "no" || word == "n" || word == kQuit || word == kBack;
+    if (is_no || then_ != AfterWriting::nothing) return ExitCode::done;
+    line("    Please enter yes, no or dry.");
   }
 }
 

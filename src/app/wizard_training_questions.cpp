@@ -79,6 +79,7 @@ std::vector<Question> batch_questions() {
        .asked = Asked::rare,
        .key = "training.train_micro_batch_size_per_gpu",
        .urgent = needs_a_smaller_batch,
+       .urgent_when = "where memory does not suffice",
        .usual = usual_micro_batch},
       {.id = "gradient_accumulation_steps",
        .section = kSection,
@@ -139,7 +140,8 @@ std::vector<Question> training_questions() {
 std::span<const Question> wizard_questions() {
   static const std::vector<Question> questions = [] {
     std::vector<Question> all;
-    for (const auto& part : {job_questions(), model_questions(), training_questions(), rare_questions()})
+    for (const auto& part :
+         {job_questions(), model_questions(), training_questions(), rare_questions(), slurm_questions()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();
