@@ -101,10 +101,10 @@ SlurmConfig slurm_of(const WizardView& view) {
   slurm.nodes = view.machines();
   slurm.gpus_per_node.value = view.on_gpus() ? each : 0;
   slurm.ntasks_per_node.value = view.on_gpus() ? std::nullopt : std::optional(each);
-  if (is_granted(view, slurm)) return slurm;
-  slurm.cpus_per_task.value = std::nullopt;
-  slurm.mem = slurm.time = "";
-  return slurm;
+  SlurmConfig open = slurm;
+  open.cpus_per_task.value = std::nullopt;
+  open.mem = open.time = "";
+  return open == slurm || is_granted(view, slurm) ? slurm : open;
 }
 
 std::string in_words(const Auto<std::int64_t>& value) {

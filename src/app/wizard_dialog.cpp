@@ -234,10 +234,14 @@ std::vector<std::string> findings_in_words(const WizardFacts& facts) {
   };
   std::vector<std::string> gpus, partitions, models;
   for (const GpuInfo& gpu : facts.gpus) gpus.push_back(gpu.name);
-  for (const Partition& each : facts.partitions) partitions.push_back(each.name);
+  for (const Partition& each : facts.partitions)
+    if (!each.is_elsewhere) partitions.push_back(each.name);
   for (const ModelFolder& each : facts.models) models.push_back(each.path);
   list("GPUs", gpus);
   list("partitions of SLURM", partitions);
+  if (!partitions.empty())
+    for (const KnownCluster& each : facts.clusters)
+      lines.push_back(fmt::format("found the profile of the cluster: {}", each.word));
   list("models", models);
   list("texts", facts.texts);
   lines.insert(lines.end(), facts.notes.begin(), facts.notes.end());
