@@ -114,11 +114,11 @@ std::string in_words(const Auto<std::int64_t>& value) {
 }  // namespace
 
 void add_cluster(WizardFacts& facts, ClusterSigns signs) {
-  facts.has_slurm = signs.has_slurm;
+  facts.slurm_answers = !signs.partitions.empty();
   std::optional<KnownCluster> own = own_cluster(signs);
   if (!own) {
     facts.partitions = std::move(signs.partitions);
-    if (!signs.has_slurm)
+    if (!facts.slurm_answers)
       for (KnownCluster& each : signs.shipped) add_all(facts, std::move(each), true);
   } else if (signs.partitions.empty()) {
     add_all(facts, *std::move(own), !signs.has_slurm);

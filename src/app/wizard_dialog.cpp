@@ -189,7 +189,7 @@ bool WizardDialog::write() {
 
 ExitCode WizardDialog::offer_to_submit() {
   const WizardView& view = wizard_.outcome();
-  const bool is_possible = view.in_slurm() && view.facts().has_slurm && view.memory().fits();
+  const bool is_possible = view.in_slurm() && view.facts().slurm_answers && view.memory().fits();
   if (output_ == WizardOutput::print || !is_possible) return ExitCode::done;
   while (true) {
     terminal_.show("\n");

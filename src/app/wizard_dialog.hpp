@@ -21,7 +21,7 @@ class WizardDialog {
   /// Asks until the configuration is written (done), the user ends (resume_me: answers are kept), or a signal comes
   /// (interrupted or resume_me, answers kept). Throws ConfigError where the input ends; answers are kept then, too.
   ExitCode run();
-  /// Asked where the job is for SLURM, SLURM is here, and the memory suffices.
+  /// Asked where the job is for SLURM, SLURM answers, and the memory suffices.
   AfterWriting then() const { return then_; }
   /// Where the configuration went: the user may have chosen another place.
   const std::string& path() const { return path_; }

@@ -29,7 +29,7 @@ struct Partition {
   std::string card{};         // "a5000", as the cluster calls it; empty where it does not say
   std::string time_limit{};   // "1-00:00:00"
   std::string cluster{};      // the word of its KnownCluster; empty: it has no profile
-  bool is_elsewhere = false;  // there is no SLURM on this machine: only the profile tells of it
+  bool is_elsewhere = false;  // not on this machine: only the profile tells of it
 
   /// What chooses it: "slurm:defq"; elsewhere "prometheus:defq".
   std::string answer() const { return (is_elsewhere ? cluster : "slurm") + ":" + name; }
@@ -48,7 +48,7 @@ struct WizardFacts {
   int processors = 1;
   std::optional<std::int64_t> host_bytes{};  // that are free on this machine
   bool has_native_bf16 = false;              // this machine's device
-  bool has_slurm = false;                    // its commands are here
+  bool slurm_answers = false;                // sinfo has named partitions
   std::vector<Partition> partitions{};
   std::vector<KnownCluster> clusters{};  // those of the partitions
   std::vector<ModelFolder> models{};

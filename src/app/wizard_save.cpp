@@ -22,7 +22,7 @@ std::string first_free(FileSystem& files, const std::string& path) {
 /// What SLURM is asked with, the job that trains to its end first.
 std::string slurm_commands(const WizardView& view, const std::string& path) {
   const std::string wait = view.memory().fits() ? "" : "   (refused until the memory suffices)";
-  const std::string place = view.facts().has_slurm ? "" : "   (on the cluster)";
+  const std::string place = view.facts().slurm_answers ? "" : "   (on the cluster)";
   return fmt::format(
       "  submit it      ferula submit {0}{1}{2}\n"
       "  its script     ferula submit {0} --dry-run\n"

@@ -111,7 +111,8 @@ std::vector<Question> training_questions() {
        .help =
            "Prefer stage 1 if it fits: more partitioning is slower. Stages 1 and 2 are for training; stage 3 is for "
            "models that do not fit otherwise, and for inference. Stages 0 to 2 send 2, stage 3 sends 3 times the "
-           "parameters a step.",
+           "parameters a step. A DeepSpeed file that you have: `ferula config import` first; the wizard keeps its "
+           "values.",
        .kind = AnswerKind::choice,
        .key = "zero_optimization.stage",
        .matters = has_several_ranks,

@@ -157,6 +157,15 @@ TEST(WizardCluster, NamesSubmitFirst) {
   const std::string commands = next_commands(answered({}).outcome(), "my run.toml");
 
   EXPECT_THAT(commands, testing::StartsWith("  submit it      ferula submit 'my run.toml'\n"));
+  const Answered large = answered({{"model", "custom"},
+                                   {"family", "llama"},
+                                   {"layers", "24"},
+                                   {"width", "2048"},
+                                   {"context", "2048"},
+                                   {"num_gpus", "4"},
+                                   {"zero_stage", "1"},
+                                   {"micro_batch", "8"}});
+  EXPECT_THAT(next_commands(large.outcome(), "large.toml"), HasSubstr("(refused until the memory suffices)"));
   EXPECT_THAT(commands, AllOf(HasSubstr("srun --partition=defq --qos=normal"), HasSubstr("--card 'RTX A5000'")));
 }
 
