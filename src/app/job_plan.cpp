@@ -49,13 +49,6 @@ void require_cards_hold_it(const JobPlan& job, const std::string& path) {
       card.name));
 }
 
-std::string profile_in_environment() {
-  std::string found;
-  for (const auto& [name, value] : ferula_environment())
-    if (name == "FERULA_SLURM__PROFILE") found = value;
-  return found;
-}
-
 }  // namespace
 
 std::string this_program() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
@@ -63,6 +56,15 @@ std::string this_program() { return std::filesystem::read_symlink("/proc/self/ex
 std::optional<ClusterProfile> profile_of(const SlurmConfig& slurm) {
   if (slurm.profile.empty()) return std::nullopt;
   return load_profile(slurm.profile, profile_folders());
+}
+
+std::vector<ClusterProfile> shipped_profiles() { return all_profiles(profile_folders()); }
+
+std::string profile_in_environment() {
+  std::string found;
+  for (const auto& [name, value] : ferula_environment())
+    if (name == "FERULA_SLURM__PROFILE") found = value;
+  return found;
 }
 
 JobPlan plan_job(const std::string& config_path, const std::vector<std::string>& sets) {

@@ -13,6 +13,11 @@ namespace ferula {
 /// The profile that [slurm] names, read from the folders that come with the program; empty where it names none.
 std::optional<ClusterProfile> profile_of(const SlurmConfig& slurm);
 
+/// The profiles that come with the program.
+std::vector<ClusterProfile> shipped_profiles();
+/// FERULA_SLURM__PROFILE; empty where it is not set.
+std::string profile_in_environment();
+
 /// A configuration with what its job asks for; checked.
 struct JobPlan {
   Config config;

@@ -62,7 +62,7 @@ std::string when_in_words(const Question& question) {
   std::string when = question.when.empty() ? "always" : std::string(question.when);
   if (question.asked == Asked::common) return when;
   when = question.when.empty() ? "after `all`" : when + ", after `all`";
-  return question.urgent == nullptr ? when : when + ", or where memory does not suffice";
+  return question.urgent == nullptr ? when : fmt::format("{}, or {}", when, question.urgent_when);
 }
 
 }  // namespace

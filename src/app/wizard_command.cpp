@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cctype>
 
+#include "app/job_plan.hpp"
 #include "app/wizard_answers.hpp"
 #include "app/wizard_dialog.hpp"
 #include "app/wizard_save.hpp"
 #include "base/output.hpp"
+#include "cluster/run_program.hpp"
 #include "config/load_config.hpp"
 #include "config/toml_guard.hpp"
 
@@ -93,7 +95,7 @@ ExitCode run_wizard(const CommandLine& line) {
     throw ConfigError(
         "expected a terminal to ask on, found none; give --answers FILE with the answers, --yes for the usual ones, or "
         "both (`ferula config questions` lists what may be answered), or use `ferula config new FILE`");
-  const std::unique_ptr<WizardTerminal> terminal = asks ? make_wizard_terminal(output == WizardOutput::print) : nullptr;
+  std::unique_ptr<WizardTerminal> terminal = asks ? make_wizard_terminal(output == WizardOutput::print) : nullptr;
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   check_place(*files, path, output, asks);
   std::string kept_at;
@@ -117,9 +119,14 @@ ExitCode run_wizard(const CommandLine& line) {
   if (!kept_at.empty()) terminal->show(fmt::format("going on with the answers in {}\n", kept_at));
   terminal->show(unused);
   for (const std::string& problem : problems) terminal->show(fmt::format("forgotten: {}\n", problem));
-  const ExitCode code = WizardDialog(wizard, *terminal, *files, path, output).run();
+  WizardDialog dialog(wizard, *terminal, *files, path, output);
+  const ExitCode code = dialog.run();
   if (code == ExitCode::done && !kept_at.empty()) files->remove(kept_at);
-  return code;
+  if (dialog.then() == AfterWriting::nothing) return code;
+  terminal.reset();  // its signals belong to the next program
+  std::vector<std::string> submit{this_program(), "submit", dialog.path()};
+  if (dialog.then() == AfterWriting::show_script) submit.emplace_back("--dry-run");
+  become_program(submit, "the configuration is written; submit it with `ferula submit`");
 }
 
 }  // namespace ferula

@@ -5,6 +5,7 @@
 
 #include "app/wizard_answers.hpp"
 #include "app/wizard_save.hpp"
+#include "base/human.hpp"
 #include "base/output.hpp"
 #include "config/config_text.hpp"
 #include "data/glob.hpp"
@@ -49,7 +50,7 @@ ExitCode WizardDialog::run() {
       if (const Question* question = wizard_.question())
         ask(*question);
       else if (review())
-        return ExitCode::done;
+        return offer_to_submit();
     }
   } catch (const EarlyEnd& end) {
     return end_early(end.why);
@@ -186,6 +187,27 @@ bool WizardDialog::write() {
   }
 }
 
+ExitCode WizardDialog::offer_to_submit() {
+  const WizardView& view = wizard_.outcome();
+  const bool is_possible = view.in_slurm() && view.facts().slurm_answers && view.memory().fits();
+  if (output_ == WizardOutput::print || !is_possible) return ExitCode::done;
+  while (true) {
+    terminal_.show("\n");
+    line(fmt::format("Submit it now, with ferula submit {}? (yes, no, dry: show the script and submit nothing)",
+                     shell_word(path_)),
+         0);
+    terminal_.show("    [yes/NO/dry]: ");
+    const TypedLine typed = terminal_.read_line();
+    if (typed.kind == TypedLine::Kind::interrupted) return ExitCode::interrupted;
+    const std::string word = typed.kind == TypedLine::Kind::text ? trimmed(typed.text) : "";
+    if (word == "yes" || word == "y") then_ = AfterWriting::submit;
+    if (word == "dry" || word == "d") then_ = AfterWriting::show_script;
+    const bool is_no = word.empty() || word == "no" || word == "n" || word == kQuit || word == kBack;
+    if (is_no || then_ != AfterWriting::nothing) return ExitCode::done;
+    line("    Please enter yes, no or dry.");
+  }
+}
+
 ExitCode WizardDialog::end_early(TypedLine::Kind why) {
   const std::size_t place = wizard_.place();
   const Answers given = wizard_.given();
@@ -212,10 +234,14 @@ std::vector<std::string> findings_in_words(const WizardFacts& facts) {
   };
   std::vector<std::string> gpus, partitions, models;
   for (const GpuInfo& gpu : facts.gpus) gpus.push_back(gpu.name);
-  for (const Partition& each : facts.partitions) partitions.push_back(each.name);
+  for (const Partition& each : facts.partitions)
+    if (!each.is_elsewhere) partitions.push_back(each.name);
   for (const ModelFolder& each : facts.models) models.push_back(each.path);
   list("GPUs", gpus);
   list("partitions of SLURM", partitions);
+  if (!partitions.empty())
+    for (const KnownCluster& each : facts.clusters)
+      lines.push_back(fmt::format("found the profile of the cluster: {}", each.word));
   list("models", models);
   list("texts", facts.texts);
   lines.insert(lines.end(), facts.notes.begin(), facts.notes.end());

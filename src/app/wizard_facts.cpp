@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "app/compute_backend.hpp"
-#include "cluster/run_program.hpp"
+#include "app/wizard_cluster.hpp"
 #include "comm/node_place.hpp"
 #include "config/config_text.hpp"
 #include "config/toml_guard.hpp"
@@ -189,14 +189,11 @@ WizardFacts discover(const std::string& path, FileSystem& files) {
   facts.processors = static_cast<int>(allowed_cpus().count());
   facts.host_bytes = available_host_memory();
   find_gpus(facts);
-  // A controller that does not answer lets sinfo wait for minutes.
-  const ProgramOutcome sinfo =
-      run_program({"timeout", "--kill-after=1", "5", "sinfo", "--noheader", "--format=%P|%D|%G|%l"});
-  if (sinfo.code == 0) facts.partitions = partitions_in(sinfo.out);
   find_models(files, ".", facts);
   if (files.is_directory("models")) find_models(files, "models", facts);
   facts.texts = texts_in(files);
   find_earlier(files, facts);
+  find_cluster(facts);
   return facts;
 }
 

@@ -7,20 +7,32 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/cluster_profile.hpp"
 #include "config/config_template.hpp"
 #include "device/gpu_info.hpp"
 #include "storage/file_system.hpp"
 
 namespace ferula {
 
-/// A partition of SLURM as `sinfo` describes it.
+/// A cluster of which there is a profile.
+struct KnownCluster {
+  std::string word;  // what [slurm] profile says: a name, or a path
+  ClusterProfile profile;
+};
+
+/// A partition of SLURM as `sinfo` or a profile describes it.
 struct Partition {
   std::string name;
   bool is_default = false;
   int nodes = 0;
   int gpus_a_node = 0;
-  std::string card{};        // "a5000", as the cluster calls it; empty where it does not say
-  std::string time_limit{};  // "1-00:00:00"
+  std::string card{};         // "a5000", as the cluster calls it; empty where it does not say
+  std::string time_limit{};   // "1-00:00:00"
+  std::string cluster{};      // the word of its KnownCluster; empty: it has no profile
+  bool is_elsewhere = false;  // not on this machine: only the profile tells of it
+
+  /// What chooses it: "slurm:defq"; elsewhere "prometheus:defq".
+  std::string answer() const { return (is_elsewhere ? cluster : "slurm") + ":" + name; }
 };
 
 /// A folder with the `config.json` of a model that Hugging Face's transformers can load.
@@ -36,7 +48,9 @@ struct WizardFacts {
   int processors = 1;
   std::optional<std::int64_t> host_bytes{};  // that are free on this machine
   bool has_native_bf16 = false;              // this machine's device
+  bool slurm_answers = false;                // sinfo has named partitions
   std::vector<Partition> partitions{};
+  std::vector<KnownCluster> clusters{};  // those of the partitions
   std::vector<ModelFolder> models{};
   std::vector<std::string> texts{};        // values of data.text, or of data.tokens where they end in .h5
   std::optional<ConfigPreset> earlier{};   // what the file at `path` says already

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/wizard_memory.hpp"
+#include "cluster/job_request.hpp"
 
 namespace ferula {
 
@@ -42,6 +43,7 @@ struct Question {
   std::string_view when = "";  // `matters` in words, for the documentation
   /// Of a rare one: whether the answers before it make it urgent, so that everybody is asked.
   bool (*urgent)(const WizardView&) = nullptr;
+  std::string_view urgent_when = "";  // `urgent` in words
   /// The words of a choice, where they are not all those of the setting; of a list: what was found, of which the number
   /// may be typed.
   std::vector<Choice> (*choices)(const WizardView&) = nullptr;
@@ -74,15 +76,21 @@ class WizardView {
   int ranks() const;
   int machines() const;
   bool on_gpus() const;
+  bool in_slurm() const;
   /// The partition of SLURM that was chosen; null outside of SLURM, or where it is unknown.
   const Partition* partition() const;
-  /// GPUs of a machine of the job; 0 where nobody knows.
+  /// The profile of its cluster; null where none is known.
+  const ClusterProfile* profile() const;
+  /// What the job asks SLURM for.
+  JobRequest job() const { return job_request(config(), profile()); }
+  /// GPUs, and processors, of a machine of the job; 0 where nobody knows.
   int gpus_a_machine() const;
+  int processors_a_machine() const;
   MemoryRoom room() const;
 
   /// The values so far; "auto" stays.
   const Config& config() const;
-  /// The same resolved, as `config check` does. Throws ConfigMistakes.
+  /// The same resolved, as `config check` does and, in SLURM, `submit`. Throws ConfigMistakes.
   Config resolved() const;
   /// The file: a comment for each key.
   std::string toml() const;

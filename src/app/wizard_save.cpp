@@ -1,9 +1,13 @@
 #include "app/wizard_save.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
+#include "app/gpu_cards.hpp"
 #include "app/wizard_answers.hpp"
 #include "base/human.hpp"
+#include "cluster/batch_script.hpp"
+#include "cluster/words.hpp"
 #include "config/toml_guard.hpp"
 
 namespace ferula {
@@ -15,22 +19,28 @@ std::string first_free(FileSystem& files, const std::string& path) {
   return name;
 }
 
-/// "srun --partition=defq --nodes=2 …": how SLURM is asked for what the answers say.
-std::string slurm_request(const WizardView& view) {
-  std::string words;
-  if (view.partition() != nullptr) words += " --partition=" + shell_word(view.partition()->name);
-  const int each = view.ranks() / view.machines();
-  words += fmt::format(" --nodes={} --ntasks={}", view.machines(), view.ranks());
-  if (view.on_gpus()) words += fmt::format(" --gres=gpu:{}", each);
-  return words;
+/// What SLURM is asked with, the job that trains to its end first.
+std::string slurm_commands(const WizardView& view, const std::string& path) {
+  const std::string wait = view.memory().fits() ? "" : "   (refused until the memory suffices)";
+  const std::string place = view.facts().slurm_answers ? "" : "   (on the cluster)";
+  return fmt::format(
+      "  submit it      ferula submit {0}{1}{2}\n"
+      "  its script     ferula submit {0} --dry-run\n"
+      "  or at once     {3}\n"
+      "  a shell there  ferula submit {0} --interactive\n",
+      shell_word(path), place, wait, command_text(step_words(view.job(), {"ferula", "train", path})));
+}
+
+/// For `ferula plan`: by name where it knows the card.
+std::string card_option(const MemoryRoom& room) {
+  const std::span<const GpuCardType> known = known_cards();
+  if (std::any_of(known.begin(), known.end(), [&](const GpuCardType& card) { return card.name == room.place; }))
+    return " --card " + shell_word(room.place);
+  return room.card_gib > 0.0 ? fmt::format(" --card {:.4g}", room.card_gib) : "";
 }
 
 std::string run_command(const WizardView& view, const std::string& file) {
   const std::string train = fmt::format("ferula train {}", file);
-  if (view.answer("compute_environment").starts_with("slurm"))
-    return fmt::format(
-        "  run it         srun{0} --mpi=pmix {1}\n  or as a job    sbatch{0} --wrap='srun --mpi=pmix {1}'\n",
-        slurm_request(view), train);
   if (view.is("compute_environment", "ssh") && view.machines() > 1) {
     const std::string hosts = view.answer("hostfile");
     return fmt::format("  run it         mpirun -n {} --hostfile {} {}\n", view.ranks(),
@@ -69,13 +79,14 @@ std::string keep_answers(FileSystem& files, const std::string& path, const Answe
 std::string next_commands(const WizardView& view, const std::string& path) {
   const std::string file = shell_word(path);
   const std::string ranks = view.ranks() == 1 ? "" : fmt::format(" --ranks {}", view.ranks());
-  std::string card;
-  if (view.on_gpus() && view.room().card_gib > 0.0) card = fmt::format(" --card {:.4g}", view.room().card_gib);
+  const std::string card = view.on_gpus() ? card_option(view.room()) : "";
   return fmt::format(
+      "{4}"
       "  look at it     ferula config show {0}{1}\n"
       "  change it      ferula config --out {0}, or an editor and then: ferula config check {0}{1}\n"
       "  will it fit?   ferula plan {0}{1}{2}\n{3}",
-      file, ranks, card, run_command(view, file));
+      file, ranks, card, view.in_slurm() ? "" : run_command(view, file),
+      view.in_slurm() ? slurm_commands(view, path) : "");
 }
 
 }  // namespace ferula

@@ -79,6 +79,7 @@ std::vector<Question> batch_questions() {
        .asked = Asked::rare,
        .key = "training.train_micro_batch_size_per_gpu",
        .urgent = needs_a_smaller_batch,
+       .urgent_when = "where memory does not suffice",
        .usual = usual_micro_batch},
       {.id = "gradient_accumulation_steps",
        .section = kSection,
@@ -110,7 +111,8 @@ std::vector<Question> training_questions() {
        .help =
            "Prefer stage 1 if it fits: more partitioning is slower. Stages 1 and 2 are for training; stage 3 is for "
            "models that do not fit otherwise, and for inference. Stages 0 to 2 send 2, stage 3 sends 3 times the "
-           "parameters a step.",
+           "parameters a step. A DeepSpeed file that you have: `ferula config import` first; the wizard keeps its "
+           "values.",
        .kind = AnswerKind::choice,
        .key = "zero_optimization.stage",
        .matters = has_several_ranks,
@@ -139,7 +141,8 @@ std::vector<Question> training_questions() {
 std::span<const Question> wizard_questions() {
   static const std::vector<Question> questions = [] {
     std::vector<Question> all;
-    for (const auto& part : {job_questions(), model_questions(), training_questions(), rare_questions()})
+    for (const auto& part :
+         {job_questions(), model_questions(), training_questions(), rare_questions(), slurm_questions()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

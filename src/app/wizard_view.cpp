@@ -14,8 +14,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::string_view kSlurm = "slurm:";
-
 std::optional<GpuCardType> card_called(const std::string& word) {
   try {
     const std::vector<GpuCardType> found = cards_named({word});
@@ -63,10 +61,17 @@ int WizardView::ranks() const {
 }
 
 int WizardView::machines() const {
-  const int asked = narrow<int>(number("num_machines", 1));
-  const int each = gpus_a_machine();
-  if (!answer("num_machines").empty() || each == 0 || !is("machine_type", "multi-GPU")) return asked;
-  return narrow<int>(ceil_div(ranks(), each));
+  if (!answer("num_machines").empty()) return narrow<int>(number("num_machines", 1));
+  const int each = is("machine_type", "multi-GPU") ? gpus_a_machine() : processors_a_machine();
+  if (each == 0) return 1;
+  int machines = narrow<int>(ceil_div(ranks(), each));
+  while (ranks() % machines != 0) ++machines;
+  return machines;
+}
+
+int WizardView::processors_a_machine() const {
+  const ClusterPartition* known = profile() == nullptr ? nullptr : profile()->partition(partition()->name);
+  return known == nullptr ? 0 : narrow<int>(known->cpus_per_node);
 }
 
 bool WizardView::on_gpus() const {
@@ -77,7 +82,17 @@ bool WizardView::on_gpus() const {
 const Partition* WizardView::partition() const {
   const std::string environment = answer("compute_environment");
   for (const Partition& each : facts_->partitions)
-    if (environment == std::string(kSlurm) + each.name) return &each;
+    if (environment == each.answer()) return &each;
+  return nullptr;
+}
+
+bool WizardView::in_slurm() const { return is("compute_environment", "slurm") || partition() != nullptr; }
+
+const ClusterProfile* WizardView::profile() const {
+  const Partition* chosen = partition();
+  if (chosen == nullptr || chosen->cluster.empty()) return nullptr;
+  for (const KnownCluster& each : facts_->clusters)
+    if (each.word == chosen->cluster) return &each.profile;
   return nullptr;
 }
 
@@ -135,7 +150,9 @@ const Config& WizardView::config() const {
 }
 
 Config WizardView::resolved() const {
-  return resolve_config(load_config_text(to_toml(config()), facts_->path, {}, {}), resolve_facts()).config;
+  ConfigDraft draft = draft_config_text(to_toml(config()), facts_->path, {}, {});
+  if (in_slurm()) check_job(draft, job(), profile());
+  return resolve_config(std::move(draft), resolve_facts()).config;
 }
 
 std::string WizardView::toml() const { return to_toml(config(), TomlComments::help); }
@@ -158,9 +175,9 @@ void WizardView::add(const Question& question, const std::string& answer) {
   if (question.sets != nullptr)
     for (const std::string& each : question.sets(*this)) set(each);
   if (!question.key.empty()) {
-    const bool is_word = question.kind == AnswerKind::text || question.kind == AnswerKind::choice;
     const bool is_number = answer.find_first_not_of("0123456789") == std::string::npos;
-    std::string value = is_word && !is_number ? toml_quoted(answer) : answer;
+    const bool is_word = question.kind == AnswerKind::text || (question.kind == AnswerKind::choice && !is_number);
+    std::string value = is_word ? toml_quoted(answer) : answer;
     if (question.kind == AnswerKind::yes_no) value = answer == "yes" ? "true" : "false";
     set(fmt::format("{}={}", question.key, value));
   }

@@ -166,6 +166,19 @@ auto find_named(const Items& items, std::string_view name) {
   return found == items.end() ? nullptr : &*found;
 }
 
+/// In alphabetical order within a folder.
+std::vector<std::filesystem::path> profile_files(const std::vector<std::string>& folders) {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& folder : folders) {
+    const std::ptrdiff_t before = std::ssize(files);
+    std::error_code missing;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, missing))
+      if (entry.path().extension() == ".toml") files.push_back(entry.path());
+    std::sort(files.begin() + before, files.end());
+  }
+  return files;
+}
+
 }  // namespace
 
 const ClusterPartition* ClusterProfile::partition(std::string_view wanted) const {
@@ -184,18 +197,25 @@ ClusterProfile load_profile(const std::string& wanted, const std::vector<std::st
   if (wanted.find('/') != std::string::npos || wanted.ends_with(".toml"))
     return parse_profile(read_config_text(wanted), wanted);
   std::vector<std::string> names;
-  for (const std::string& folder : folders) {
-    std::error_code missing;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
-      if (entry.path().extension() != ".toml") continue;
-      if (entry.path().stem() == wanted) return parse_profile(read_config_text(entry.path().string()), entry.path());
-      names.push_back(entry.path().stem().string());
-    }
+  for (const std::filesystem::path& file : profile_files(folders)) {
+    if (file.stem() == wanted) return parse_profile(read_config_text(file.string()), file);
+    names.push_back(file.stem().string());
   }
   throw ConfigError(fmt::format(
       "slurm.profile: expected a cluster profile, found '{}'; there are: {} (in {}); the path of a file of "
       "your own has a / in it",
       wanted, names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")), fmt::join(folders, ", ")));
+}
+
+std::vector<ClusterProfile> all_profiles(const std::vector<std::string>& folders) {
+  std::vector<ClusterProfile> profiles;
+  for (const std::filesystem::path& file : profile_files(folders)) {
+    try {
+      profiles.push_back(parse_profile(read_config_text(file.string()), file));
+    } catch (const ConfigError&) {  // said where it is asked for
+    }
+  }
+  return profiles;
 }
 
 bool is_head_node(const ClusterProfile& profile, const std::string& host) {

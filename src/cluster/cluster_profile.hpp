@@ -53,6 +53,9 @@ ClusterProfile parse_profile(const std::string& text, const std::string& origin)
 /// ConfigError that names the profiles there are.
 ClusterProfile load_profile(const std::string& wanted, const std::vector<std::string>& folders);
 
+/// Every profile of `folders`; one that cannot be read is left out.
+std::vector<ClusterProfile> all_profiles(const std::vector<std::string>& folders);
+
 /// Whether a host of this name is a head node of the cluster.
 bool is_head_node(const ClusterProfile& profile, const std::string& host);
 

@@ -286,6 +286,21 @@ def the_doctor_tells_nodes_apart(cluster):
     expect(all("GB/s" in each["found"] for each in checks["speed-link"]["findings"]), "rates between the nodes")
 
 
+def the_wizard_writes_a_job_that_runs(cluster):
+    profile = {"FERULA_SLURM__PROFILE": "./cluster.toml"}
+    (cluster.folder / "answers.toml").write_text(
+        'machine_type = "multi-CPU"\nnum_processes = 4\nnum_machines = 2\nqos = "long"\nmodel = "custom"\n'
+        'layers = 1\nwidth = 32\nheads = 2\ncontext = 32\ntext = "text.txt"\nsteps = 20\nmicro_batch = 2\n')
+    said = cluster.ferula("config", "--answers", "answers.toml", "--yes", "--out", "asked.toml", environment=profile)
+    expect("  submit it      ferula submit asked.toml\n" in said, f"the command to submit, found:\n{said}")
+    cluster.ferula("plan", "asked.toml", "--ranks", "4")
+    job = cluster.submit("asked.toml", "asked")
+    cluster.ends(job)
+
+    expect(cluster.fact(job, "NumNodes") == "2", f"two nodes, found {cluster.fact(job, 'NumNodes')}")
+    expect(len(cluster.steps("asked")) == 20, f"20 steps, found {len(cluster.steps('asked'))}")
+
+
 def refused_in_advance(cluster):
     jobs = cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING")
     cases = [
@@ -373,7 +388,8 @@ def templates_run(cluster):
 # In this order: later ones look at what `whole`, the first one's run, has left.
 CASES = (two_nodes_train_as_one_rank, a_run_goes_on_after_signal_and_lost_node,
          a_cancelled_job_saves_and_stays_cancelled, a_time_limit_is_passed, arrays_and_dependencies,
-         interactive_steps, the_doctor_tells_nodes_apart, refused_in_advance, a_full_disk_submits_nothing,
+         interactive_steps, the_doctor_tells_nodes_apart, the_wizard_writes_a_job_that_runs, refused_in_advance,
+         a_full_disk_submits_nothing,
          templates_run, docs_pages_run)
 
 

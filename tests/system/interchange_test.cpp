@@ -92,6 +92,26 @@ TEST(InterchangeSystem, NewTakesDeepSpeedsWishes) {
   EXPECT_THAT(refused.err, HasSubstr("offload of the optimizer's state"));
 }
 
+TEST(InterchangeSystem, NewWritesWhatDeepSpeedCallsEachStage) {
+  const Workplace workplace;
+  const auto exported = [&](const std::string& stage) {
+    const std::string file = "stage-" + stage + ".toml";
+    EXPECT_EQ(workplace
+                  .ferula({"config", "new", file, "--stage", stage, "--bf16", "--train-batch-size", "32",
+                           "--micro-batch-size", "8", "--accumulation", "1", "--ranks", "4"})
+                  .code,
+              0);
+    return workplace.ferula({"config", "export", file, "--ranks", "4"}).out;
+  };
+
+  for (const std::string stage : {"0", "1", "2", "3"})
+    EXPECT_THAT(exported(stage),
+                AllOf(testing::StartsWith("{\n  \"train_batch_size\": 32,\n  \"train_micro_batch_size_per_gpu\": 8,\n"
+                                          "  \"gradient_accumulation_steps\": 1,\n"),
+                      HasSubstr("\"bf16\": {\n    \"enabled\": true\n  }"),
+                      HasSubstr("\"zero_optimization\": {\n    \"stage\": " + stage + ",\n")));
+}
+
 TEST(InterchangeSystem, CompletionIsForThreeShells) {
   const Workplace workplace;
 

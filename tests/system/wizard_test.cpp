@@ -64,12 +64,73 @@ TEST(WizardSystem, TalksAsItsPageShows) {
   workplace.write("data/book.txt", "Once upon a time.\n");
 
   const Outcome outcome = ferula_on_terminal(
-      workplace, {"config"}, {"\n", "\n", "4\n", "gpt2-124m\n", "\n", "?\n", "1\n", "<\n", "\n", "\n", "2000\n", "\n"},
+      workplace, {"config"},
+      {"\n", "\n", "\n", "4\n", "gpt2-124m\n", "\n", "?\n", "1\n", "<\n", "\n", "\n", "2000\n", "\n", "\n"},
       screen_of_cluster(workplace));
 
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(without_gpus_of_this_machine(outcome.out), between(page(), "$ ferula config\n", "```"));
   EXPECT_EQ(workplace.ferula({"config", "check", "train.toml", "--ranks", "4"}).code, 0);
+}
+
+/// Enters the usual answers, writes, and says this to the offer to submit.
+Outcome submits_with(const Workplace& workplace, const std::vector<std::string>& said) {
+  workplace.write("data/book.txt", "Once upon a time.\n");
+  std::vector<std::string> keys(10, "\n");
+  keys.insert(keys.end(), said.begin(), said.end());
+  const Screen screen = screen_of_cluster(workplace);
+  workplace.write("bin/sbatch", "#!/bin/sh\necho 'sbatch: error: no such day' >&2\nexit 1\n");
+  std::filesystem::permissions(workplace.path() / "bin/sbatch", std::filesystem::perms::owner_all);
+  return ferula_on_terminal(workplace, {"config"}, keys, screen);
+}
+
+TEST(WizardSystem, SubmitsOnlyWhenItIsTold) {
+  const Workplace silent, shown, told;
+
+  const Outcome no = submits_with(silent, {"perhaps\n", "\n"});
+  const Outcome dry = submits_with(shown, {"dry\n"});
+  const Outcome yes = submits_with(told, {"yes\n"});
+
+  EXPECT_EQ(no.code, 0) << no.out;
+  EXPECT_THAT(no.out, AllOf(HasSubstr("Please enter yes, no or dry."), Not(HasSubstr("#SBATCH"))));
+  EXPECT_EQ(dry.code, 0) << dry.out;
+  EXPECT_THAT(dry.out, AllOf(HasSubstr("#SBATCH --partition=defq"), HasSubstr("#SBATCH --gres=gpu:8")));
+  EXPECT_EQ(yes.code, 1) << yes.out;
+  EXPECT_THAT(yes.out, HasSubstr("Nothing was submitted"));
+  EXPECT_TRUE(told.has("train.toml"));
+}
+
+TEST(WizardSystem, EndsAfterWritingWithoutAnAnswer) {
+  const Workplace interrupted, ended;
+
+  EXPECT_EQ(submits_with(interrupted, {"\x03"}).code, 130);
+  EXPECT_EQ(submits_with(ended, {"\x04"}).code, 0);
+
+  EXPECT_TRUE(interrupted.has("train.toml"));
+  EXPECT_FALSE(interrupted.has("train.answers.toml"));
+}
+
+TEST(WizardSystem, WritesAJobThatSubmitAccepts) {
+  const Workplace workplace;
+  workplace.write("sheet.toml",
+                  "compute_environment = \"prometheus:a6000\"\nqos = \"long-a6000\"\nnum_gpus = 4\n"
+                  "job_time = \"2-00:00:00\"\nrequeue = false\n");
+  const std::string path = (workplace.path() / "bin").string();
+  workplace.write("bin/nothing", "");
+  const auto without_slurm = [&](const std::string& words) {
+    return workplace.run(
+        {"sh", "-c",
+         "ln -sf \"$(command -v timeout)\" bin/timeout; PATH=" + path + " exec " + FERULA_PROGRAM + " " + words});
+  };
+
+  const Outcome written = without_slurm("config --answers sheet.toml --yes");
+  const Outcome script = without_slurm("submit train.toml --dry-run");
+
+  EXPECT_EQ(written.code, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("submit it      ferula submit train.toml   (on the cluster)"));
+  EXPECT_EQ(script.code, 0) << script.err;
+  EXPECT_THAT(script.out, AllOf(HasSubstr("--qos=long-a6000"), HasSubstr("--gres=gpu:4"),
+                                HasSubstr("--time=2-00:00:00"), Not(HasSubstr("--requeue"))));
 }
 
 TEST(WizardSystem, ThePageListsTheQuestions) {

@@ -17,6 +17,20 @@ WizardFacts cluster_facts() {
   return facts;
 }
 
+WizardFacts prometheus_facts(ClusterSigns signs) {
+  WizardFacts facts = cluster_facts();
+  facts.partitions.clear();
+  signs.shipped = {{"prometheus", load_profile("prometheus", {FERULA_SOURCE_DIR "/slurm/profiles"})}};
+  add_cluster(facts, std::move(signs));
+  return facts;
+}
+
+ClusterSigns signs_of_prometheus() {
+  return {.host = "prometheus",
+          .has_slurm = true,
+          .partitions = {{"defq", true, 8, 8, "a5000", "1-00:00:00"}, {"a6000", false, 1, 4, "", "7-00:00:00"}}};
+}
+
 WizardFacts machine_facts(int gpus) {
   WizardFacts facts{.path = "my run.toml", .processors = 2};
   for (int index = 0; index < gpus; ++index)
@@ -27,11 +41,19 @@ WizardFacts machine_facts(int gpus) {
 std::string mistakes_in(const Wizard& wizard) {
   const WizardView& view = wizard.outcome();
   try {
+    ConfigDraft draft = draft_config_text(view.toml(), "train.toml", {}, {});
+    const ClusterProfile* profile = view.profile();
+    if (view.in_slurm()) {
+      const JobRequest job = job_request(draft.loaded.config, profile);
+      check_job(draft, job, profile);
+      if (job.ranks() != view.ranks())
+        return fmt::format("a job of {} ranks for a run of {}", job.ranks(), view.ranks());
+    }
     const ResolveFacts facts{.data_parallel_ranks = view.ranks(),
                              .tokenizer_vocabulary = 256,
                              .device = {.kind = "cuda", .has_native_bf16 = true},
                              .tensor_names = tensor_names};
-    resolve_config(draft_config_text(view.toml(), "train.toml", {}, {}), facts);
+    resolve_config(std::move(draft), facts);
   } catch (const ConfigMistakes& found) {
     return found.what();
   }
