@@ -57,6 +57,7 @@ std::string in_words(const MemoryOutlook& outlook, std::optional<std::int64_t> b
                        human_bytes(*outlook.room.bytes), outlook.room.place, remedy_in_words(outlook));
   std::string text = fmt::format("memory per {}: {}", unit, now);
   if (outlook.room.bytes) text += fmt::format(" of {} ({})", human_bytes(*outlook.room.bytes), outlook.room.place);
+  if (outlook.own.host_bytes > 0) text += fmt::format(", and {} of the host's", human_bytes(outlook.own.host_bytes));
   const bool unchanged = before && human_bytes(*before) == now;
   if (before) text += unchanged ? ", as before" : fmt::format(", was {}", human_bytes(*before));
   return text;

@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "support/rank_parts.hpp"
+#include "support/reference_ops.hpp"
 
 namespace ferula {
 namespace {
@@ -36,19 +37,23 @@ struct Layout {
   MeshShape shape;
   int stage = 0;
   GradientReduction reduction = GradientReduction::each_micro_batch;
+  OptimizerOffload offload{};
+  OptimizerRule rule{.beta2 = 0.95};
 };
 
 std::string name_of_layout(const Layout& layout) {
   return fmt::format("stage {} replica {} shard {}{}", layout.stage, layout.shape.replica, layout.shape.shard,
-                     layout.reduction == GradientReduction::once_a_step ? " reduced once" : "");
+                     layout.reduction == GradientReduction::once_a_step ? " reduced once" : "") +
+         (layout.offload.tier == Tier::host ? " offloaded" : "");
 }
 
 StoreSettings settings_of(const Layout& layout) {
-  return {.rule = {.beta2 = 0.95},
+  return {.rule = layout.rule,
           .weight_decay = 0.1f,
           .persistence_threshold = 100,
           .stage = layout.stage,
-          .reduction = layout.reduction};
+          .reduction = layout.reduction,
+          .offload = layout.offload};
 }
 
 /// What global contribution `index` adds to element `element`: integers, so that sums are exact in any order.
@@ -106,11 +111,14 @@ void read_values(ParameterStore& store, Ops& ops, Stream& stream, Tensors& tenso
   }
 }
 
+std::unique_ptr<Ops> reference_ops(Device&) { return test::make_reference_ops(); }
+
 /// Values after two steps, asserted equal on all ranks, and the last gradient norm.
-Tensors trained_values(const Layout& layout, DType storage, double* norm = nullptr) {
+Tensors trained_values(const Layout& layout, DType storage, double* norm = nullptr,
+                       std::unique_ptr<Ops> (*make_ops)(Device&) = reference_ops) {
   std::vector<Tensors> by_rank(static_cast<std::size_t>(layout.shape.ranks()));
   std::vector<double> norms(by_rank.size());
-  on_ranks(layout.shape, [&](RankParts& rank) {
+  test::on_ranks_with(layout.shape, make_ops, [&](RankParts& rank) {
     ParameterStore store(toy_model(storage), settings_of(layout), rank.mesh, rank.execution);
     store.initialize(42);
     const auto index = static_cast<std::size_t>(rank.mesh.rank());
@@ -149,6 +157,26 @@ TEST_P(StoreOfStorage, EveryLayoutGivesTheBitsOfOneRank) {
     EXPECT_NEAR(norm, expected_norm, 1e-12 * expected_norm) << name_of_layout(layout);
   }
   EXPECT_GT(expected_norm, 0.0);
+}
+
+Layout offloaded(Layout layout) {
+  layout.offload = {.tier = Tier::host, .pin_memory = layout.stage % 2 == 0, .chunk_elements = 192};
+  return layout;
+}
+
+TEST_P(StoreOfStorage, OffloadedStateGivesTheSameBits) {
+  const OptimizerRule rules[] = {{.beta2 = 0.95},
+                                 {.kind = OptimizerKind::sgd, .momentum = 0.9},
+                                 {.kind = OptimizerKind::sgd},
+                                 {.kind = OptimizerKind::lion}};
+  for (const OptimizerRule& rule : rules) {
+    const Tensors expected = trained_values({.rule = rule}, GetParam(), nullptr, make_cpu_ops);
+    for (Layout layout : all_layouts()) {
+      layout.rule = rule;
+      EXPECT_EQ(trained_values(offloaded(layout), GetParam(), nullptr, make_cpu_ops), expected)
+          << name_of_layout(layout);
+    }
+  }
 }
 
 TEST_P(StoreOfStorage, EachElementOfEachRoleHasOneOwner) {
@@ -217,10 +245,12 @@ TEST_P(StoreOfStorage, MemoryByKindFollowsTheFormulas) {
 }
 
 TEST_P(StoreOfStorage, PlannedBytesAreTheAllocatedOnes) {
-  for (const Layout& layout : all_layouts()) {
+  std::vector<Layout> layouts = all_layouts();
+  for (std::size_t index = 0; index < layouts.size(); index += 2) layouts[index] = offloaded(layouts[index]);
+  for (const Layout& layout : layouts) {
     on_ranks(layout.shape, [&](RankParts& rank) {
       const StoreSettings settings = settings_of(layout);
-      const StoreBytes planned = store_bytes(lay_out_ranges(toy_model(GetParam()), settings, rank.mesh), settings.rule);
+      const StoreBytes planned = store_bytes(lay_out_ranges(toy_model(GetParam()), settings, rank.mesh), settings);
 
       const ParameterStore store(toy_model(GetParam()), settings, rank.mesh, rank.execution);
 
@@ -229,6 +259,7 @@ TEST_P(StoreOfStorage, PlannedBytesAreTheAllocatedOnes) {
       EXPECT_EQ(rank.ledger.current_bytes(gradients), planned.gradients) << name_of_layout(layout);
       EXPECT_EQ(rank.ledger.current_bytes(optimizer), planned.optimizer) << name_of_layout(layout);
       EXPECT_NEAR(static_cast<double>(rank.ledger.current_bytes(buffers)), static_cast<double>(planned.buffers), 1024);
+      EXPECT_EQ(store.host_ledger().current_bytes(), planned.host()) << name_of_layout(layout);
     });
   }
 }
@@ -270,6 +301,26 @@ TEST_P(StoreOfStorage, TrafficIsThatOfTheZeroPapers) {
       });
     }
   }
+}
+
+TEST_P(StoreOfStorage, OffloadedStateIsOnTheHostAlone) {
+  on_ranks({.shard = 2}, [&](RankParts& rank) {
+    const Layout layout{.shape = {.shard = 2}, .stage = 1};
+    ParameterStore with(large_model(GetParam()), settings_of(offloaded(layout)), rank.mesh, rank.execution);
+    const std::int64_t on_device = rank.ledger.current_bytes(MemoryKind::optimizer);
+    const ParameterStore without(large_model(GetParam()), settings_of(layout), rank.mesh, rank.execution);
+
+    EXPECT_EQ(on_device, 0);
+    EXPECT_EQ(with.host_ledger().current_bytes(MemoryKind::optimizer),
+              rank.ledger.current_bytes(MemoryKind::optimizer));
+    EXPECT_EQ(without.host_ledger().peak_bytes(), 0);
+    const std::int64_t allocations = rank.ledger.allocations() + with.host_ledger().allocations();
+    for (int step = 1; step <= 3; ++step) {
+      one_step(with, 1);
+      with.update({.learning_rate = 0.01, .step = step});
+    }
+    EXPECT_EQ(rank.ledger.allocations() + with.host_ledger().allocations(), allocations) << "nothing in a step";
+  });
 }
 
 TEST_P(StoreOfStorage, ReducingOnceSendsAccumulatedGradientsOnce) {
