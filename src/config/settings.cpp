@@ -245,9 +245,10 @@ void describe(ZeroConfig& zero, SectionTable table) {
 }
 
 void describe(OffloadOptimizerConfig& offload, SectionTable table) {
-  table.add("device", offload.device, one_of({"none", "cpu"}, {"nvme"}),
-            "Where the optimizer's state lives and is updated: none, beside the parameters; cpu, in the host's memory by "
-            "its processors, at every stage.");
+  table.add(
+      "device", offload.device, one_of({"none", "cpu"}, {"nvme"}),
+      "Where the optimizer's state lives and is updated: none, beside the parameters; cpu, in the host's memory by "
+      "its processors, at every stage.");
   table.add("pin_memory", offload.pin_memory, {},
             "The memory that gradients and values pass through is page-locked, so that copies run beside the update.");
 }
@@ -352,7 +353,8 @@ const std::vector<Section>& config_sections() {
       {"scheduler.params", "Parameters of the scheduler; each type has its own."},
       {"bf16", "Mixed precision."},
       {"zero_optimization", "How the training state is sharded over the ranks."},
-      {"zero_optimization.offload_optimizer", "Optimizer state in the host's memory, for models whose state GPUs cannot hold."},
+      {"zero_optimization.offload_optimizer",
+       "Optimizer state in the host's memory, for models whose state GPUs cannot hold."},
       {"checkpoint", "When the run is saved."},
       {"comms_logger", "A table of what the ranks have exchanged."},
       {"slurm", "What `ferula submit` asks SLURM for. `train` itself reads only the profile."},

@@ -36,8 +36,8 @@ struct ShardedRange {
   /// The part of `value` and of `gradients` that this rank's optimizer updates.
   TensorView optimizer_value() const;
   TensorView optimizer_gradient() const;
-  /// Where the device's operations make masters between steps: in place, or, where they lie with the host, in the memory
-  /// of the gradient, which nobody needs then.
+  /// Where the device's operations make masters between steps: in place, or, where they lie with the host, in the
+  /// memory of the gradient, which nobody needs then.
   TensorView reachable_master() const;
 };
 

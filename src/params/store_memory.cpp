@@ -34,7 +34,8 @@ void add_range(StoreBytes& bytes, const ShardedRange& range, const OptimizerRule
   if (!range.layout.trainable) return;
   bytes.gradients += bytes_of(DType::f32, range.gradient.count());
   const int vectors = int{range.has_own_master()} + int{keeps_moment1(rule)} + int{keeps_moment2(rule)};
-  (range.is_offloaded() ? bytes.host_optimizer : bytes.optimizer) += bytes_of(DType::f32, range.optimizer.count()) * vectors;
+  (range.is_offloaded() ? bytes.host_optimizer : bytes.optimizer) +=
+      bytes_of(DType::f32, range.optimizer.count()) * vectors;
 }
 
 std::int64_t sum_of(const std::vector<std::int64_t>& sizes) {
@@ -79,7 +80,8 @@ StoreBytes store_bytes(const RangesByUnit& ranges_by_unit, const StoreSettings& 
   }
   bytes.buffers = sum_of(slot_sizes(gathered)) + sum_of(slot_sizes(contributed)) +
                   std::int64_t{2} * kStepScalars * bytes_of(DType::f32) + bytes_of(DType::f64);
-  (settings.offload.pin_memory ? bytes.buffers : bytes.host_buffers) += kOffloadHalves * offload_half_bytes(ranges_by_unit, settings.offload);
+  (settings.offload.pin_memory ? bytes.buffers : bytes.host_buffers) +=
+      kOffloadHalves * offload_half_bytes(ranges_by_unit, settings.offload);
   return bytes;
 }
 
@@ -95,7 +97,8 @@ StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, 
   Carver values(values_), gradients(gradients_), optimizer(optimizer_), host_optimizer(host_optimizer_);
   for_each([&](ShardedRange& range) {
     range.value = values.take(range.layout.storage, range.parameter.count());
-    if (range.layout.trainable) carve_trained(range, settings.rule, gradients, range.is_offloaded() ? host_optimizer : optimizer);
+    if (range.layout.trainable)
+      carve_trained(range, settings.rule, gradients, range.is_offloaded() ? host_optimizer : optimizer);
   });
 }
 

@@ -11,11 +11,11 @@
 
 namespace ferula {
 
-/// Where the state of the optimizer lives ([zero_optimization.offload_optimizer]), and what passes between there and the
-/// device: gradients down and values up, in two halves of memory that take turns.
+/// Where the state of the optimizer lives ([zero_optimization.offload_optimizer]), and what passes between there and
+/// the device: gradients down and values up, in two halves of memory that take turns.
 struct OptimizerOffload {
   Tier tier = Tier::device;
-  bool pin_memory = true;                           // the halves are page-locked: copies run beside the update
+  bool pin_memory = true;                               // the halves are page-locked: copies run beside the update
   std::int64_t chunk_elements = std::int64_t{1} << 21;  // of a half
 };
 

@@ -18,9 +18,9 @@ struct RankSummary {
   std::array<std::int64_t, kMemoryKinds> memory_bytes{};  // highest of each kind
   std::int64_t peak_bytes = 0;                            // highest of all kinds together
   std::int64_t host_bytes = 0;  // beside them, the highest of what is offloaded to the host's memory
-  std::int64_t steps = 0;                                 // that traffic and step_seconds are of; 0: not measured
-  TrafficCounts traffic{};                                // of the steps
-  double step_seconds = 0.0;  // mean time of a step in which this rank did not wait for others
+  std::int64_t steps = 0;       // that traffic and step_seconds are of; 0: not measured
+  TrafficCounts traffic{};      // of the steps
+  double step_seconds = 0.0;    // mean time of a step in which this rank did not wait for others
 };
 
 /// Busy time a step: what the phases of a step took beside communication, data included.

@@ -98,9 +98,10 @@ std::string run_header(const RunFacts& facts) {
 }
 
 std::string offload_advice(std::int64_t bytes) {
-  return bytes == 0 ? std::string()
-                    : fmt::format("zero_optimization.offload_optimizer.device = \"cpu\" would move {} of it to the host",
-                                  human_bytes(bytes));
+  return bytes == 0
+             ? std::string()
+             : fmt::format("zero_optimization.offload_optimizer.device = \"cpu\" would move {} of it to the host",
+                           human_bytes(bytes));
 }
 
 void require_room(const RunFacts& facts) {
@@ -134,8 +135,7 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   if (outcome.validation_loss) text += fmt::format(", validation loss {:.4f}", *outcome.validation_loss);
   if (outcome.tokens_per_second) text += fmt::format(", {} tok/s", human_count(*outcome.tokens_per_second));
   text += "\n";
-  text +=
-      time_table(phases, outcome.elapsed_seconds) + memory_table(ranks, facts) + traffic_table(ranks.front());
+  text += time_table(phases, outcome.elapsed_seconds) + memory_table(ranks, facts) + traffic_table(ranks.front());
   const SlowestRank slowest = slowest_rank(ranks);
   text += fmt::format("slowest rank: {} ({}), {:.1f} % above the median\n", slowest.rank,
                       ranks.at(static_cast<std::size_t>(slowest.rank)).host, slowest.slower_percent);

@@ -245,8 +245,8 @@ TEST(Budget, TheForecastIsTheCountedPeak) {
   for (const DType compute : {DType::f32, DType::bf16}) {
     expect_forecast({.compute = compute, .batch = 12, .model = medium_model()});
     for (const TinyRun& run : stages_and_hybrids(medium_model(), compute)) expect_forecast(run);
-    expect_forecast(test::offloaded(
-        {.compute = compute, .stage = 2, .shape = {.shard = 2}, .batch = 12, .model = medium_model()}));
+    expect_forecast(
+        test::offloaded({.compute = compute, .stage = 2, .shape = {.shard = 2}, .batch = 12, .model = medium_model()}));
   }
 }
 

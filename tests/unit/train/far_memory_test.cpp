@@ -37,7 +37,7 @@ std::vector<TinyRun> layouts() {
                   .accumulation = 2,
                   .steps = 3,
                   .reduction = GradientReduction::once_a_step,
-                  .model = {.frozen = {"*.norm*", "embedding.*"}}});
+                  .model = {.frozen = {"*norm*", "embedding.*"}}});
   return runs;
 }
 

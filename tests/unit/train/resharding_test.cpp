@@ -28,8 +28,11 @@ std::vector<TinyRun> all_layouts(const TinyRun& base) {
 
 /// One layout of each kind.
 std::vector<TinyRun> some_layouts(const TinyRun& base) {
-  return {laid_out(base, 0, {.shard = 1}), laid_out(base, 1, {.shard = 2}), laid_out(base, 2, {.shard = 3}),
-          laid_out(base, 3, {.shard = 4}), laid_out(base, 3, {.replica = 2, .shard = 2}),
+  return {laid_out(base, 0, {.shard = 1}),
+          laid_out(base, 1, {.shard = 2}),
+          laid_out(base, 2, {.shard = 3}),
+          laid_out(base, 3, {.shard = 4}),
+          laid_out(base, 3, {.replica = 2, .shard = 2}),
           offloaded(laid_out(base, 2, {.shard = 2}))};
 }
 
