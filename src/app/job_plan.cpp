@@ -12,6 +12,7 @@
 #include "comm/simulated_transport.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
+#include "train/run_report.hpp"
 
 namespace ferula {
 namespace {
@@ -54,11 +55,12 @@ void require_cards_hold_it(const JobPlan& job, const std::string& path, const Tr
                                               job.config.training.train_micro_batch_size_per_gpu.get());
   require_nodes_hold_it(job, layout);
   if (layout.bytes() <= room_on(card)) return;
+  const std::string advice = offload_advice(layout.memory.at(static_cast<std::size_t>(MemoryKind::optimizer)));
   throw CapacityError(fmt::format(
-      "a rank needs {} of GPU memory at ZeRO stage {} on {} ranks, an {} has room for {}; `ferula plan {} --ranks {} "
-      "--card '{}'` tells what fits. Nothing was submitted",
-      human_bytes(layout.bytes()), layout.stage, ranks, card.name, human_bytes(room_on(card)), shell_word(path), ranks,
-      card.name));
+      "a rank needs {} of GPU memory at ZeRO stage {} on {} ranks, an {} has room for {}; {}{}`ferula plan {} --ranks "
+      "{} --card '{}'` tells what fits. Nothing was submitted",
+      human_bytes(layout.bytes()), layout.stage, ranks, card.name, human_bytes(room_on(card)), advice,
+      advice.empty() ? "" : "; ", shell_word(path), ranks, card.name));
 }
 
 std::string profile_in_environment() {
