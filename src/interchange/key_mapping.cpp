@@ -19,8 +19,8 @@ constexpr Dialect kDeepspeed = Dialect::deepspeed;
 constexpr Dialect kAccelerate = Dialect::accelerate;
 constexpr Dialect kOther = Dialect::other;
 
-const std::vector<KeyMapping>& rows() {
-  static const std::vector<KeyMapping> kRows = {
+std::vector<KeyMapping> deepspeed_rows() {
+  return {
       {kDeepspeed, "train_batch_size", "training.train_batch_size"},
       {kDeepspeed, "train_micro_batch_size_per_gpu", "training.train_micro_batch_size_per_gpu"},
       {kDeepspeed, "gradient_accumulation_steps", "training.gradient_accumulation_steps"},
@@ -55,7 +55,7 @@ const std::vector<KeyMapping>& rows() {
       {kDeepspeed, "zero_optimization.param_persistence_threshold",
        "zero_optimization.stage3_param_persistence_threshold", Conversion::same, "", true},
       {kDeepspeed, "zero_optimization.offload_optimizer.device", "zero_optimization.offload_optimizer.device",
-       Conversion::offload},
+       Conversion::choice},
       {kDeepspeed, "zero_optimization.offload_optimizer.pin_memory", "zero_optimization.offload_optimizer.pin_memory"},
       {kDeepspeed, "zero_optimization.cpu_offload", "zero_optimization.offload_optimizer.device", Conversion::offload,
        "", true},
@@ -64,12 +64,16 @@ const std::vector<KeyMapping>& rows() {
       {kDeepspeed, "comms_logger.enabled", "comms_logger.enabled"},
       {kDeepspeed, "comms_logger.verbose", "comms_logger.verbose"},
       {kDeepspeed, "comms_logger.prof_ops", "comms_logger.prof_ops", Conversion::choice},
+  };
+}
 
+std::vector<KeyMapping> other_rows() {
+  return {
       {kAccelerate, "deepspeed_config.zero_stage", "zero_optimization.stage", Conversion::same, "0"},
       {kAccelerate, "deepspeed_config.gradient_accumulation_steps", "training.gradient_accumulation_steps"},
       {kAccelerate, "deepspeed_config.gradient_clipping", "training.gradient_clipping"},
       {kAccelerate, "deepspeed_config.offload_optimizer_device", "zero_optimization.offload_optimizer.device",
-       Conversion::offload},
+       Conversion::choice},
       {kAccelerate, "fsdp_config.fsdp_sharding_strategy", "zero_optimization.stage", Conversion::fsdp_strategy},
       {kAccelerate, "fsdp_config.fsdp_reshard_after_forward", "zero_optimization.stage", Conversion::fsdp_reshard},
       {kAccelerate, "mixed_precision", "bf16.enabled", Conversion::precision, "false"},
@@ -81,7 +85,6 @@ const std::vector<KeyMapping>& rows() {
       {kOther, "num_epochs", "training.epochs"},
       {kOther, "epochs", "training.epochs"},
   };
-  return kRows;
 }
 
 /// How the values of renamed keys (foreign_names.cpp) change.
@@ -102,7 +105,7 @@ Conversion conversion_of_name(const std::string& name) {
                                                              {"architecture", Conversion::choice},
                                                              {"gres", Conversion::gres},
                                                              {"offload_optimizer", Conversion::offload},
-                                                             {"offload_optimizer_device", Conversion::offload},
+                                                             {"offload_optimizer_device", Conversion::choice},
                                                              {"cpu_offload", Conversion::offload},
                                                              {"validation_split_percentage", Conversion::percent}};
   const auto found = kOf.find(name);
@@ -110,7 +113,9 @@ Conversion conversion_of_name(const std::string& name) {
 }
 
 std::vector<KeyMapping> all_mappings() {
-  std::vector<KeyMapping> mappings = rows();
+  std::vector<KeyMapping> mappings = deepspeed_rows();
+  const std::vector<KeyMapping> others = other_rows();
+  mappings.insert(mappings.end(), others.begin(), others.end());
   for (const ForeignName& name : foreign_names())
     if (!name.ours.empty())
       mappings.push_back({kOther, name.refused.key, name.ours.front(), conversion_of_name(name.refused.key)});

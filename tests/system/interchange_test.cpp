@@ -87,8 +87,9 @@ TEST(InterchangeSystem, NewTakesDeepSpeedsWishes) {
             0);
   const Outcome refused = workplace.ferula({"config", "new", "b.toml", "--offload-optimizer", "nvme"});
 
-  EXPECT_THAT(workplace.read("a.toml"), AllOf(HasSubstr("\nstage = 3\n"), HasSubstr("\ntrain_batch_size = 16\n"),
-                                              HasSubstr("[zero_optimization.offload_optimizer]\ndevice = \"cpu\"\n")));
+  EXPECT_THAT(workplace.read("a.toml"),
+              AllOf(HasSubstr("\nstage = 3\n"), HasSubstr("\ntrain_batch_size = 16\n"),
+                    HasSubstr("\n[zero_optimization.offload_optimizer]\n"), HasSubstr("\ndevice = \"cpu\"\n")));
   EXPECT_EQ(refused.code, 2);
   EXPECT_THAT(refused.err, HasSubstr("feature that does not exist yet"));
 }
