@@ -86,16 +86,16 @@ TEST_F(GpuFaultsSystem, TooLittleMemoryNamesRankGpuWhatIsHeldAndWhatHelps) {
   EXPECT_THAT(of_two.err, tells(" of 2 ("));
 }
 
-/// 3.2 million parameters in f32: 26 MB of moments beside 26 MB of values and gradients.
+/// 19 million parameters in f32: 145 MiB of moments beside as much of values and gradients.
 std::vector<std::string> large_run(const std::string& offload) {
-  return {"--set", "model.width=256",   "--set", "model.layers=4",
-          "--set", "model.heads=4",     "--set", "zero_optimization.offload_optimizer.device=" + offload,
+  return {"--set", "model.width=512",   "--set", "model.layers=6",
+          "--set", "model.heads=8",     "--set", "zero_optimization.offload_optimizer.device=" + offload,
           "--set", "bf16.enabled=false"};
 }
 
 TEST_F(GpuFaultsSystem, OffloadedStateLeavesTheGpuAndTheAdviceSaysSo) {
-  const Outcome without = train("memory=48", large_run("none"));
-  const Outcome with = train("memory=48", large_run("cpu"));
+  const Outcome without = train("memory=256", large_run("none"));
+  const Outcome with = train("memory=256", large_run("cpu"));
 
   EXPECT_EQ(without.code, 3);
   EXPECT_THAT(without.err, AllOf(HasSubstr("out of memory on cuda:0"),

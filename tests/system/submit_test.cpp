@@ -17,7 +17,7 @@ std::vector<std::string> large_job(const std::vector<std::string>& sets) {
   for (const char* set : {"slurm.profile=prometheus", "slurm.gpus_per_node=4", "run.device=cuda", "bf16.enabled=true",
                           "model.family=llama", "model.layers=32", "model.width=4096", "model.heads=32",
                           "model.ffn_width=11008", "model.vocabulary=32000", "training.train_batch_size=4",
-                          "training.gradient_accumulation_steps=1", "zero_optimization.stage=3"})
+                          "training.train_micro_batch_size_per_gpu=1", "zero_optimization.stage=3"})
     words.insert(words.end(), {"--set", set});
   for (const std::string& set : sets) words.insert(words.end(), {"--set", set});
   return words;

@@ -79,7 +79,9 @@ TEST_F(FitPlan, KeepsAShardSizeWhereItDividesTheRanks) {
 }
 
 TEST_F(FitPlan, OffloadedStateIsOnTheHostAndSoFewerRanksHoldTheRest) {
-  const Config config = small_config(), offloaded = with_offloaded_optimizer(config);
+  Config config = small_config();
+  config.zero_optimization.stage = 1;
+  const Config offloaded = with_offloaded_optimizer(config);
   const FitPlanner plans = planner(config), with_host = planner(offloaded);
   const PlannedLayout without = plans.layout(1, 4, 8), with = with_host.layout(1, 4, 8);
   const auto optimizer = static_cast<std::size_t>(MemoryKind::optimizer);
