@@ -5,6 +5,7 @@
 
 #include "support/train/far_run.hpp"
 #include "support/train/tiny_training.hpp"
+#include "support/train/whole_state.hpp"
 
 namespace ferula {
 namespace {
@@ -93,6 +94,24 @@ TEST(FarMemory, SavesAndResumesToTheSameBits) {
     EXPECT_EQ(loss_after_a_stop(run, offloaded(far(run))), expected) << name_of_run(run);
     EXPECT_EQ(loss_after_a_stop(offloaded(run), offloaded(run)), expected) << name_of_run(run);
   }
+}
+
+/// As from weights of another program, of which there is no optimizer state.
+TEST(Offload, MakesMastersOfValuesAlone) {
+  const TinyRun run{.compute = DType::bf16, .stage = 2, .shape = {.shard = 2}, .steps = 3};
+  test::WholeState trained;
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
+    rank.trainer.step();
+    trained.add(rank.store.owned_pieces());
+  });
+  const auto take_values = [&](TinyRank& rank) {
+    std::vector<OwnedPiece> values = rank.store.needed_pieces();
+    std::erase_if(values, [](const OwnedPiece& piece) { return piece.role != "value"; });
+    trained.fill(values);
+    rank.store.adopt_loaded_state(false);
+  };
+
+  expect_same(curve_of(offloaded(run), tiny_dataset(), take_values), curve_of(run, tiny_dataset(), take_values), run);
 }
 
 }  // namespace
