@@ -24,6 +24,7 @@ NEVER_RUN = [
     "NCCL between GPUs of one node and between nodes: compiled, not run.",
     "The choice of a GPU by node-local rank where a node has several: tested with a fake backend, not run.",
     "The overlap of gather and reduce with compute on several GPUs: not measured.",
+    "Optimizer state in the host's memory (offload_optimizer): tested with a fake device, compiled, not run.",
     "How a failed process group over NCCL ends the work that waits for it: tested with a fake, not run since a3e87ee.",
 ]
 

@@ -180,6 +180,7 @@ std::string as_json(const Comparison& comparison, const std::vector<RunMeasures>
     rows.push_back({{"zero_stage", run.stage},
                     {"memory_peak_bytes", run.peak_bytes},
                     {"memory_expected_bytes", run.expected_bytes},
+                    {"memory_host_bytes", run.host_bytes},
                     {"tokens_per_second", run.tokens_per_second ? json::value(*run.tokens_per_second) : nullptr},
                     {"sent_bytes_per_step", run.sent_bytes_per_step},
                     {"first_loss", run.first_loss},

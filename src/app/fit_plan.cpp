@@ -22,6 +22,15 @@ std::vector<int> usual_rank_counts(int ranks_on_node, int most) {
 
 }  // namespace
 
+std::int64_t offloadable_bytes(const Config& config, const TransformerSpec& spec, int ranks) {
+  MemoryLedger ledger;
+  const std::unique_ptr<Device> device = make_cpu_device(ledger);
+  const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks};
+  Mesh mesh(make_planned_transport(job), mesh_shape(config.zero_optimization, ranks), *device);
+  const StoreSettings settings = store_settings(config, StoreUse::training);
+  return store_bytes(lay_out_ranges(model_table(config, spec), settings, mesh), settings).optimizer;
+}
+
 std::int64_t PlannedLayout::sent_bytes() const {
   std::int64_t bytes = 0;
   for (const Traffic& each : traffic) bytes += each.bytes;
@@ -47,6 +56,7 @@ PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t mic
           .ranks = ranks,
           .micro_batch = micro_batch,
           .memory = forecast_memory(shape, mesh, *ops_),
+          .host_bytes = forecast_host_memory(shape, mesh),
           .traffic = forecast_traffic(shape, mesh)};
 }
 

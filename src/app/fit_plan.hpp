@@ -17,11 +17,15 @@ struct PlannedLayout {
   int ranks = 1;
   std::int64_t micro_batch = 1;
   MemoryByKind memory{};
+  std::int64_t host_bytes = 0;  // beside it, in the host's memory
   TrafficCounts traffic{};
 
   std::int64_t bytes() const { return sum_of(memory); }
   std::int64_t sent_bytes() const;
 };
+
+/// Of a rank's memory, what offload_optimizer would move to the host's; 0 where it does already.
+std::int64_t offloadable_bytes(const Config& config, const TransformerSpec& spec, int ranks);
 
 /// Foresees layouts of one configuration, without ranks. What is not varied is as the configuration says; where its
 /// shard size does not divide the ranks, all of them share.

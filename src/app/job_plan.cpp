@@ -12,6 +12,7 @@
 #include "comm/simulated_transport.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
+#include "train/run_report.hpp"
 
 namespace ferula {
 namespace {
@@ -28,6 +29,17 @@ DeviceFacts device_of(const RunConfig& run, const JobRequest& request) {
   return {.kind = "cuda", .reason = "the job asks for GPUs", .has_native_bf16 = true};
 }
 
+/// The same of optimizer state in the memory of the nodes.
+void require_nodes_hold_it(const JobPlan& job, const PlannedLayout& layout) {
+  const std::int64_t needed = job.request.ntasks_per_node * layout.host_bytes;
+  const std::int64_t asked = job.request.memory_mib << 20;
+  if (asked == 0 || needed <= asked) return;
+  throw CapacityError(fmt::format(
+      "the {} ranks of a node keep {} of optimizer state in its memory (zero_optimization.offload_optimizer), the job "
+      "asks for {} of it: ask for more ([slurm] mem) or for more nodes. Nothing was submitted",
+      job.request.ntasks_per_node, human_bytes(needed), human_bytes(asked)));
+}
+
 /// A job that waits for a day and dies of memory in its first minute is refused now.
 void require_cards_hold_it(const JobPlan& job, const std::string& path) {
   if (job.request.gpus_per_node == 0 || !job.profile) return;
@@ -41,12 +53,14 @@ void require_cards_hold_it(const JobPlan& job, const std::string& path) {
   const FitPlanner planner(job.config, job.spec, *device, *ops, static_cast<int>(job.request.ntasks_per_node));
   const PlannedLayout layout = planner.layout(job.config.zero_optimization.stage, ranks,
                                               job.config.training.train_micro_batch_size_per_gpu.get());
+  require_nodes_hold_it(job, layout);
   if (layout.bytes() <= room_on(card)) return;
+  const std::string advice = offload_advice(layout.memory.at(static_cast<std::size_t>(MemoryKind::optimizer)));
   throw CapacityError(fmt::format(
-      "a rank needs {} of GPU memory at ZeRO stage {} on {} ranks, an {} has room for {}; `ferula plan {} --ranks {} "
-      "--card '{}'` tells what fits. Nothing was submitted",
-      human_bytes(layout.bytes()), layout.stage, ranks, card.name, human_bytes(room_on(card)), shell_word(path), ranks,
-      card.name));
+      "a rank needs {} of GPU memory at ZeRO stage {} on {} ranks, an {} has room for {}; {}{}`ferula plan {} --ranks "
+      "{} --card '{}'` tells what fits. Nothing was submitted",
+      human_bytes(layout.bytes()), layout.stage, ranks, card.name, human_bytes(room_on(card)), advice,
+      advice.empty() ? "" : "; ", shell_word(path), ranks, card.name));
 }
 
 }  // namespace

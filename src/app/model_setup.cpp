@@ -57,6 +57,8 @@ StoreSettings store_settings(const Config& config, StoreUse use) {
           .persistence_threshold = zero.stage3_param_persistence_threshold.get(),
           .stage = static_cast<int>(zero.stage),
           .reduction = gradient_reduction(config),
+          .offload = {.tier = zero.offload_optimizer.device == "cpu" ? Tier::host : Tier::device,
+                      .pin_memory = zero.offload_optimizer.pin_memory},
           .trains = use == StoreUse::training,
           .packs_weights = use == StoreUse::inference};
 }

@@ -10,6 +10,7 @@
 #include "app/fit_plan.hpp"
 #include "app/gpu_cards.hpp"
 #include "app/model_setup.hpp"
+#include "app/offload_plan.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"
@@ -44,6 +45,7 @@ struct Plan {
   std::optional<std::int64_t> host_room{};  // bytes that a rank on this host may take
   std::vector<GpuCardType> cards;
   std::vector<std::vector<std::optional<PlannedLayout>>> fewest;  // by card and stage
+  std::vector<std::optional<PlannedLayout>> fewest_offloaded{};   // by card, with the optimizer's state on the host
   std::optional<PlannedLayout> nearest_fit{};                     // on this host
 
   const PlannedLayout& own() const { return stages.at(static_cast<std::size_t>(config.zero_optimization.stage)); }
@@ -89,7 +91,10 @@ void fill(Plan& plan) {
   for (int stage = 0; stage < kStages; ++stage) plan.stages.push_back(planner.layout(stage, plan.ranks, micro_batch));
   if (const auto available = available_host_memory()) plan.host_room = *available / here;
   if (plan.host_room) plan.nearest_fit = planner.nearest_fit(plan.ranks, *plan.host_room);
+  const Config offloaded = with_offloaded_optimizer(plan.config);
+  const FitPlanner with_host(offloaded, plan.spec, *device, *ops, plan.ranks_on_node);
   for (const GpuCardType& card : plan.cards) {
+    plan.fewest_offloaded.push_back(fewest_of_stages(with_host, micro_batch, room_on(card), kMostGpus));
     auto& by_stage = plan.fewest.emplace_back();
     for (int stage = 0; stage < kStages; ++stage)
       by_stage.push_back(planner.fewest_ranks(stage, micro_batch, room_on(card), kMostGpus));
@@ -100,6 +105,7 @@ std::string stages_table(const Plan& plan) {
   std::vector<std::string> header{"ZeRO stage"};
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind) header.emplace_back(name_of(static_cast<MemoryKind>(kind)));
   header.insert(header.end(), {"a rank", "sent a step"});
+  if (offloads_optimizer(plan.config)) header.emplace_back("on the host");
   Table table(std::move(header));
   for (const PlannedLayout& layout : plan.stages) {
     const bool is_own = layout.stage == plan.config.zero_optimization.stage;
@@ -107,6 +113,7 @@ std::string stages_table(const Plan& plan) {
     for (const std::int64_t bytes : layout.memory) row.push_back(human_bytes(bytes));
     row.push_back(human_bytes(layout.bytes()));
     row.push_back(human_bytes(layout.sent_bytes()));
+    if (offloads_optimizer(plan.config)) row.push_back(human_bytes(layout.host_bytes));
     table.add(std::move(row));
   }
   return table.text();
@@ -153,15 +160,18 @@ std::string verdict_on_cards(const Plan& plan) {
     if (least == nullptr) {
       text += fmt::format("{}: {} of them do not hold it at any stage; a smaller micro batch or model does\n",
                           type.name, kMostGpus);
+      text += offload_line(std::nullopt, plan.fewest_offloaded[card], plan.ranks_on_node);
       continue;
     }
     const PlannedLayout& found = **least;
     const std::string alone = found.ranks == 1
                                   ? "one is enough"
                                   : fmt::format("needs {} at stage {}; fewer are not enough", found.ranks, found.stage);
-    text += fmt::format("{}: {} ({} of {:g} GiB each, {} of them for CUDA){}\n", type.name, alone,
+    const std::string host = host_memory_in_words(found, plan.ranks_on_node);
+    text += fmt::format("{}: {} ({} of {:g} GiB each, {} of them for CUDA{}{}){}\n", type.name, alone,
                         human_bytes(found.bytes() + kGpuOverhead), type.memory_gib, human_bytes(kGpuOverhead),
-                        time_in_words(plan, type, found));
+                        host.empty() ? "" : "; ", host, time_in_words(plan, type, found));
+    text += offload_line(found, plan.fewest_offloaded[card], plan.ranks_on_node);
   }
   return text;
 }
@@ -197,6 +207,7 @@ json::object as_json(const PlannedLayout& layout) {
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     memory[name_of(static_cast<MemoryKind>(kind))] = layout.memory.at(kind);
   memory["all"] = layout.bytes();
+  memory["host"] = layout.host_bytes;
   return {{"zero_stage", layout.stage},
           {"ranks", layout.ranks},
           {"micro_batch", layout.micro_batch},
@@ -216,7 +227,8 @@ std::string as_json(const Plan& plan) {
     for (const auto& layout : plan.fewest[card]) by_stage.push_back(as_json(layout));
     cards.push_back({{"card", plan.cards[card].name},
                      {"memory_gib", plan.cards[card].memory_gib},
-                     {"fewest_ranks_by_stage", std::move(by_stage)}});
+                     {"fewest_ranks_by_stage", std::move(by_stage)},
+                     {"fewest_ranks_offloaded", as_json(plan.fewest_offloaded[card])}});
   }
   const bool fits = plan.host_room && plan.own().bytes() <= *plan.host_room;
   return json::serialize(

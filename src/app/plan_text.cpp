@@ -36,10 +36,11 @@ std::string units_table(const ModelSpec& model) {
 
 std::string placements_table(const Config& config, Mesh& mesh) {
   const StoreSettings settings = store_settings(config, StoreUse::training);
-  const ZeroPlan plan = make_zero_plan(settings.stage, settings.reduction, mesh);
-  Table table({"state", "cut over ranks", "copies"});
+  const ZeroPlan plan = make_zero_plan(settings.stage, settings.reduction, mesh, settings.offload.tier);
+  Table table({"state", "cut over ranks", "copies", "memory"});
   const auto add = [&](const char* name, const Placement& placement) {
-    table.add({name, fmt::format("{}", placement.shard->size()), fmt::format("{}", placement.replica->size())});
+    table.add({name, fmt::format("{}", placement.shard->size()), fmt::format("{}", placement.replica->size()),
+               placement.tier == Tier::host ? "host" : "device"});
   };
   add("optimizer", plan.optimizer);
   add("gradient", plan.gradient);

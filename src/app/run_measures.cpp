@@ -36,8 +36,10 @@ void read_ranks(RunMeasures& run, const json::array& ranks) {
   run.ranks = std::ssize(ranks);
   for (const json::value& rank : ranks) {
     const json::value& memory = rank.at("memory");
-    if (memory.is_object())
-      run.peak_bytes = std::max(run.peak_bytes, static_cast<std::int64_t>(number(memory.as_object(), "peak")));
+    if (!memory.is_object()) continue;
+    run.peak_bytes = std::max(run.peak_bytes, static_cast<std::int64_t>(number(memory.as_object(), "peak")));
+    if (memory.as_object().contains("host"))  // an older version's summary has none
+      run.host_bytes = std::max(run.host_bytes, static_cast<std::int64_t>(number(memory.as_object(), "host")));
   }
   if (run.steps > 0)
     run.sent_bytes_per_step = sent_bytes(ranks.at(0).at("communication")) / static_cast<double>(run.steps);
@@ -66,10 +68,11 @@ std::string milestone_text(const RunMeasures& run, std::int64_t sequence_length)
   const std::string rule(60, '=');
   const double samples = run.tokens_per_second.value_or(0.0) / static_cast<double>(sequence_length);
   return fmt::format(
-      "{0}\nLab 05 Milestone: DeepSpeed Training Complete!\n{0}\nZeRO Stage: {1}\nCPU Offload: Disabled\n"
+      "{0}\nLab 05 Milestone: DeepSpeed Training Complete!\n{0}\nZeRO Stage: {1}\nCPU Offload: {6}\n"
       "Initial Loss: {2:.4f}\nFinal Loss:   {3:.4f}\nMemory per GPU: {4:.1f} GB\nTraining Speed: {5:.0f} "
       "samples/sec\n{0}",
-      rule, run.stage, run.first_loss, run.final_loss, static_cast<double>(run.peak_bytes) / 1e9, samples);
+      rule, run.stage, run.first_loss, run.final_loss, static_cast<double>(run.peak_bytes) / 1e9, samples,
+      run.host_bytes > 0 ? "Enabled" : "Disabled");
 }
 
 }  // namespace ferula

@@ -15,6 +15,7 @@ struct RunMeasures {
   std::int64_t ranks = 0;
   std::int64_t steps = 0;
   std::int64_t peak_bytes = 0;
+  std::int64_t host_bytes = 0;       // that it offloaded to the host's memory
   std::int64_t expected_bytes = 0;   // foreseen of rank 0 before the run
   double sent_bytes_per_step = 0.0;  // by rank 0
   double first_loss = 0.0;

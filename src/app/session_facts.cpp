@@ -4,6 +4,7 @@
 #include "app/model_setup.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
+#include "device/host_memory.hpp"
 #include "model/flops.hpp"
 #include "train/memory_forecast.hpp"
 
@@ -26,15 +27,34 @@ std::vector<std::string> gpus_in_words(const RankContext& context) {
   return context.gpus;
 }
 
-MemoryByKind expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
+struct ExpectedMemory {
+  MemoryByKind device{};
+  std::int64_t host = 0;
+};
+
+ExpectedMemory expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
   const ModelSpec model = model_table(config, spec);
-  return forecast_memory({.model = model,
-                          .store = store_settings(config, StoreUse::training),
-                          .spec = spec,
-                          .transformer = transformer_settings(config),
-                          .batch = batch_shape(config, context.mesh),
-                          .sequence_length = config.data.sequence_length},
-                         context.mesh, context.execution.ops);
+  const TrainingShape shape{.model = model,
+                            .store = store_settings(config, StoreUse::training),
+                            .spec = spec,
+                            .transformer = transformer_settings(config),
+                            .batch = batch_shape(config, context.mesh),
+                            .sequence_length = config.data.sequence_length};
+  return {forecast_memory(shape, context.mesh, context.execution.ops), forecast_host_memory(shape, context.mesh)};
+}
+
+/// Of the host's memory, what this rank may take beside `device_bytes`, which lie there, too, where it has no GPU.
+std::optional<std::int64_t> host_room(const RankContext& context, std::int64_t device_bytes) {
+  const std::optional<std::int64_t> available = available_host_memory();
+  if (!available) return std::nullopt;
+  const bool is_apart = context.execution.device.kind() != DeviceKind::cpu;
+  return *available / context.mesh.place().ranks_on_node - (is_apart ? 0 : device_bytes);
+}
+
+/// Where the device's memory is the host's, offloading makes no room.
+std::int64_t offloadable_bytes(const RankContext& context, const MemoryByKind& memory) {
+  const bool is_apart = context.execution.device.kind() != DeviceKind::cpu;
+  return is_apart ? memory.at(static_cast<std::size_t>(MemoryKind::optimizer)) : 0;
 }
 
 /// A GPU computes logits as fast as it sweeps over the head's gradient only where they are thousands of rows.
@@ -96,7 +116,7 @@ double probed_peak(RankContext& run, DType compute) {
 RunFacts facts_of(RankContext& context, const SessionRequest& request, const Config& config,
                   const TransformerSpec& spec, const RunDirectory& directory) {
   const DType compute = compute_dtype(config);
-  const MemoryByKind memory = expected_memory(context, config, spec);
+  const ExpectedMemory memory = expected_memory(context, config, spec);
   const std::string kernels = context.execution.ops.kernels_in_words();
   return {.version = std::string(version()),
           .revision = std::string(revision()),
@@ -123,8 +143,11 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .parameters = parameter_count(model_table(config, spec)),
           .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
           .resumed_from = {},
-          .memory = memory,
+          .memory = memory.device,
           .memory_room = context.compute.memory_for(context.mesh.place()),
+          .host_memory = memory.host,
+          .host_room = host_room(context, sum_of(memory.device)),
+          .offloadable = offloadable_bytes(context, memory.device),
           .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
 }
 

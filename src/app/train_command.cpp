@@ -3,12 +3,14 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/fit_plan.hpp"
 #include "app/model_setup.hpp"
 #include "app/run_measures.hpp"
 #include "app/training_session.hpp"
 #include "config/load_config.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
+#include "train/run_report.hpp"
 
 namespace ferula {
 namespace {
@@ -55,6 +57,15 @@ Preparation prepare(const CommandLine& line, int ranks) {
   return {std::move(draft.loaded), std::move(compute), facts, std::move(known)};
 }
 
+std::string memory_remedy(const Preparation& prepared, int ranks) {
+  const TransformerSpec spec = transformer_spec(prepared.known.model, prepared.facts.tokenizer_vocabulary);
+  const bool is_apart = prepared.compute->kind() != "cpu";
+  const std::string advice = offload_advice(is_apart ? offloadable_bytes(prepared.known, spec, ranks) : 0);
+  return fmt::format(
+      "A higher zero_optimization.stage, a smaller train_micro_batch_size_per_gpu or more ranks need less a rank{}{}",
+      advice.empty() ? "" : "; ", advice);
+}
+
 void check(const CommandLine& line, int ranks) { prepare(line, ranks); }
 
 /// Of the run's files, which rank 0 has written.
@@ -73,9 +84,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                            .overlap = overlaps ? Overlap::on : Overlap::off,
                            .compute = prepared.compute.get(),
                            .sharing = known.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused,
-                           .memory_remedy =
-                               "A higher zero_optimization.stage, a smaller train_micro_batch_size_per_gpu "
-                               "or more ranks need less a rank"};
+                           .memory_remedy = memory_remedy(prepared, invocation.ranks)};
   const SessionRequest request{.loaded = prepared.loaded,
                                .facts = prepared.facts,
                                .resume = line.text(kResume.name).value_or("auto"),

@@ -1,5 +1,6 @@
 #include "app/wizard_memory.hpp"
 
+#include "app/offload_plan.hpp"
 #include "base/human.hpp"
 #include "data/tokenizer.hpp"
 
@@ -22,6 +23,12 @@ std::string remedy_in_words(const MemoryOutlook& outlook) {
   if (outlook.nearest)
     return fmt::format("{} does ({})", layout_in_words(*outlook.nearest, outlook.own.micro_batch),
                        human_bytes(outlook.nearest->bytes()));
+  if (outlook.offloaded)
+    return fmt::format(
+        "no stage does on {}; with zero_optimization.offload_optimizer.device = \"cpu\" {} does ({}, and {} "
+        "of the host's)",
+        outlook.own.ranks, layout_in_words(*outlook.offloaded, outlook.own.micro_batch),
+        human_bytes(outlook.offloaded->bytes()), human_bytes(outlook.offloaded->host_bytes));
   if (outlook.fewest)
     return fmt::format("no stage does on {}; {} would at {} ({} each)", outlook.own.ranks, outlook.fewest->ranks,
                        layout_in_words(*outlook.fewest, outlook.own.micro_batch), human_bytes(outlook.fewest->bytes()));
@@ -43,6 +50,10 @@ MemoryOutlook memory_outlook(Config resolved, const std::string& shard_size, int
   MemoryOutlook outlook{.own = planner.layout(resolved.zero_optimization.stage, ranks, micro_batch), .room = room};
   if (outlook.fits()) return outlook;
   outlook.nearest = planner.nearest_fit(ranks, *room.bytes);
+  if (!outlook.nearest && room.card_gib > 0.0) {
+    const Config offloaded = with_offloaded_optimizer(resolved);
+    outlook.offloaded = FitPlanner(offloaded, spec, *device, *ops, ranks_on_node).nearest_fit(ranks, *room.bytes);
+  }
   for (const std::int64_t samples : {micro_batch, std::int64_t{1}})
     if (!outlook.nearest && !outlook.fewest)
       outlook.fewest = planner.fewest_ranks(kHighestStage, samples, *room.bytes, kMostGpus);
@@ -57,6 +68,7 @@ std::string in_words(const MemoryOutlook& outlook, std::optional<std::int64_t> b
                        human_bytes(*outlook.room.bytes), outlook.room.place, remedy_in_words(outlook));
   std::string text = fmt::format("memory per {}: {}", unit, now);
   if (outlook.room.bytes) text += fmt::format(" of {} ({})", human_bytes(*outlook.room.bytes), outlook.room.place);
+  if (outlook.own.host_bytes > 0) text += fmt::format(", and {} of the host's", human_bytes(outlook.own.host_bytes));
   const bool unchanged = before && human_bytes(*before) == now;
   if (before) text += unchanged ? ", as before" : fmt::format(", was {}", human_bytes(*before));
   return text;

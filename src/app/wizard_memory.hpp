@@ -20,8 +20,9 @@ struct MemoryRoom {
 struct MemoryOutlook {
   PlannedLayout own;
   MemoryRoom room;
-  std::optional<PlannedLayout> nearest{};  // on these ranks, where `own` does not fit
-  std::optional<PlannedLayout> fewest{};   // at the highest stage, where not even that does
+  std::optional<PlannedLayout> nearest{};    // on these ranks, where `own` does not fit
+  std::optional<PlannedLayout> fewest{};     // at the highest stage, where not even that does
+  std::optional<PlannedLayout> offloaded{};  // on these ranks with optimizer state on the host, where `nearest` is none
 
   bool fits() const { return !room.bytes || own.bytes() <= *room.bytes; }
 };

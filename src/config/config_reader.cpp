@@ -112,7 +112,8 @@ void ConfigReader::report_unknown(const std::string& path, const TomlEntry& entr
   for (const Setting& setting : settings_) {
     if (setting.name() != last_part(path)) continue;
     mistakes_.suspect(setting.key);
-    mistake.fix = fmt::format("'{}' stands under [{}]", setting.name(), parent_of(setting.key));
+    mistake.fix += mistake.fix.empty() ? fmt::format("'{}' stands under [{}]", setting.name(), parent_of(setting.key))
+                                       : fmt::format(" and under [{}]", parent_of(setting.key));
   }
   const auto nearest = nearest_name(last_part(path), names);
   if (mistake.fix.empty() && nearest) {

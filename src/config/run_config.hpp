@@ -119,6 +119,13 @@ struct Bf16Config {
   friend bool operator==(const Bf16Config&, const Bf16Config&) = default;
 };
 
+struct OffloadOptimizerConfig {
+  std::string device = "none";
+  bool pin_memory = true;
+
+  friend bool operator==(const OffloadOptimizerConfig&, const OffloadOptimizerConfig&) = default;
+};
+
 struct ZeroConfig {
   std::int64_t stage = 0;
   std::string shard_size = "all";
@@ -126,6 +133,7 @@ struct ZeroConfig {
   bool reduce_once = false;
   Auto<std::int64_t> stage3_prefetch_bucket_size = 50'000'000;
   Auto<std::int64_t> stage3_param_persistence_threshold = 100'000;
+  OffloadOptimizerConfig offload_optimizer;
 
   friend bool operator==(const ZeroConfig&, const ZeroConfig&) = default;
 };

@@ -244,6 +244,15 @@ void describe(ZeroConfig& zero, SectionTable table) {
       .when_auto("10 · width, as in Hugging Face's Trainer");
 }
 
+void describe(OffloadOptimizerConfig& offload, SectionTable table) {
+  table.add(
+      "device", offload.device, one_of({"none", "cpu"}, {"nvme"}),
+      "Where the optimizer's state lives and is updated: none, beside the parameters; cpu, in the host's memory by "
+      "its processors, at every stage.");
+  table.add("pin_memory", offload.pin_memory, {},
+            "The memory that gradients and values pass through is page-locked, so that copies run beside the update.");
+}
+
 void describe(CheckpointConfig& checkpoint, SectionTable table) {
   table.add("every_steps", checkpoint.every_steps, at_least(0), "Steps between checkpoints; 0: only at the end.")
       .in("steps");
@@ -324,6 +333,7 @@ std::vector<Setting> settings_of(Config& config) {
   describe(config.scheduler.params, {settings, "scheduler.params"});
   describe(config.bf16, {settings, "bf16"});
   describe(config.zero_optimization, {settings, "zero_optimization"});
+  describe(config.zero_optimization.offload_optimizer, {settings, "zero_optimization.offload_optimizer"});
   describe(config.checkpoint, {settings, "checkpoint"});
   describe(config.comms_logger, {settings, "comms_logger"});
   describe(config.slurm, {settings, "slurm"});
@@ -343,6 +353,8 @@ const std::vector<Section>& config_sections() {
       {"scheduler.params", "Parameters of the scheduler; each type has its own."},
       {"bf16", "Mixed precision."},
       {"zero_optimization", "How the training state is sharded over the ranks."},
+      {"zero_optimization.offload_optimizer",
+       "Optimizer state in the host's memory, for models whose state GPUs cannot hold."},
       {"checkpoint", "When the run is saved."},
       {"comms_logger", "A table of what the ranks have exchanged."},
       {"slurm", "What `ferula submit` asks SLURM for. `train` itself reads only the profile."},

@@ -62,10 +62,17 @@ bool is_auto(const TomlNode& node) {
   return table != nullptr && enabled != table->end() && is_auto(enabled->second.node);
 }
 
-/// A choice of a type in which sums run here anyway.
+bool value_is_one(const TomlNode& node) {
+  const auto* whole = std::get_if<std::int64_t>(&node.value);
+  const auto* number = std::get_if<double>(&node.value);
+  return (whole != nullptr && *whole == 1) || (number != nullptr && *number == 1.0);
+}
+
+/// A choice of a type in which sums run here anyway; all of the optimizer's state as the part that is offloaded.
 bool is_what_we_do(const std::string& path, const TomlNode& node) {
   if (const auto* table = std::get_if<Table>(&node.value))
     return table->size() == 1 && is_what_we_do(path + "." + table->begin()->first, table->begin()->second.node);
+  if (path == "zero_optimization.offload_optimizer.ratio") return value_is_one(node);
   const auto* word = std::get_if<std::string>(&node.value);
   return word != nullptr && *word == "fp32" &&
          (path == "data_types.grad_accum_dtype" || path == "communication_data_type");

@@ -19,8 +19,8 @@ constexpr Dialect kDeepspeed = Dialect::deepspeed;
 constexpr Dialect kAccelerate = Dialect::accelerate;
 constexpr Dialect kOther = Dialect::other;
 
-const std::vector<KeyMapping>& rows() {
-  static const std::vector<KeyMapping> kRows = {
+std::vector<KeyMapping> deepspeed_rows() {
+  return {
       {kDeepspeed, "train_batch_size", "training.train_batch_size"},
       {kDeepspeed, "train_micro_batch_size_per_gpu", "training.train_micro_batch_size_per_gpu"},
       {kDeepspeed, "gradient_accumulation_steps", "training.gradient_accumulation_steps"},
@@ -54,13 +54,26 @@ const std::vector<KeyMapping>& rows() {
        "zero_optimization.stage3_param_persistence_threshold"},
       {kDeepspeed, "zero_optimization.param_persistence_threshold",
        "zero_optimization.stage3_param_persistence_threshold", Conversion::same, "", true},
+      {kDeepspeed, "zero_optimization.offload_optimizer.device", "zero_optimization.offload_optimizer.device",
+       Conversion::choice},
+      {kDeepspeed, "zero_optimization.offload_optimizer.pin_memory", "zero_optimization.offload_optimizer.pin_memory"},
+      {kDeepspeed, "zero_optimization.cpu_offload", "zero_optimization.offload_optimizer.device", Conversion::offload,
+       "", true},
+      {kDeepspeed, "zero_optimization.cpu_offload_use_pin_memory", "zero_optimization.offload_optimizer.pin_memory",
+       Conversion::same, "", true},
       {kDeepspeed, "comms_logger.enabled", "comms_logger.enabled"},
       {kDeepspeed, "comms_logger.verbose", "comms_logger.verbose"},
       {kDeepspeed, "comms_logger.prof_ops", "comms_logger.prof_ops", Conversion::choice},
+  };
+}
 
+std::vector<KeyMapping> other_rows() {
+  return {
       {kAccelerate, "deepspeed_config.zero_stage", "zero_optimization.stage", Conversion::same, "0"},
       {kAccelerate, "deepspeed_config.gradient_accumulation_steps", "training.gradient_accumulation_steps"},
       {kAccelerate, "deepspeed_config.gradient_clipping", "training.gradient_clipping"},
+      {kAccelerate, "deepspeed_config.offload_optimizer_device", "zero_optimization.offload_optimizer.device",
+       Conversion::choice},
       {kAccelerate, "fsdp_config.fsdp_sharding_strategy", "zero_optimization.stage", Conversion::fsdp_strategy},
       {kAccelerate, "fsdp_config.fsdp_reshard_after_forward", "zero_optimization.stage", Conversion::fsdp_reshard},
       {kAccelerate, "mixed_precision", "bf16.enabled", Conversion::precision, "false"},
@@ -72,7 +85,6 @@ const std::vector<KeyMapping>& rows() {
       {kOther, "num_epochs", "training.epochs"},
       {kOther, "epochs", "training.epochs"},
   };
-  return kRows;
 }
 
 /// How the values of renamed keys (foreign_names.cpp) change.
@@ -92,13 +104,18 @@ Conversion conversion_of_name(const std::string& name) {
                                                              {"arch", Conversion::choice},
                                                              {"architecture", Conversion::choice},
                                                              {"gres", Conversion::gres},
+                                                             {"offload_optimizer", Conversion::offload},
+                                                             {"offload_optimizer_device", Conversion::choice},
+                                                             {"cpu_offload", Conversion::offload},
                                                              {"validation_split_percentage", Conversion::percent}};
   const auto found = kOf.find(name);
   return found == kOf.end() ? Conversion::same : found->second;
 }
 
 std::vector<KeyMapping> all_mappings() {
-  std::vector<KeyMapping> mappings = rows();
+  std::vector<KeyMapping> mappings = deepspeed_rows();
+  const std::vector<KeyMapping> others = other_rows();
+  mappings.insert(mappings.end(), others.begin(), others.end());
   for (const ForeignName& name : foreign_names())
     if (!name.ours.empty())
       mappings.push_back({kOther, name.refused.key, name.ours.front(), conversion_of_name(name.refused.key)});
@@ -185,6 +202,11 @@ Converted from_truth(const TomlNode& node, decltype(TomlNode::value) yes, declty
   return {.value = truth == nullptr ? node : with_value(node, *truth ? std::move(yes) : std::move(no))};
 }
 
+Converted offload_device(const std::string& ours, const TomlNode& node) {
+  if (std::holds_alternative<bool>(node.value)) return from_truth(node, std::string("cpu"), std::string("none"));
+  return chosen(ours, node);
+}
+
 Converted hundredth(const TomlNode& node) {
   if (const auto* whole = std::get_if<std::int64_t>(&node.value))
     return {.value = with_value(node, static_cast<double>(*whole) / 100)};
@@ -216,6 +238,7 @@ std::optional<KeyMapping> find_mapping(const std::string& path) {
     if (each.theirs == (each.dialect == Dialect::other ? name : path)) return each;
   Config any;
   std::vector<KeyMapping> same;
+  const auto depth = [](const std::string& key) { return std::count(key.begin(), key.end(), '.'); };
   for (const Setting& setting : settings_of(any)) {
     const KeyMapping mapping{Dialect::other, path, setting.key};
     if (setting.key == path) return mapping;
@@ -223,7 +246,10 @@ std::optional<KeyMapping> find_mapping(const std::string& path) {
     const bool is_clear = name == path || name.find('_') != std::string::npos;
     if (setting.name() == name && is_clear) same.push_back(mapping);
   }
-  return same.size() == 1 ? std::optional(same.front()) : std::nullopt;
+  const auto higher = [&](const KeyMapping& a, const KeyMapping& b) { return depth(a.ours) < depth(b.ours); };
+  std::stable_sort(same.begin(), same.end(), higher);  // `device` is the run's, not that of a section's section
+  const bool is_one = same.size() == 1 || (same.size() > 1 && higher(same[0], same[1]));
+  return is_one ? std::optional(same.front()) : std::nullopt;
 }
 
 Converted convert(const KeyMapping& mapping, const TomlNode& node) {
@@ -246,6 +272,8 @@ Converted convert(const KeyMapping& mapping, const TomlNode& node) {
       return hundredth(node);
     case Conversion::gres:
       return gpus_of(node);
+    case Conversion::offload:
+      return offload_device(mapping.ours, node);
     case Conversion::same:
     case Conversion::first_beta:
     case Conversion::second_beta:
@@ -278,6 +306,8 @@ std::string_view conversion_text(Conversion conversion) {
       return "a percentage there, a share here";
     case Conversion::gres:
       return "`gpu:a5000:4` is 4";
+    case Conversion::offload:
+      return "`true` is `\"cpu\"`, `false` is `\"none\"`";
     case Conversion::same:
       break;
   }

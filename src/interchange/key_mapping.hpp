@@ -28,6 +28,7 @@ enum class Conversion : unsigned char {
   optimizer_name,  // "adamw_torch" is "AdamW"
   percent,         // a hundredth
   gres,            // "gpu:a5000:4" is 4
+  offload,         // true is "cpu", false "none"; a word of any case
 };
 
 struct KeyMapping {

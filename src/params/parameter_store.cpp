@@ -61,7 +61,8 @@ ParameterStore::ParameterStore(ModelSpec model, const StoreSettings& settings, M
       norm_group_(make_zero_plan(settings.stage, settings.reduction, mesh).optimizer.shard),
       step_scalars_(execution.device.allocate(kStepScalars * bytes_of(DType::f32), MemoryKind::buffers)),
       host_scalars_(execution.device.allocate_shared(step_scalars_.bytes(), MemoryKind::buffers)),
-      norm_total_(execution.device.allocate_shared(bytes_of(DType::f64), MemoryKind::buffers)) {
+      norm_total_(execution.device.allocate_shared(bytes_of(DType::f64), MemoryKind::buffers)),
+      offloaded_update_(memory_, settings, execution) {
   for (std::size_t unit = 0; unit < model_.size(); ++unit) {
     auto& values = kept_values_.emplace_back(model_[unit].params.size());
     auto& gradients = kept_gradients_.emplace_back(model_[unit].params.size());
@@ -232,7 +233,7 @@ void ParameterStore::update(const OptimizerStep& step) {
   const PhaseTimes::Scope timed(execution_->phases, Phase::optimizer);
   write_step_scalars(step);
   memory_.for_each([&](ShardedRange& range) {
-    if (!range.layout.trainable) return;
+    if (!range.layout.trainable || range.is_offloaded()) return;
     const OptimizerRange mine{.gradient = range.optimizer_gradient(),
                               .master = range.master,
                               .value = range.has_own_master() ? range.optimizer_value() : TensorView{},
@@ -241,6 +242,7 @@ void ParameterStore::update(const OptimizerStep& step) {
                               .decay = range.decay};
     execution_->ops.optimizer_update(execution_->compute, settings_.rule, step_scalars_.flat(DType::f32), mine);
   });
+  offloaded_update_.run(settings_.rule, host_scalars_.flat(DType::f32));
   publish_values();
 }
 

@@ -11,6 +11,7 @@
 
 #include "ops/execution.hpp"
 #include "params/flat_layout.hpp"
+#include "params/offloaded_update.hpp"
 #include "params/param_spec.hpp"
 #include "params/store_memory.hpp"
 #include "params/unit_pool.hpp"
@@ -103,6 +104,9 @@ class ParameterStore {
   /// The optimizer on this rank's piece, then all values are up to date on every rank.
   void update(const OptimizerStep& step);
 
+  /// What this rank keeps in the host's memory beside what the device's ledger counts.
+  const MemoryLedger& host_ledger() const { return memory_.host_ledger(); }
+
   // --- state ------------------------------------------------------------------------------------------------------
   /// Fills values (and masters) from each tensor's name, never from a rank.
   void initialize(std::uint64_t seed);
@@ -126,6 +130,8 @@ class ParameterStore {
   void finish(ShardedRange& range);
   void publish_values();
   void come_to_rest() const;
+  /// Brings a master that was made elsewhere (`reachable_master`) to its place.
+  void keep_master(const ShardedRange& range);
   void write_step_scalars(const OptimizerStep& step);
 
   ModelSpec model_;
@@ -143,6 +149,7 @@ class ParameterStore {
   Buffer host_scalars_;       // the same, where the host writes them
   Event scalars_fetched_{};   // from there
   Buffer norm_total_;         // f64[1]
+  OffloadedUpdate offloaded_update_;
 };
 
 }  // namespace ferula

@@ -35,6 +35,10 @@ TensorView ShardedRange::optimizer_gradient() const {
   return gradients.range(optimizer.begin - gradient.begin, optimizer.count());
 }
 
+TensorView ShardedRange::reachable_master() const {
+  return is_offloaded() && has_own_master() ? optimizer_gradient() : master;
+}
+
 ShardedRange make_sharded_range(std::size_t unit_index, const UnitSpec& unit, FlatRange layout, const ZeroPlan& plan,
                                 float weight_decay) {
   ShardedRange range;

@@ -22,7 +22,7 @@ struct ShardedRange {
   TensorView gradients;  // [gradient] f32; empty when frozen, as all below
   TensorView master;     // [optimizer] f32; the value itself when that is f32
   TensorView moment1;    // [optimizer] f32, where the rule has it
-  TensorView moment2;    // [optimizer] f32, where the rule has it
+  TensorView moment2;    // [optimizer] f32, where the rule has it; moments and own masters lie in the optimizer's tier
 
   std::vector<DecaySegment> decay;  // of the optimizer extent
   bool awaits_first_reduce = true;  // no micro batch of this step has been reduced into `gradients`
@@ -31,9 +31,14 @@ struct ShardedRange {
   bool value_is_whole() const { return parameter.count() == layout.padded; }
   bool gradient_is_whole() const { return gradient.count() == layout.padded; }
   bool has_own_master() const { return layout.trainable && layout.storage != DType::f32; }
+  /// Whether the state of the optimizer lies in the host's memory.
+  bool is_offloaded() const { return layout.trainable && plan.optimizer.tier == Tier::host; }
   /// The part of `value` and of `gradients` that this rank's optimizer updates.
   TensorView optimizer_value() const;
   TensorView optimizer_gradient() const;
+  /// Where the device's operations make masters between steps: in place, or, where they lie with the host, in the
+  /// memory of the gradient, which nobody needs then.
+  TensorView reachable_master() const;
 };
 
 /// Extents and decay segments of a range for the calling rank; no memory yet.

@@ -59,7 +59,7 @@ void ParameterStore::initialize(std::uint64_t seed) {
   Ops& ops = execution_->ops;
   Stream& stream = execution_->compute;
   memory_.for_each([&](ShardedRange& range) {
-    const TensorView target = range.layout.trainable ? range.master : range.value;
+    const TensorView target = range.layout.trainable ? range.reachable_master() : range.value;
     const Extent held = range.layout.trainable ? range.optimizer : range.parameter;
     for (const FlatTensor& tensor : range.layout.tensors) {
       const Extent part = intersect({tensor.begin, tensor.begin + tensor.count}, held);
@@ -72,9 +72,17 @@ void ParameterStore::initialize(std::uint64_t seed) {
         ops.fill(stream, piece, param.init == InitKind::ones ? 1.0f : 0.0f);
       }
     }
-    if (range.has_own_master()) ops.copy(stream, range.master, range.optimizer_value());
+    if (!range.has_own_master()) return;
+    ops.copy(stream, target, range.optimizer_value());
+    keep_master(range);
   });
   publish_values();
+}
+
+void ParameterStore::keep_master(const ShardedRange& range) {
+  const TensorView made = range.reachable_master();
+  if (made.data != range.master.data)
+    execution_->device.copy(execution_->compute, made.data, range.master.data, made.bytes());
 }
 
 void ParameterStore::come_to_rest() const {
@@ -118,8 +126,9 @@ std::vector<OwnedPiece> ParameterStore::needed_pieces() const {
 
 void ParameterStore::adopt_loaded_state(bool has_optimizer_state) {
   memory_.for_each([&](ShardedRange& range) {
-    if (range.has_own_master() && !has_optimizer_state)
-      execution_->ops.copy(execution_->compute, range.optimizer_value(), range.master);
+    if (!range.has_own_master() || has_optimizer_state) return;
+    execution_->ops.copy(execution_->compute, range.optimizer_value(), range.reachable_master());
+    keep_master(range);
   });
   gathered_.forget();
   ++version_;

@@ -1,5 +1,6 @@
 #include "params/store_memory.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 #include "ops/optimizer_range.hpp"
@@ -7,6 +8,10 @@
 
 namespace ferula {
 namespace {
+
+constexpr std::string_view kHostRemedy =
+    "Fewer ranks on a node, or optimizer state on the devices (zero_optimization.offload_optimizer.device = \"none\"), "
+    "need less of it";
 
 /// Cuts views off the front of one buffer.
 class Carver {
@@ -29,7 +34,8 @@ void add_range(StoreBytes& bytes, const ShardedRange& range, const OptimizerRule
   if (!range.layout.trainable) return;
   bytes.gradients += bytes_of(DType::f32, range.gradient.count());
   const int vectors = int{range.has_own_master()} + int{keeps_moment1(rule)} + int{keeps_moment2(rule)};
-  bytes.optimizer += bytes_of(DType::f32, range.optimizer.count()) * vectors;
+  (range.is_offloaded() ? bytes.host_optimizer : bytes.optimizer) +=
+      bytes_of(DType::f32, range.optimizer.count()) * vectors;
 }
 
 std::int64_t sum_of(const std::vector<std::int64_t>& sizes) {
@@ -47,8 +53,9 @@ void carve_trained(ShardedRange& range, const OptimizerRule& rule, Carver& gradi
 }  // namespace
 
 RangesByUnit lay_out_ranges(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh) {
-  const ZeroPlan plan = make_zero_plan(settings.stage, settings.reduction, mesh);
-  const ZeroPlan persistent = make_persistent_plan(settings.stage, settings.reduction, mesh);
+  const Tier tier = settings.offload.tier;
+  const ZeroPlan plan = make_zero_plan(settings.stage, settings.reduction, mesh, tier);
+  const ZeroPlan persistent = make_persistent_plan(settings.stage, settings.reduction, mesh, tier);
   const bool plans_differ = plan.parameter.shard != persistent.parameter.shard;
   const std::int64_t threshold = plans_differ ? settings.persistence_threshold : 0;
   RangesByUnit ranges_by_unit;
@@ -63,30 +70,47 @@ RangesByUnit lay_out_ranges(const ModelSpec& model, const StoreSettings& setting
   return ranges_by_unit;
 }
 
-StoreBytes store_bytes(const RangesByUnit& ranges_by_unit, const OptimizerRule& rule) {
+StoreBytes store_bytes(const RangesByUnit& ranges_by_unit, const StoreSettings& settings) {
   StoreBytes bytes;
   std::vector<std::int64_t> gathered, contributed;
   for (const auto& ranges : ranges_by_unit) {
-    for (const ShardedRange& range : ranges) add_range(bytes, range, rule);
+    for (const ShardedRange& range : ranges) add_range(bytes, range, settings.rule);
     gathered.push_back(gathered_bytes(ranges));
     contributed.push_back(contribution_bytes(ranges));
   }
   bytes.buffers = sum_of(slot_sizes(gathered)) + sum_of(slot_sizes(contributed)) +
                   std::int64_t{2} * kStepScalars * bytes_of(DType::f32) + bytes_of(DType::f64);
+  (settings.offload.pin_memory ? bytes.buffers : bytes.host_buffers) +=
+      kOffloadHalves * offload_half_bytes(ranges_by_unit, settings.offload);
   return bytes;
 }
 
 StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, Mesh& mesh, Device& device)
-    : ranges_by_unit_(lay_out_ranges(model, settings, mesh)) {
-  const StoreBytes total = store_bytes(ranges_by_unit_, settings.rule);
+    : ranges_by_unit_(lay_out_ranges(model, settings, mesh)),
+      host_ledger_(std::string(kHostRemedy)),
+      host_(make_cpu_device(host_ledger_)) {
+  const StoreBytes total = store_bytes(ranges_by_unit_, settings);
   values_ = mesh.data().allocate(total.parameters, MemoryKind::parameters);
   gradients_ = mesh.data().allocate(total.gradients, MemoryKind::gradients);
   optimizer_ = device.allocate(total.optimizer, MemoryKind::optimizer);
-  Carver values(values_), gradients(gradients_), optimizer(optimizer_);
+  host_optimizer_ = host_->allocate(total.host_optimizer, MemoryKind::optimizer);
+  Carver values(values_), gradients(gradients_), optimizer(optimizer_), host_optimizer(host_optimizer_);
   for_each([&](ShardedRange& range) {
     range.value = values.take(range.layout.storage, range.parameter.count());
-    if (range.layout.trainable) carve_trained(range, settings.rule, gradients, optimizer);
+    if (range.layout.trainable)
+      carve_trained(range, settings.rule, gradients, range.is_offloaded() ? host_optimizer : optimizer);
   });
+}
+
+std::int64_t offload_half_bytes(const RangesByUnit& ranges_by_unit, const OptimizerOffload& offload) {
+  std::int64_t bytes = 0;
+  for (const auto& ranges : ranges_by_unit)
+    for (const ShardedRange& range : ranges) {
+      const std::int64_t chunk = std::min(offload.chunk_elements, range.optimizer.count());
+      if (range.is_offloaded())
+        bytes = std::max(bytes, bytes_of(DType::f32, chunk) + bytes_of(range.layout.storage, chunk));
+    }
+  return bytes;
 }
 
 std::int64_t gathered_bytes(std::span<const ShardedRange> ranges) {

@@ -24,11 +24,12 @@ constexpr std::array<std::string_view, 4> kStageNames{"No ZeRO (DDP-like)", "Opt
                                                       "Optimizer + gradient partitioning",
                                                       "Full parameter partitioning"};
 
-ZeroPlan plan_of(StageCuts cuts, Mesh& mesh) {
+ZeroPlan plan_of(StageCuts cuts, Mesh& mesh, Tier optimizer) {
   const Placement cut{&mesh.shard(), &mesh.replica()};
   const Placement whole{&mesh.self(), &mesh.data()};
   ZeroPlan plan;
   plan.optimizer = cuts.optimizer ? cut : whole;
+  plan.optimizer.tier = optimizer;
   plan.gradient = cuts.gradient ? cut : whole;
   plan.parameter = cuts.parameter ? cut : whole;
   plan.scatter = cuts.optimizer && !cuts.gradient ? plan.optimizer.shard : &mesh.self();
@@ -39,14 +40,14 @@ ZeroPlan plan_of(StageCuts cuts, Mesh& mesh) {
 
 }  // namespace
 
-ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh) {
-  return plan_of(cuts_of(stage, reduction), mesh);
+ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh, Tier optimizer) {
+  return plan_of(cuts_of(stage, reduction), mesh, optimizer);
 }
 
-ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh) {
+ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh, Tier optimizer) {
   StageCuts cuts = cuts_of(stage, reduction);
   cuts.parameter = false;
-  return plan_of(cuts, mesh);
+  return plan_of(cuts, mesh, optimizer);
 }
 
 std::string_view stage_name(int stage) { return kStageNames.at(static_cast<std::size_t>(stage)); }

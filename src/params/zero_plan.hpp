@@ -9,7 +9,8 @@
 
 namespace ferula {
 
-enum class Tier : std::uint8_t { device };
+/// Where a piece of state lives: in the memory of the device, or in the host's, where the host's processors update it.
+enum class Tier : std::uint8_t { device, host };
 
 /// `shard`: ranks that hold different pieces; `replica`: ranks that hold the same piece.
 struct Placement {
@@ -34,10 +35,10 @@ enum class GradientReduction : std::uint8_t {
   once_a_step,       // gradients stay whole until the step's last micro batch, as at stage 1
 };
 
-/// The only function that knows the numbers 0 to 3.
-ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh);
+/// The only function that knows the numbers 0 to 3. `optimizer`: where the optimizer's state lives, at any stage.
+ZeroPlan make_zero_plan(int stage, GradientReduction reduction, Mesh& mesh, Tier optimizer = Tier::device);
 /// The same for a range that every rank keeps whole between steps.
-ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh);
+ZeroPlan make_persistent_plan(int stage, GradientReduction reduction, Mesh& mesh, Tier optimizer = Tier::device);
 /// What a stage cuts, in the words of the field: "Optimizer + gradient partitioning".
 std::string_view stage_name(int stage);
 /// Into how many pieces the plan cuts a range at its finest.

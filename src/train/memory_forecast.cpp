@@ -11,7 +11,7 @@ namespace ferula {
 std::int64_t sum_of(const MemoryByKind& bytes) { return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}); }
 
 MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops) {
-  const StoreBytes store = store_bytes(lay_out_ranges(shape.model, shape.store, mesh), shape.store.rule);
+  const StoreBytes store = store_bytes(lay_out_ranges(shape.model, shape.store, mesh), shape.store);
   const ScratchBytes scratch = training_scratch(ops, shape.spec, shape.transformer, shape.sequence_length);
   MemoryByKind bytes{};
   const auto of = [&](MemoryKind kind) -> std::int64_t& { return bytes.at(static_cast<std::size_t>(kind)); };
@@ -22,6 +22,10 @@ MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops) {
   of(MemoryKind::buffers) = mesh.transit_bytes() + store.buffers + scratch.sum() +
                             batch_loader_bytes(shape.batch, shape.sequence_length) + checkpoint_staging_bytes();
   return bytes;
+}
+
+std::int64_t forecast_host_memory(const TrainingShape& shape, Mesh& mesh) {
+  return store_bytes(lay_out_ranges(shape.model, shape.store, mesh), shape.store).host();
 }
 
 }  // namespace ferula

@@ -27,5 +27,7 @@ struct TrainingShape {
 /// The calling rank's peak in steps and saves: what the ledger counts at the end of a run. Called where the rank
 /// computes, for its number of threads.
 MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops);
+/// What the rank will hold beside that in the host's memory, where optimizer state is offloaded.
+std::int64_t forecast_host_memory(const TrainingShape& shape, Mesh& mesh);
 
 }  // namespace ferula

@@ -14,6 +14,7 @@ struct PackedSummary {
   std::array<char, 32> device{};
   std::array<std::int64_t, kMemoryKinds> memory_bytes{};
   std::int64_t peak_bytes = 0;
+  std::int64_t host_bytes = 0;
   std::int64_t steps = 0;
   TrafficCounts traffic{};
   double step_seconds = 0.0;
@@ -28,6 +29,7 @@ void put_text(std::array<char, Size>& field, const std::string& text) {
 PackedSummary packed(const RankSummary& row) {
   PackedSummary out{.memory_bytes = row.memory_bytes,
                     .peak_bytes = row.peak_bytes,
+                    .host_bytes = row.host_bytes,
                     .steps = row.steps,
                     .traffic = row.traffic,
                     .step_seconds = row.step_seconds};
@@ -42,6 +44,7 @@ RankSummary unpacked(int rank, const PackedSummary& row) {
           .device = row.device.data(),
           .memory_bytes = row.memory_bytes,
           .peak_bytes = row.peak_bytes,
+          .host_bytes = row.host_bytes,
           .steps = row.steps,
           .traffic = row.traffic,
           .step_seconds = row.step_seconds};
@@ -62,19 +65,20 @@ double busy_seconds(const PhaseTimes& phases) {
   return seconds;
 }
 
-RankSummary summary_of_rank(Mesh& mesh, Execution& execution, const StepTotals& totals) {
+RankSummary summary_of_rank(Mesh& mesh, Execution& execution, const RankTotals& totals) {
   RankSummary row{.rank = mesh.rank(), .host = mesh.host(), .device = execution.device.name()};
   const MemoryLedger& ledger = execution.device.ledger();
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     row.memory_bytes[kind] = ledger.peak_bytes(static_cast<MemoryKind>(kind));
   row.peak_bytes = ledger.peak_bytes();
+  row.host_bytes = totals.host_bytes;
   row.steps = totals.steps;
   row.traffic = totals.traffic;
   if (totals.steps > 0) row.step_seconds = busy_seconds(execution.phases) / static_cast<double>(totals.steps);
   return row;
 }
 
-std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, const StepTotals& totals) {
+std::vector<RankSummary> gather_summaries(Mesh& mesh, Execution& execution, const RankTotals& totals) {
   std::array<PackedSummary, 1> mine{packed(summary_of_rank(mesh, execution, totals))};
   std::vector<PackedSummary> all(static_cast<std::size_t>(mesh.size()));
   mesh.world().all_gather(execution.communication, bytes_view(std::span<PackedSummary>(mine)),

@@ -26,6 +26,11 @@ std::string expected_memory(const MemoryByKind& memory, const std::optional<std:
   return fmt::format("{} a rank expected{}: {}", human_bytes(sum_of(memory)), of_room, kinds);
 }
 
+std::string expected_host_memory(const RunFacts& facts) {
+  const std::string of_room = facts.host_room ? fmt::format(" of {}", human_bytes(*facts.host_room)) : std::string();
+  return fmt::format("{} a rank expected{}: offloaded optimizer state", human_bytes(facts.host_memory), of_room);
+}
+
 std::string mfu_text(const std::optional<double>& mfu) {
   return mfu ? fmt::format("mfu {:.0f} %", 100.0 * *mfu) : std::string("mfu -");
 }
@@ -42,18 +47,20 @@ std::string time_table(const PhaseTimes& phases, double elapsed) {
 }
 
 /// Counted on each rank, below it what was foreseen of the first.
-std::string memory_table(const std::vector<RankSummary>& ranks, const MemoryByKind& expected) {
+std::string memory_table(const std::vector<RankSummary>& ranks, const RunFacts& facts) {
+  const bool offloads = facts.host_memory > 0;
   std::string text = "memory a rank (peak)\n  rank      ";
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     text += fmt::format("{:>12}", name_of(static_cast<MemoryKind>(kind)));
-  text += fmt::format("{:>12}\n", "all");
-  const auto row = [&text](const std::string& name, const MemoryByKind& kinds, std::int64_t all) {
+  text += fmt::format("{:>12}{}\n", "all", offloads ? fmt::format("{:>12}", "on the host") : "");
+  const auto row = [&](const std::string& name, const MemoryByKind& kinds, std::int64_t all, std::int64_t host) {
     text += fmt::format("  {:<10}", name);
     for (const std::int64_t bytes : kinds) text += fmt::format("{:>12}", human_bytes(bytes));
-    text += fmt::format("{:>12}\n", human_bytes(all));
+    text += fmt::format("{:>12}{}\n", human_bytes(all), offloads ? fmt::format("{:>12}", human_bytes(host)) : "");
   };
-  for (const RankSummary& rank : ranks) row(fmt::format("{}", rank.rank), rank.memory_bytes, rank.peak_bytes);
-  row("expected", expected, sum_of(expected));
+  for (const RankSummary& rank : ranks)
+    row(fmt::format("{}", rank.rank), rank.memory_bytes, rank.peak_bytes, rank.host_bytes);
+  row("expected", facts.memory, sum_of(facts.memory), facts.host_memory);
   return text;
 }
 
@@ -82,6 +89,7 @@ std::string run_header(const RunFacts& facts) {
   text += field("data", facts.data);
   text += field("batch", facts.batch);
   text += field("memory", expected_memory(facts.memory, facts.memory_room));
+  if (facts.host_memory > 0) text += field("host memory", expected_host_memory(facts));
   text += field("directory", facts.directory);
   if (!facts.resumed_from.empty())
     text += field("resumes", fmt::format("{} after step {}", facts.resumed_from, facts.first_step));
@@ -89,14 +97,28 @@ std::string run_header(const RunFacts& facts) {
   return text;
 }
 
+std::string offload_advice(std::int64_t bytes) {
+  return bytes == 0
+             ? std::string()
+             : fmt::format("zero_optimization.offload_optimizer.device = \"cpu\" would move {} of it to the host",
+                           human_bytes(bytes));
+}
+
 void require_room(const RunFacts& facts) {
   const std::int64_t needed = sum_of(facts.memory);
-  if (!facts.memory_room || needed <= *facts.memory_room) return;
-  throw CapacityError(
-      fmt::format("this run does not fit: a rank needs {}, and {} is free for it; a higher zero_optimization.stage, a "
-                  "smaller train_micro_batch_size_per_gpu or more ranks need less a rank; in a SLURM job --mem asks "
-                  "for more",
-                  human_bytes(needed), human_bytes(*facts.memory_room)));
+  if (facts.memory_room && needed > *facts.memory_room) {
+    const std::string advice = offload_advice(facts.offloadable);
+    throw CapacityError(fmt::format(
+        "this run does not fit: a rank needs {}, and {} is free for it; a higher zero_optimization.stage, a smaller "
+        "train_micro_batch_size_per_gpu or more ranks need less a rank; {}",
+        human_bytes(needed), human_bytes(*facts.memory_room),
+        advice.empty() ? "in a SLURM job --mem asks for more" : advice));
+  }
+  if (facts.host_room && facts.host_memory > *facts.host_room)
+    throw CapacityError(fmt::format(
+        "this run does not fit: a rank keeps {} of optimizer state in the host's memory, and {} is free for it there; "
+        "more nodes or fewer ranks on each need less of it; in a SLURM job --mem asks for more",
+        human_bytes(facts.host_memory), human_bytes(std::max<std::int64_t>(0, *facts.host_room))));
 }
 
 std::string progress_text(const ProgressLine& line) {
@@ -113,8 +135,7 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
   if (outcome.validation_loss) text += fmt::format(", validation loss {:.4f}", *outcome.validation_loss);
   if (outcome.tokens_per_second) text += fmt::format(", {} tok/s", human_count(*outcome.tokens_per_second));
   text += "\n";
-  text +=
-      time_table(phases, outcome.elapsed_seconds) + memory_table(ranks, facts.memory) + traffic_table(ranks.front());
+  text += time_table(phases, outcome.elapsed_seconds) + memory_table(ranks, facts) + traffic_table(ranks.front());
   const SlowestRank slowest = slowest_rank(ranks);
   text += fmt::format("slowest rank: {} ({}), {:.1f} % above the median\n", slowest.rank,
                       ranks.at(static_cast<std::size_t>(slowest.rank)).host, slowest.slower_percent);

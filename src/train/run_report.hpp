@@ -38,12 +38,18 @@ struct RunFacts {
   std::string resumed_from;                 // its folder; empty for a new run
   MemoryByKind memory{};                    // of this rank: the peak that is expected
   std::optional<std::int64_t> memory_room;  // bytes that this rank may take; absent: unknown
+  std::int64_t host_memory = 0;             // of this rank, beside `memory`: optimizer state in the host's memory
+  std::optional<std::int64_t> host_room;    // bytes of the host's memory that it may take for that; absent: unknown
+  std::int64_t offloadable = 0;             // of `memory`, what could lie in the host's memory instead
   double flops_per_token = 0.0;
   double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
 };
 
 /// Several lines: layout, model, data, batch triangle, memory a rank.
 std::string run_header(const RunFacts& facts);
+
+/// What moves `bytes` off a device that is too small, as a clause; empty for none.
+std::string offload_advice(std::int64_t bytes);
 
 /// Throws CapacityError with what would help, where the expected memory exceeds the room.
 void require_room(const RunFacts& facts);

@@ -37,6 +37,7 @@ json::value memory_of(const RankSummary& rank) {
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     memory[name_of(static_cast<MemoryKind>(kind))] = rank.memory_bytes[kind];
   memory["peak"] = rank.peak_bytes;
+  memory["host"] = rank.host_bytes;
   return memory;
 }
 
@@ -54,11 +55,13 @@ json::value communication_of(const RankSummary& rank) {
 }
 
 /// Of rank 0, before the run; `ranks` has what was counted.
-json::object expected_of(const MemoryByKind& memory) {
+json::object expected_of(const RunFacts& facts) {
+  const MemoryByKind& memory = facts.memory;
   json::object expected;
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind)
     expected[name_of(static_cast<MemoryKind>(kind))] = memory[kind];
   expected["all"] = sum_of(memory);
+  expected["host"] = facts.host_memory;
   return expected;
 }
 
@@ -99,7 +102,7 @@ std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const
        outcome.tokens_per_second ? number_or_null(*outcome.tokens_per_second) : json::value(nullptr)},
       {"elapsed_seconds", number_or_null(outcome.elapsed_seconds)},
       {"seconds", std::isfinite(outcome.elapsed_seconds) ? json::value(seconds_of(phases)) : nullptr},
-      {"memory_expected", expected_of(facts.memory)},
+      {"memory_expected", expected_of(facts)},
       {"ranks", ranks_of(ranks)},
       {"slowest_rank", slowest_of(facts, ranks)},
   };
@@ -117,7 +120,7 @@ void write_summary(FileSystem& files, const RunDirectory& directory, int rank, c
 }
 
 void write_failed_summary(FileSystem& files, const RunDirectory& directory, const RunFacts& facts, RunOutcome outcome,
-                          Mesh& mesh, Execution& execution, const StepTotals& totals, Log& log) {
+                          Mesh& mesh, Execution& execution, const RankTotals& totals, Log& log) {
   const bool only_heard = is_comm_error(std::current_exception());
   if (only_heard && mesh.rank() != 0) return;
   outcome.exit_reason = "failed: " + failure_of(std::current_exception()).message;

@@ -21,6 +21,6 @@ void write_summary(FileSystem& files, const RunDirectory& directory, int rank, c
 /// summary.json of a run that fails with `failure` while it is caught. Every rank that fails calls it: one rank's error
 /// may end the job before another hears of it. What a rank has only heard of does not replace what happened.
 void write_failed_summary(FileSystem& files, const RunDirectory& directory, const RunFacts& facts, RunOutcome outcome,
-                          Mesh& mesh, Execution& execution, const StepTotals& totals, Log& log);
+                          Mesh& mesh, Execution& execution, const RankTotals& totals, Log& log);
 
 }  // namespace ferula

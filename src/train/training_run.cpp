@@ -29,7 +29,9 @@ TrainingRun::TrainingRun(const Parts& parts, RunPlan plan, RunFacts facts, RunDi
       facts_(std::move(facts)),
       directory_(std::move(directory)),
       last_loss_(std::numeric_limits<double>::quiet_NaN()),
-      last_checkpoint_(facts_.resumed_from) {}
+      last_checkpoint_(facts_.resumed_from) {
+  totals_.host_bytes = parts_.store.host_ledger().peak_bytes();  // all of it is taken before the first step
+}
 
 ExitCode TrainingRun::run() {
   try {

@@ -84,7 +84,7 @@ class TrainingRun {
   std::int64_t steady_steps_ = 0;  // steps that count for tokens a second: without the first ones
   double steady_seconds_ = 0.0;
   std::int64_t steady_tokens_ = 0;
-  StepTotals totals_;
+  RankTotals totals_;
   std::string last_checkpoint_;
   std::string lost_save_;  // why the last save was abandoned; empty where it is on disk
 };

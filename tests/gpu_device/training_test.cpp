@@ -48,6 +48,7 @@ std::vector<TinyRun> layouts() {
                           .model = {.width = 128, .ffn_width = 192}});
   runs.push_back(
       {.stage = 3, .shape = {.replica = 2, .shard = 2}, .steps = 8, .model = {.width = 128, .ffn_width = 192}});
+  for (std::size_t index = 0; index < 16; ++index) runs.push_back(offloaded(runs[index]));
   return runs;
 }
 
@@ -86,6 +87,8 @@ TEST(GpuTraining, GoesOnFromACheckpointOfEitherDevice) {
   EXPECT_NEAR(loss_after_a_stop(on_gpu(run), on_gpu(run)), expected, kF32Bound * expected);
   EXPECT_NEAR(loss_after_a_stop(on_gpu(run), run), expected, kF32Bound * expected);
   EXPECT_NEAR(loss_after_a_stop(run, on_gpu(run)), expected, kF32Bound * expected);
+  EXPECT_NEAR(loss_after_a_stop(on_gpu(offloaded(run)), on_gpu(run)), expected, kF32Bound * expected);
+  EXPECT_NEAR(loss_after_a_stop(run, on_gpu(offloaded(run))), expected, kF32Bound * expected);
 }
 
 TEST(GpuGeneration, GivesTheLogitsOfTheCpu) {

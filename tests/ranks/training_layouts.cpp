@@ -29,6 +29,7 @@ std::vector<TinyRun> layouts(DType compute) {
     if (stage >= 2) run.overlap = test::Overlap::on;
     if (stage % 2 == 1) run.accumulation = 2;
     runs.push_back(run);
+    if (stage == 2) runs.push_back(offloaded(run));
     if (test::job().size() % 2 != 0) continue;
     run.shape = {.replica = 2, .shard = test::job().size() / 2};
     runs.push_back(run);

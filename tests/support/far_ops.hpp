@@ -14,6 +14,12 @@ class FarOps : public Ops {
  private:
   static TensorView near(const TensorView& view) { return FarDevice::near(view); }
 
+  /// Of an operand for which ordinary memory of the host would be a mistake that a GPU answers with a fault.
+  static TensorView far_only(const TensorView& view) {
+    FERULA_CHECK(view.empty() || FarDevice::is_far(view.data), "an operation on memory that a GPU does not reach");
+    return near(view);
+  }
+
   static WeightView near(WeightView weight) {
     weight.values = near(weight.values);
     weight.scales = near(weight.scales);
@@ -27,7 +33,7 @@ class FarOps : public Ops {
 
   static OptimizerRange near(OptimizerRange range) {
     for (TensorView* view : {&range.gradient, &range.master, &range.value, &range.moment1, &range.moment2})
-      *view = near(*view);
+      *view = far_only(*view);
     return range;
   }
 
@@ -83,7 +89,7 @@ class FarOps : public Ops {
   }
   void add(Stream& stream, TensorView x, TensorView y) override { inner_->add(stream, near(x), near(y)); }
   void copy(Stream& stream, TensorView from, TensorView to) override { inner_->copy(stream, near(from), near(to)); }
-  void fill(Stream& stream, TensorView x, float value) override { inner_->fill(stream, near(x), value); }
+  void fill(Stream& stream, TensorView x, float value) override { inner_->fill(stream, far_only(x), value); }
   void gather_rows(Stream& stream, TensorView x, TensorView row, TensorView y) override {
     inner_->gather_rows(stream, near(x), near(row), near(y));
   }
@@ -118,7 +124,7 @@ class FarOps : public Ops {
     inner_->optimizer_update(stream, rule, near(scalars), near(range));
   }
   void fill_normal(Stream& stream, TensorView x, std::uint64_t key, std::int64_t first, float std) override {
-    inner_->fill_normal(stream, near(x), key, first, std);
+    inner_->fill_normal(stream, far_only(x), key, first, std);
   }
   ScratchBytes linear_scratch(const LinearShape& shape) override { return inner_->linear_scratch(shape); }
   ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override {

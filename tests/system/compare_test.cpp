@@ -95,12 +95,13 @@ TEST(CompareSystem, TrainingEndsWithTheMilestoneWhereItIsWanted) {
   write_tiny_run(workplace, 8);
 
   const Outcome outcome =
-      workplace.ferula({"train", "tiny.toml", "--ranks", "2", "--milestone", "--set", "zero_optimization.stage=2"});
+      workplace.ferula({"train", "tiny.toml", "--ranks", "2", "--milestone", "--set", "zero_optimization.stage=2",
+                        "--set", "zero_optimization.offload_optimizer.device=cpu"});
 
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out,
               ContainsRegex("={60}\nLab 05 Milestone: DeepSpeed Training Complete!\n={60}\nZeRO Stage: 2\n"
-                            "CPU Offload: Disabled\nInitial Loss: [0-9]\\.[0-9]{4}\nFinal Loss:   [0-9]\\.[0-9]{4}\n"
+                            "CPU Offload: Enabled\nInitial Loss: [0-9]\\.[0-9]{4}\nFinal Loss:   [0-9]\\.[0-9]{4}\n"
                             "Memory per GPU: [0-9]+\\.[0-9] GB\nTraining Speed: [1-9][0-9]* samples/sec\n={60}\n"));
 }
 
@@ -110,6 +111,7 @@ struct PlannedCase {
   int layers, width, accumulation, ranks;
   bool bf16;
 
+  bool is_offloaded() const { return bf16 && ranks % 2 == 0; }
   std::vector<std::string> settings() const {
     return {"model.family=" + family,
             "model.layers=" + std::to_string(layers),
@@ -117,7 +119,8 @@ struct PlannedCase {
             "training.gradient_accumulation_steps=" + std::to_string(accumulation),
             "training.train_batch_size=" + std::to_string(2 * accumulation * ranks),
             "training.evaluate_every=0",
-            std::string("bf16.enabled=") + (bf16 ? "true" : "false")};
+            std::string("bf16.enabled=") + (bf16 ? "true" : "false"),
+            std::string("zero_optimization.offload_optimizer.device=") + (is_offloaded() ? "cpu" : "none")};
   }
 };
 
@@ -160,6 +163,9 @@ TEST(PlanSystem, ForeseesWhatRunsCountWithinFivePercent) {
         const double counted = number(rank.at("memory"), "peak");
         EXPECT_NEAR(number(expected, "all"), counted, 0.05 * counted)
             << each.family << ", " << ranks << " ranks, stage " << stage << (each.bf16 ? ", bf16" : ", f32");
+        const double on_host = number(rank.at("memory"), "host");
+        EXPECT_NEAR(number(expected, "host"), on_host, 0.05 * on_host);
+        EXPECT_EQ(on_host > 0.0, each.is_offloaded());
       }
       EXPECT_NEAR(number(summary.at("memory_expected"), "all"), number(expected, "all"),
                   0.05 * number(expected, "all"));

@@ -11,6 +11,7 @@ namespace ferula::system_tests {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -83,6 +84,26 @@ TEST_F(GpuFaultsSystem, TooLittleMemoryNamesRankGpuWhatIsHeldAndWhatHelps) {
   const Outcome of_two = train("memory=1", {"--ranks", "2"});
   EXPECT_EQ(of_two.code, 3);
   EXPECT_THAT(of_two.err, tells(" of 2 ("));
+}
+
+/// 19 million parameters in f32: 145 MiB of moments beside as much of values and gradients.
+std::vector<std::string> large_run(const std::string& offload) {
+  return {"--set", "model.width=512",   "--set", "model.layers=6",
+          "--set", "model.heads=8",     "--set", "zero_optimization.offload_optimizer.device=" + offload,
+          "--set", "bf16.enabled=false"};
+}
+
+TEST_F(GpuFaultsSystem, OffloadedStateLeavesTheGpuAndTheAdviceSaysSo) {
+  const Outcome without = train("memory=256", large_run("none"));
+  const Outcome with = train("memory=256", large_run("cpu"));
+
+  EXPECT_EQ(without.code, 3);
+  EXPECT_THAT(without.err, AllOf(HasSubstr("out of memory on cuda:0"),
+                                 ContainsRegex("offload_optimizer.device = \"cpu\" would move [0-9.]+ MiB of it")));
+  EXPECT_EQ(with.code, 0) << with.err;
+  EXPECT_THAT(with.out,
+              AllOf(ContainsRegex("host memory +[0-9.]+ MiB a rank expected of .*: offloaded optimizer state"),
+                    ContainsRegex("all +on the host\n"), ContainsRegex("optimizer 0 ?B")));
 }
 
 TEST_F(GpuFaultsSystem, AFailingLaunchEndsAllRanksWithItsOwn) {

@@ -15,7 +15,7 @@ using testing::Not;
 const std::string kFile =
     "{ // for four ranks\n"
     " \"train_batch_size\": 32, \"train_micro_batch_size_per_gpu\": 4, \"gradient_accumulation_steps\": 2,\n"
-    " \"zero_optimization\": {\"stage\": 2, \"reduce_bucket_size\": 5e8, \"offload_optimizer\": {\"device\": "
+    " \"zero_optimization\": {\"stage\": 2, \"reduce_bucket_size\": 5e8, \"offload_param\": {\"device\": "
     "\"cpu\"}},\n"
     " \"stepz\": 1\n"
     "}\n";
@@ -82,14 +82,16 @@ TEST(InterchangeSystem, NewTakesDeepSpeedsWishes) {
 
   EXPECT_EQ(workplace
                 .ferula({"config", "new", "a.toml", "--stage", "3", "--bf16", "--train-batch-size", "16",
-                         "--micro-batch-size", "2"})
+                         "--micro-batch-size", "2", "--offload-optimizer", "cpu"})
                 .code,
             0);
-  const Outcome refused = workplace.ferula({"config", "new", "b.toml", "--offload-optimizer", "cpu"});
+  const Outcome refused = workplace.ferula({"config", "new", "b.toml", "--offload-optimizer", "nvme"});
 
-  EXPECT_THAT(workplace.read("a.toml"), AllOf(HasSubstr("\nstage = 3\n"), HasSubstr("\ntrain_batch_size = 16\n")));
+  EXPECT_THAT(workplace.read("a.toml"),
+              AllOf(HasSubstr("\nstage = 3\n"), HasSubstr("\ntrain_batch_size = 16\n"),
+                    HasSubstr("\n[zero_optimization.offload_optimizer]\n"), HasSubstr("\ndevice = \"cpu\"\n")));
   EXPECT_EQ(refused.code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("offload of the optimizer's state"));
+  EXPECT_THAT(refused.err, HasSubstr("feature that does not exist yet"));
 }
 
 TEST(InterchangeSystem, NewWritesWhatDeepSpeedCallsEachStage) {

@@ -87,6 +87,32 @@ TEST(TrainSystem, ResumesBitForBitOnTheSameLayout) {
   EXPECT_THAT(metric(workplace, "tiny", "loss"), ElementsAreArray(metric(workplace, "straight", "loss")));
 }
 
+TEST(TrainSystem, OffloadedStateChangesNoLossAndResumesEitherWay) {
+  const std::string offload = "zero_optimization.offload_optimizer.device=cpu";
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+  const auto train = [&](const std::vector<std::string>& sets) {
+    std::vector<std::string> words{"train", "tiny.toml",        "--ranks", "2", "--set", "zero_optimization.stage=2",
+                                   "--set", "bf16.enabled=true"};
+    for (const std::string& set : sets) words.insert(words.end(), {"--set", set});
+    const Outcome run = workplace.ferula(words);
+    EXPECT_EQ(run.code, 0) << run.err;
+    return run.out;
+  };
+
+  EXPECT_THAT(train({"run.name=straight"}), Not(HasSubstr("on the host")));
+  const std::string out = train({"run.name=host", offload});
+  train({"training.steps=5", offload});
+  train({});
+  train({"run.name=other", "training.steps=5"});
+  train({"run.name=other", offload});
+
+  EXPECT_THAT(out, AllOf(HasSubstr("host memory "), HasSubstr("on the host\n"), HasSubstr("optimizer 0 B")));
+  const std::vector<double> expected = metric(workplace, "straight", "loss");
+  for (const char* run : {"host", "tiny", "other"})
+    EXPECT_THAT(metric(workplace, run, "loss"), ElementsAreArray(expected)) << run;
+}
+
 /// Every file of a run but log.txt, which tells of each start.
 std::map<std::string, std::string> files_of(const Workplace& workplace, const std::string& run) {
   std::map<std::string, std::string> files;

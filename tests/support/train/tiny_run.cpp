@@ -90,14 +90,16 @@ StoreSettings settings_of(const TinyRun& run) {
           .prefetch_elements = run.prefetch_elements,
           .persistence_threshold = run.persistence_threshold,
           .stage = run.stage,
-          .reduction = run.reduction};
+          .reduction = run.reduction,
+          .offload = run.offload};
 }
 
 std::string name_of_run(const TinyRun& run) {
-  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}{}", run.family, name_of(run.compute),
+  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}{}{}", run.family, name_of(run.compute),
                      run.stage, run.shape.replica, run.shape.shard, run.accumulation,
                      run.overlap == Overlap::on ? " overlapped" : "", run.staged_bytes > 0 ? " staged" : "",
-                     run.reduction == GradientReduction::once_a_step ? " reduced once" : "");
+                     run.reduction == GradientReduction::once_a_step ? " reduced once" : "",
+                     run.offload.tier == Tier::host ? " offloaded" : "");
 }
 
 TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dataset)

@@ -55,6 +55,7 @@ struct TinyRun {
   Overlap overlap = Overlap::off;
   std::int64_t staged_bytes = 0;  // collectives pass through memory of this size, as those of GPUs do; 0: they do not
   GradientReduction reduction = GradientReduction::each_micro_batch;
+  OptimizerOffload offload = {};
   std::int64_t persistence_threshold = 0;
   std::int64_t prefetch_elements = 50'000'000;
   float dropout = 0.0f;
@@ -64,6 +65,12 @@ struct TinyRun {
   std::int64_t batch = 48;
   TinyModel model = {};
 };
+
+/// The run with the optimizer's state on the host, in chunks that cut through tensors.
+inline TinyRun offloaded(TinyRun run) {
+  run.offload = {.tier = Tier::host, .chunk_elements = 192};
+  return run;
+}
 
 std::string name_of_run(const TinyRun& run);
 

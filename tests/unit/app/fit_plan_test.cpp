@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include "app/gpu_cards.hpp"
+#include "app/offload_plan.hpp"
 
 namespace ferula {
 namespace {
 
+using testing::ContainsRegex;
 using testing::ElementsAre;
 
 /// A GPT-2 of four blocks, resolved for one rank.
@@ -74,6 +76,28 @@ TEST_F(FitPlan, KeepsAShardSizeWhereItDividesTheRanks) {
 
   EXPECT_EQ(state_of(plans.layout(3, 4, 8)), state_of(plans.layout(3, 2, 8))) << "pairs share";
   EXPECT_LT(state_of(plans.layout(3, 5, 8)), state_of(plans.layout(3, 2, 8))) << "five cannot be paired: all share";
+}
+
+TEST_F(FitPlan, OffloadedStateIsOnTheHostAndSoFewerRanksHoldTheRest) {
+  Config config = small_config();
+  config.zero_optimization.stage = 1;
+  const Config offloaded = with_offloaded_optimizer(config);
+  const FitPlanner plans = planner(config), with_host = planner(offloaded);
+  const PlannedLayout without = plans.layout(1, 4, 8), with = with_host.layout(1, 4, 8);
+  const auto optimizer = static_cast<std::size_t>(MemoryKind::optimizer);
+  const std::int64_t room = with_host.layout(3, 4, 8).bytes();
+
+  const auto alone = fewest_of_stages(plans, 8, room, 64), helped = fewest_of_stages(with_host, 8, room, 64);
+
+  EXPECT_EQ(with.host_bytes, without.memory[optimizer]);
+  EXPECT_EQ(with.host_bytes, offloadable_bytes(config, transformer_spec(config.model, 256), 4));
+  EXPECT_EQ(with.memory[optimizer], 0);
+  EXPECT_EQ(without.host_bytes, 0);
+  ASSERT_TRUE(alone && helped);
+  EXPECT_LT(helped->ranks, alone->ranks);
+  EXPECT_THAT(offload_line(alone, helped, 2),
+              ContainsRegex("offload_optimizer.device=cpu: 4 at stage 3 .* of the memory of a node with 2 ranks\n"));
+  EXPECT_EQ(offload_line(helped, helped, 2), "") << "nothing is won";
 }
 
 TEST_F(FitPlan, FindsTheFewestRanksThatFit) {

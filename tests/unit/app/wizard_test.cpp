@@ -14,6 +14,7 @@
 namespace ferula {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// Answers the named questions, the others as usual; fails where one is not asked.
@@ -184,6 +185,24 @@ TEST(Wizard, ProposesAStageThatFitsAndAsksForTheBatchWhereNoneDoes) {
   fixed.insert({"micro_batch", "8"});
   at_one.take(fixed);
   EXPECT_THAT(in_words(at_one.outcome().memory(), std::nullopt), HasSubstr("stage 1 does not fit: each GPU needs"));
+}
+
+TEST(Wizard, NamesOffloadingWhereNoStageFits) {
+  const WizardFacts facts = cluster_facts();
+  Wizard wizard(facts);
+  wizard.take({{"model", "custom"},
+               {"family", "llama"},
+               {"layers", "32"},
+               {"width", "4096"},
+               {"num_gpus", "4"},
+               {"context", "512"},
+               {"zero_stage", "3"},
+               {"micro_batch", "1"}});
+
+  EXPECT_THAT(
+      in_words(wizard.outcome().memory(), std::nullopt),
+      AllOf(HasSubstr("no stage does on 4; with zero_optimization.offload_optimizer.device = \"cpu\" stage 3 does"),
+            HasSubstr("GiB of the host's)")));
 }
 
 TEST(Wizard, KeepsWhatAnEarlierFileSays) {

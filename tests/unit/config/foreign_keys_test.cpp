@@ -27,7 +27,7 @@ void expect_answer(const std::string& section, const std::string& key) {
   EXPECT_THAT(shown(mistakes),
               AnyOf(HasSubstr("stands under ["), HasSubstr("' is called "),
                     HasSubstr("feature that does not exist yet: "), HasSubstr("has no meaning here because "),
-                    HasSubstr("please switch to using"), HasSubstr("write [bf16] on a line of its own")))
+                    HasSubstr("please switch to using"), HasSubstr("] on a line of its own")))
       << path;
 }
 
@@ -49,7 +49,10 @@ struct Answer {
 const Answer kAnswers[] = {
     {"fp16={enabled=true}", "does not exist yet: fp16 with loss scaling"},
     {"training.loss_scale=0", "does not exist yet: fp16 with loss scaling"},
-    {"zero_optimization.offload_optimizer={device=\"cpu\"}", "does not exist yet: offload of the optimizer's state"},
+    {"zero_optimization.offload_optimizer={device=\"nvme\"}", "does not exist yet"},
+    {"zero_optimization.offload_optimizer.nvme_path=\"/scratch\"", "does not exist yet: state on NVMe"},
+    {"zero_optimization.cpu_offload=true",
+     "'zero_optimization.cpu_offload' is called zero_optimization.offload_optimizer.device here"},
     {"training.offload_param=true", "does not exist yet: offload of parameters"},
     {"wandb={enabled=true}", "does not exist yet: monitoring services"},
     {"tensorboard={enabled=true}", "does not exist yet: monitoring services"},

@@ -75,7 +75,8 @@ TEST(ImportConfig, TakesOverDeepSpeedsFile) {
               AllOf(Contains("training.train_batch_size=32"), Contains("optimizer.type=\"Adam\""),
                     Contains("optimizer.params.betas=[0.8, 0.999]"), Contains("scheduler.params.warmup_num_steps=100"),
                     Contains("zero_optimization.stage=3"), Contains("zero_optimization.overlap_comm=true"),
-                    Contains("zero_optimization.stage3_prefetch_bucket_size=10000000"), Contains("bf16.enabled=true")));
+                    Contains("zero_optimization.stage3_prefetch_bucket_size=10000000"), Contains("bf16.enabled=true"),
+                    Contains("zero_optimization.offload_optimizer.device=\"cpu\"")));
 }
 
 TEST(ImportConfig, SaysOfEveryKeyWhatBecameOfIt) {
@@ -84,7 +85,7 @@ TEST(ImportConfig, SaysOfEveryKeyWhatBecameOfIt) {
   EXPECT_EQ(fate_of(imported, "train_batch_size"), KeyFate::mapped);
   EXPECT_EQ(fate_of(imported, "fp16"), KeyFate::off);
   EXPECT_EQ(fate_of(imported, "zero_optimization.offload_param"), KeyFate::off);
-  EXPECT_EQ(fate_of(imported, "zero_optimization.offload_optimizer"), KeyFate::unsupported);
+  EXPECT_EQ(fate_of(imported, "zero_optimization.offload_optimizer.device"), KeyFate::mapped);
   EXPECT_EQ(fate_of(imported, "wandb"), KeyFate::unsupported);
   EXPECT_EQ(fate_of(imported, "zero_optimization.reduce_bucket_size"), KeyFate::meaningless);
   EXPECT_EQ(fate_of(imported, "optimizer.params.torch_adam"), KeyFate::meaningless);
@@ -123,9 +124,33 @@ TEST(ImportConfig, TakesOverAcceleratesFile) {
   EXPECT_THAT(imported.sets,
               AllOf(Contains("zero_optimization.stage=2"), Contains("bf16.enabled=true"),
                     Contains("training.gradient_accumulation_steps=4"), Contains("training.gradient_clipping=0.5")));
-  EXPECT_EQ(fate_of(imported, "deepspeed_config.offload_optimizer_device"), KeyFate::unsupported);
+  EXPECT_EQ(fate_of(imported, "deepspeed_config.offload_optimizer_device"), KeyFate::mapped);
   EXPECT_EQ(fate_of(imported, "deepspeed_config.offload_param_device"), KeyFate::off);
   EXPECT_EQ(fate_of(imported, "num_processes"), KeyFate::meaningless);
+}
+
+std::string zero_section(const std::string& members) { return "{\"zero_optimization\": {" + members + "}}"; }
+
+TEST(ImportConfig, MapsOffloadOfTheOptimizer) {
+  const ImportedConfig today = import_config(
+      zero_section(R"("offload_optimizer": {"device": "CPU", "pin_memory": false, "ratio": 1.0, "buffer_count": 4,
+                                            "fast_init": false, "nvme_path": null})"),
+      "ds.json");
+  const ImportedConfig older =
+      import_config(zero_section(R"("cpu_offload": true, "cpu_offload_use_pin_memory": true)"), "ds.json");
+  const ImportedConfig disk = import_config(
+      zero_section(R"("offload_optimizer": {"device": "nvme", "nvme_path": "/x", "ratio": 0.3})"), "ds.json");
+
+  EXPECT_THAT(today.sets, AllOf(Contains("zero_optimization.offload_optimizer.device=\"cpu\""),
+                                Contains("zero_optimization.offload_optimizer.pin_memory=false")));
+  EXPECT_EQ(fate_of(today, "zero_optimization.offload_optimizer.ratio"), KeyFate::off);
+  EXPECT_EQ(fate_of(today, "zero_optimization.offload_optimizer.buffer_count"), KeyFate::meaningless);
+  EXPECT_THAT(older.sets, AllOf(Contains("zero_optimization.offload_optimizer.device=\"cpu\""),
+                                Contains("zero_optimization.offload_optimizer.pin_memory=true")));
+  for (const char* key : {"device", "nvme_path", "ratio"})
+    EXPECT_EQ(fate_of(disk, std::string("zero_optimization.offload_optimizer.") + key), KeyFate::unsupported) << key;
+  EXPECT_THAT(import_config("offload_optimizer: true\nlearning_rate: 1e-4\n", "train.yaml").sets,
+              Contains("zero_optimization.offload_optimizer.device=\"cpu\""));
 }
 
 TEST(ImportConfig, MapsShardingOfFsdp) {

@@ -202,14 +202,17 @@ TEST(Budget, OverlapHoldsNoMoreThanTwoUnits) {
 
 // --- forecast -------------------------------------------------------------------------------------------------------
 
+TrainingShape shape_of(TinyRank& rank, const TinyRun& run) {
+  return {.model = rank.store.model(),
+          .store = test::settings_of(run),
+          .spec = rank.spec,
+          .transformer = rank.transformer.settings(),
+          .batch = rank.loader.shape(),
+          .sequence_length = tiny_dataset().sequence_length()};
+}
+
 MemoryByKind forecast_of(TinyRank& rank, const TinyRun& run) {
-  return forecast_memory({.model = rank.store.model(),
-                          .store = test::settings_of(run),
-                          .spec = rank.spec,
-                          .transformer = rank.transformer.settings(),
-                          .batch = rank.loader.shape(),
-                          .sequence_length = tiny_dataset().sequence_length()},
-                         rank.rank.mesh, *rank.rank.ops);
+  return forecast_memory(shape_of(rank, run), rank.rank.mesh, *rank.rank.ops);
 }
 
 /// Steps, a validation and a save: then the ledger has counted, of each kind, what was foreseen.
@@ -234,6 +237,7 @@ void expect_forecast(const TinyRun& run) {
     }
     const auto counted = static_cast<double>(ledger.peak_bytes());
     EXPECT_NEAR(static_cast<double>(sum_of(expected)), counted, 0.01 * counted);
+    EXPECT_EQ(forecast_host_memory(shape_of(rank, run), rank.rank.mesh), rank.store.host_ledger().peak_bytes());
   });
 }
 
@@ -241,6 +245,8 @@ TEST(Budget, TheForecastIsTheCountedPeak) {
   for (const DType compute : {DType::f32, DType::bf16}) {
     expect_forecast({.compute = compute, .batch = 12, .model = medium_model()});
     for (const TinyRun& run : stages_and_hybrids(medium_model(), compute)) expect_forecast(run);
+    expect_forecast(
+        test::offloaded({.compute = compute, .stage = 2, .shape = {.shard = 2}, .batch = 12, .model = medium_model()}));
   }
 }
 

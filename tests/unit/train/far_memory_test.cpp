@@ -1,8 +1,11 @@
 // Training, checkpoints and resumes over a device whose memory the host cannot touch, against the CPU, bit for bit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/train/far_run.hpp"
 #include "support/train/tiny_training.hpp"
+#include "support/train/whole_state.hpp"
 
 namespace ferula {
 namespace {
@@ -11,7 +14,9 @@ using test::Curve;
 using test::far;
 using test::loss_after_a_stop;
 using test::name_of_run;
+using test::offloaded;
 using test::tiny_dataset;
+using test::TinyRank;
 using test::TinyRun;
 
 std::vector<TinyRun> layouts() {
@@ -27,6 +32,13 @@ std::vector<TinyRun> layouts() {
                         .overlap = test::Overlap::on,
                         .dropout = 0.1f});
   runs.push_back({.family = "llama", .stage = 3, .shape = {.replica = 2, .shard = 2}, .steps = 3});
+  runs.push_back({.compute = DType::bf16,
+                  .stage = 2,
+                  .shape = {.shard = 2},
+                  .accumulation = 2,
+                  .steps = 3,
+                  .reduction = GradientReduction::once_a_step,
+                  .model = {.frozen = {"*norm*", "embedding.*"}}});
   return runs;
 }
 
@@ -38,13 +50,32 @@ TEST(FarMemoryDeathTest, IsOutOfTheHostsReach) {
   EXPECT_DEATH(std::fputs(memory.data()[0] == std::byte{0} ? "read" : "not zeroed", stderr), "");
 }
 
+void expect_same(const Curve& found, const Curve& expected, const TinyRun& run) {
+  EXPECT_EQ(found.losses, expected.losses) << name_of_run(run);
+  EXPECT_EQ(found.norms, expected.norms) << name_of_run(run);
+  EXPECT_EQ(found.validation_loss, expected.validation_loss) << name_of_run(run);
+}
+
 TEST(FarMemory, TrainsToTheSameBits) {
   for (const TinyRun& run : layouts()) {
-    const Curve expected = curve_of(run, tiny_dataset()), found = curve_of(far(run), tiny_dataset());
+    const Curve expected = curve_of(run, tiny_dataset());
+    for (const TinyRun& other : {far(run), offloaded(run), offloaded(far(run))})
+      expect_same(curve_of(other, tiny_dataset()), expected, other);
+  }
+}
 
-    EXPECT_EQ(found.losses, expected.losses) << name_of_run(run);
-    EXPECT_EQ(found.norms, expected.norms) << name_of_run(run);
-    EXPECT_EQ(found.validation_loss, expected.validation_loss) << name_of_run(run);
+/// Of a rank's optimizer state on the host: the host reaches it, although the device is far.
+TEST(FarMemory, AnErrorInOffloadedStateIsSeen) {
+  const TinyRun run = offloaded(far({.compute = DType::bf16, .stage = 2, .shape = {.shard = 2}, .steps = 3}));
+  for (const std::string role : {"master", "exp_avg", "exp_avg_sq"}) {
+    const Curve found = curve_of(run, tiny_dataset(), [&](TinyRank& rank) {
+      const std::vector<OwnedPiece> pieces = rank.store.owned_pieces();
+      const auto last = std::find_if(pieces.rbegin(), pieces.rend(), [&](const auto& p) { return p.role == role; });
+      ASSERT_NE(last, pieces.rend());
+      for (float& value : last->data.span<float>()) value += 0.01f;
+    });
+
+    EXPECT_NE(found.losses, curve_of(run, tiny_dataset()).losses) << role;
   }
 }
 
@@ -59,7 +90,28 @@ TEST(FarMemory, SavesAndResumesToTheSameBits) {
     EXPECT_EQ(loss_after_a_stop(far(run), far(run)), expected) << name_of_run(run);
     EXPECT_EQ(loss_after_a_stop(far(run), run), expected) << name_of_run(run);
     EXPECT_EQ(loss_after_a_stop(run, far(run)), expected) << name_of_run(run);
+    EXPECT_EQ(loss_after_a_stop(offloaded(far(run)), run), expected) << name_of_run(run);
+    EXPECT_EQ(loss_after_a_stop(run, offloaded(far(run))), expected) << name_of_run(run);
+    EXPECT_EQ(loss_after_a_stop(offloaded(run), offloaded(run)), expected) << name_of_run(run);
   }
+}
+
+/// As from weights of another program, of which there is no optimizer state.
+TEST(Offload, MakesMastersOfValuesAlone) {
+  const TinyRun run{.compute = DType::bf16, .stage = 2, .shape = {.shard = 2}, .steps = 3};
+  test::WholeState trained;
+  on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
+    rank.trainer.step();
+    trained.add(rank.store.owned_pieces());
+  });
+  const auto take_values = [&](TinyRank& rank) {
+    std::vector<OwnedPiece> values = rank.store.needed_pieces();
+    std::erase_if(values, [](const OwnedPiece& piece) { return piece.role != "value"; });
+    trained.fill(values);
+    rank.store.adopt_loaded_state(false);
+  };
+
+  expect_same(curve_of(offloaded(run), tiny_dataset(), take_values), curve_of(run, tiny_dataset(), take_values), run);
 }
 
 }  // namespace

@@ -22,13 +22,18 @@ std::vector<TinyRun> all_layouts(const TinyRun& base) {
   for (int stage = 0; stage <= 3; ++stage)
     for (int ranks = 1; ranks <= 4; ++ranks) runs.push_back(laid_out(base, stage, {.replica = 1, .shard = ranks}));
   for (int stage = 1; stage <= 3; ++stage) runs.push_back(laid_out(base, stage, {.replica = 2, .shard = 2}));
+  for (int stage = 0; stage <= 3; ++stage) runs.push_back(offloaded(laid_out(base, stage, {.shard = 3})));
   return runs;
 }
 
 /// One layout of each kind.
 std::vector<TinyRun> some_layouts(const TinyRun& base) {
-  return {laid_out(base, 0, {.shard = 1}), laid_out(base, 1, {.shard = 2}), laid_out(base, 2, {.shard = 3}),
-          laid_out(base, 3, {.shard = 4}), laid_out(base, 3, {.replica = 2, .shard = 2})};
+  return {laid_out(base, 0, {.shard = 1}),
+          laid_out(base, 1, {.shard = 2}),
+          laid_out(base, 2, {.shard = 3}),
+          laid_out(base, 3, {.shard = 4}),
+          laid_out(base, 3, {.replica = 2, .shard = 2}),
+          offloaded(laid_out(base, 2, {.shard = 2}))};
 }
 
 struct Saved {
