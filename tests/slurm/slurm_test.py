@@ -389,8 +389,7 @@ def templates_run(cluster):
 CASES = (two_nodes_train_as_one_rank, a_run_goes_on_after_signal_and_lost_node,
          a_cancelled_job_saves_and_stays_cancelled, a_time_limit_is_passed, arrays_and_dependencies,
          interactive_steps, the_doctor_tells_nodes_apart, the_wizard_writes_a_job_that_runs, refused_in_advance,
-         a_full_disk_submits_nothing,
-         templates_run, docs_pages_run)
+         a_full_disk_submits_nothing, templates_run, docs_pages_run)
 
 
 def main():
