@@ -77,7 +77,7 @@ DeviceFacts device_of(const RunConfig& run) {
 
 ResolveFacts facts_for(const Config& config, std::int64_t ranks) {
   return {.data_parallel_ranks = ranks,
-          .tokenizer_vocabulary = make_tokenizer(config.data.tokenizer)->vocabulary(),
+          .tokenizer_vocabulary = make_tokenizer(config)->vocabulary(),
           .device = device_of(config.run),
           .tensor_names = tensor_names};
 }

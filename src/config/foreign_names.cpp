@@ -58,6 +58,10 @@ constexpr NameAndText kRenamed[] = {
     {"param_persistence_threshold", "zero_optimization.stage3_param_persistence_threshold"},
     {"overlap_communication", "zero_optimization.overlap_comm"},
     {"gres", "slurm.gpus_per_node"},
+    {"model_name_or_path", "model.path"},
+    {"pretrained_model_name_or_path", "model.path"},
+    {"pretrained", "model.path"},
+    {"model_name", "model.path"},
     {"model_type", "model.family"},
     {"arch", "model.family"},
     {"architecture", "model.family"},
@@ -173,8 +177,6 @@ constexpr NameAndText kLaterFeatures[] = {
     {"decay_step_size", "the scheduler OneCycle"},
     {"decay_lr_rate", "the scheduler OneCycle"},
     {"decay_mom_rate", "the scheduler OneCycle"},
-    {"model_name_or_path", "imported models"},
-    {"pretrained", "imported models"},
     {"lora_rank", "adapters"},
     {"lora_r", "adapters"},
     {"lora_alpha", "adapters"},
@@ -196,7 +198,6 @@ constexpr NameAndText kLaterFeatures[] = {
     {"k_agents", "agents"},
     {"parallel_mode", "agents"},
     {"profile_steps", "a profiler of operations"},
-    {"model_name", "imported models"},
 };
 
 constexpr NameAndText kMeaningless[] = {
