@@ -125,7 +125,8 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .resumed_from = {},
           .memory = memory,
           .memory_room = context.compute.memory_for(context.mesh.place()),
-          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
+          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length),
+          .prompt = config.data.tokenizer == "ids" ? "1 2 3" : "The "};
 }
 
 }  // namespace ferula

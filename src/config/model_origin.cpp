@@ -21,7 +21,9 @@ constexpr std::array<std::string_view, 13> kKeys = {
     "model.norm_eps",  "model.rope_theta", "data.tokenizer"};
 
 constexpr std::string_view kAdvice =
-    "give a folder of `ferula checkpoint import`, a run or a checkpoint, or import the model anew";
+    "give a folder of `ferula checkpoint import`, a run or a checkpoint. A run that has begun needs it no more: "
+    "`ferula "
+    "train RUN/config.toml --set model.path=`";
 
 /// The configuration in the folder of the model; nothing where that is a mistake, which is reported.
 std::optional<Config> config_of_model(const LoadedConfig& loaded, MistakeCollector& mistakes) {
@@ -77,6 +79,7 @@ void apply_model_path(LoadedConfig& loaded, MistakeCollector& mistakes) {
                   fmt::format("{}: expected {} of the model in {}, found {}", setting.key, value_text(theirs[index]),
                               loaded.config.model.path, value_text(setting)),
                   "remove it, or remove model.path to train another model from nothing");
+      if (setting.key == "data.tokenizer") mistakes.doubt("model.vocabulary");
     }
   }
 }

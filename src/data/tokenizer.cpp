@@ -14,8 +14,6 @@ class ByteTokenizer final : public Tokenizer {
  public:
   std::string name() const override { return "bytes"; }
   std::int64_t vocabulary() const override { return 256; }
-  bool speaks() const override { return true; }
-  std::size_t whole_bytes(std::string_view text) const override { return text.size(); }
 
   void encode(std::string_view text, std::vector<std::int32_t>& tokens) const override {
     const std::size_t before = tokens.size();

@@ -39,7 +39,8 @@ struct RunFacts {
   MemoryByKind memory{};                    // of this rank: the peak that is expected
   std::optional<std::int64_t> memory_room;  // bytes that this rank may take; absent: unknown
   double flops_per_token = 0.0;
-  double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
+  double peak_flops = 0.0;      // of all ranks together, a second; 0: unknown
+  std::string prompt = "The ";  // that this model can continue
 };
 
 /// Several lines: layout, model, data, batch triangle, memory a rank.
