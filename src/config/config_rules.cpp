@@ -155,14 +155,15 @@ void apply_type_defaults(LoadedConfig& loaded) {
 
 void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes, ConfigUse use) {
   RuleCheck check(loaded, mistakes);
-  check.parameters_belong_to_their_type("optimizer", loaded.config.optimizer.type);
-  check.parameters_belong_to_their_type("scheduler", loaded.config.scheduler.type);
   check.run();
   check.heads();
   check.tokenizer();
   check.data();
-  if (use == ConfigUse::training) check.sources();
-  if (use == ConfigUse::training) check.length();
+  if (use == ConfigUse::inference) return;
+  check.parameters_belong_to_their_type("optimizer", loaded.config.optimizer.type);
+  check.parameters_belong_to_their_type("scheduler", loaded.config.scheduler.type);
+  check.sources();
+  check.length();
   check.optimizer();
   check_warmup(loaded, mistakes);
 }

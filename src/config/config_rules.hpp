@@ -13,7 +13,7 @@ namespace ferula {
 void apply_type_defaults(LoadedConfig& loaded);
 
 /// Reports every broken rule between keys; a rule that reads a doubtful key keeps silent. Of a configuration for
-/// inference those of data and length are not asked.
+/// inference those of data, length, optimizer and schedule are not asked.
 void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes, ConfigUse use);
 
 /// Reports a warm-up that is longer than the schedule, where the length of the schedule is known.
