@@ -1,10 +1,11 @@
-// `ferula checkpoint`: lists a run's checkpoints, shows what is in one, verifies every byte of it.
+// `ferula checkpoint`: lists a run's checkpoints, shows what is in one, verifies every byte of it, imports models.
 #include <boost/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
 
 #include "app/action.hpp"
+#include "app/checkpoint_import.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/table.hpp"
@@ -216,7 +217,8 @@ ExitCode verify(const CommandLine& line, FileSystem& files) {
 ExitCode run(const CommandLine& line, const Invocation&) {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   const std::string action =
-      action_of(line, "checkpoint", {"list", "show", "verify"}, {"diff", "prune", "repair", "import", "export"});
+      action_of(line, "checkpoint", {"list", "show", "verify", "import"}, {"diff", "prune", "repair", "export"});
+  if (action == "import") return import_checkpoint(line, *files);
   line.expect_at_most(2);
   if (action == "list") return list(line, *files);
   return action == "show" ? show(line, *files) : verify(line, *files);
@@ -226,18 +228,22 @@ ExitCode run(const CommandLine& line, const Invocation&) {
 
 Command checkpoint_command() {
   return {.name = "checkpoint",
-          .summary = "Lists, shows and verifies checkpoints.",
-          .usage = "ferula checkpoint list|show|verify PATH [options]",
+          .summary = "Lists, shows and verifies checkpoints, and imports published models.",
+          .usage = "ferula checkpoint list|show|verify PATH [options], ferula checkpoint import DIR OUT",
           .description =
               "list PATH    the checkpoints of a run: step, size, who wrote it; complete (no file is missing or\n"
               "             has another size; the data is not read) or what is wrong, which ends with 1\n"
               "show PATH    what is in one: state, tensors with shapes and roles, configuration\n"
               "verify PATH  reads every byte and compares it with the hashes; names file, tensor, elements,\n"
               "             and newer checkpoints of a run that are damaged: both end with 1\n"
+              "import DIR OUT\n"
+              "             a model of Hugging Face (GPT2LMHeadModel, LlamaForCausalLM: config.json, safetensors)\n"
+              "             becomes the checkpoint OUT, for `generate`, `evaluate` and [model] path\n"
               "PATH is a run (show and verify take its newest complete checkpoint) or one checkpoint.",
-          .options = {kJson},
+          .options = {kJson, kImportDType},
           .examples = {"ferula checkpoint list runs/quickstart", "ferula checkpoint show runs/quickstart --json",
-                       "ferula checkpoint verify runs/quickstart/checkpoints/step-00000150"},
+                       "ferula checkpoint verify runs/quickstart/checkpoints/step-00000150",
+                       "ferula checkpoint import llama-2-7b imported --dtype bf16"},
           .ranks = CommandRanks::one_process,
           .stop = CommandStop::ends,
           .run = run};

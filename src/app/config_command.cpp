@@ -77,7 +77,7 @@ DeviceFacts device_of(const RunConfig& run) {
 
 ResolveFacts facts_for(const Config& config, std::int64_t ranks) {
   return {.data_parallel_ranks = ranks,
-          .tokenizer_vocabulary = make_tokenizer(config.data.tokenizer)->vocabulary(),
+          .tokenizer_vocabulary = make_tokenizer(config)->vocabulary(),
           .device = device_of(config.run),
           .tensor_names = tensor_names};
 }
@@ -138,8 +138,10 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   const std::string& path = line.positional(1, "where to write, e.g. `ferula config new my.toml`");
   line.expect_at_most(2);
   const std::string preset = line.text(kPreset.name).value_or(config_presets().front().name);
-  const Config defaults;
-  write_new_file(path, new_config_toml(preset, wishes(line), facts_for(defaults, ranks)));
+  const std::vector<std::string> sets = wishes(line);
+  const Config wished =
+      draft_config_text("", "", {}, sets).loaded.config;  // its mistakes come with those of the preset
+  write_new_file(path, new_config_toml(preset, sets, facts_for(wished, ranks)));
   print_output("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, path,
                line.has(kForRanks.name) ? fmt::format(" --ranks {}", ranks) : "");
   return ExitCode::done;

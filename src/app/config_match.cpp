@@ -1,5 +1,7 @@
 #include "app/config_match.hpp"
 
+#include <array>
+
 #include "checkpoint/checkpoint_reader.hpp"
 #include "config/config_text.hpp"
 #include "config/load_config.hpp"
@@ -26,7 +28,9 @@ std::string_view remedy(StoreUse use) {
 std::string match_configuration(RankContext& context, const std::string& checkpoint, const Config& config,
                                 StoreUse use) {
   const CheckpointReader reader(context.files, context.execution.device, checkpoint);
-  const Config before = load_config_text(reader.config_text(), checkpoint + "/config.toml", {}, {}).config;
+  const std::array<std::string, 1> sets{"model.path="};  // what its run began from may be gone
+  const Config before =
+      load_config_text(reader.config_text(), checkpoint + "/config.toml", {}, sets, ConfigUse::inference).config;
   std::vector<ConfigDifference> differences = differences_that_matter(before, config);
   if (use == StoreUse::inference)
     std::erase_if(differences, [](const auto& difference) { return difference.key.starts_with("optimizer."); });

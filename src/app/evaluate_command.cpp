@@ -28,7 +28,9 @@ struct FileScore {
 
 std::vector<std::int32_t> tokens_of(FileSystem& files, const TextSource& source, const Tokenizer& tokenizer) {
   std::vector<std::int32_t> tokens;
-  read_in_pieces(files, source.path, [&](std::string_view piece) { tokenizer.encode(piece, tokens); });
+  PieceEncoder encoder(tokenizer);
+  read_in_pieces(files, source.path, [&](std::string_view piece) { encoder.encode(piece, tokens); });
+  encoder.finish(tokens);
   return tokens;
 }
 
@@ -42,8 +44,10 @@ FileScore total_of(const std::vector<FileScore>& scores) {
   return total;
 }
 
-double bits_per_byte(const FileScore& file) {
-  return file.bytes > 0 ? file.score.nats / std::numbers::ln2 / static_cast<double>(file.bytes) : 0.0;
+/// Nothing where the text is the ids of tokens: its own bytes say nothing of what they stand for.
+std::optional<double> bits_per_byte(const FileScore& file) {
+  if (file.bytes == 0) return std::nullopt;
+  return file.score.nats / std::numbers::ln2 / static_cast<double>(file.bytes);
 }
 
 std::string decimals(double value, int digits) {
@@ -52,9 +56,11 @@ std::string decimals(double value, int digits) {
 
 std::string as_table(const std::vector<FileScore>& scores) {
   Table table({"text", "tokens", "loss", "perplexity", "bits per byte"});
-  for (const FileScore& file : scores)
+  for (const FileScore& file : scores) {
+    const std::optional<double> bits = bits_per_byte(file);
     table.add({file.path, fmt::format("{}", file.score.tokens), decimals(file.score.loss(), 4),
-               decimals(std::exp(file.score.loss()), 3), decimals(bits_per_byte(file), 4)});
+               decimals(std::exp(file.score.loss()), 3), bits ? decimals(*bits, 4) : "-"});
+  }
   std::string text = table.text();
   text.pop_back();  // the log ends the last line
   return text;
@@ -63,13 +69,13 @@ std::string as_table(const std::vector<FileScore>& scores) {
 std::string as_json(const std::string& checkpoint, const std::vector<FileScore>& scores) {
   std::string text;
   for (const FileScore& file : scores)
-    text += (text.empty() ? "" : "\n") +
-            boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
-                                                       {"text", json_text(file.path)},
-                                                       {"tokens", file.score.tokens},
-                                                       {"loss", number_or_null(file.score.loss())},
-                                                       {"perplexity", number_or_null(std::exp(file.score.loss()))},
-                                                       {"bits_per_byte", number_or_null(bits_per_byte(file))}});
+    text += (text.empty() ? "" : "\n") + boost::json::serialize(boost::json::object{
+                                             {"checkpoint", json_text(checkpoint)},
+                                             {"text", json_text(file.path)},
+                                             {"tokens", file.score.tokens},
+                                             {"loss", number_or_null(file.score.loss())},
+                                             {"perplexity", number_or_null(std::exp(file.score.loss()))},
+                                             {"bits_per_byte", number_or_null(bits_per_byte(file).value_or(NAN))}});
   return text;
 }
 
@@ -103,7 +109,8 @@ ExitCode evaluate(RankContext& context, InferenceModel& model, const InferenceRe
     const auto sink = [&](std::span<const float> losses) {
       if (logprobs) logprobs->add(losses);
     };
-    scores.push_back({source.path, source.bytes, scorer.score(tokens, sink)});
+    const std::int64_t bytes = request.tokenizer->speaks() ? source.bytes : 0;
+    scores.push_back({source.path, bytes, scorer.score(tokens, sink)});
   }
   if (logprobs) logprobs->close();
   if (scores.size() != 1) scores.push_back(total_of(scores));

@@ -70,15 +70,31 @@ std::vector<Prompt> prompts_of(const CommandLine& line, PromptReaders readers) {
   return repeated(line, prompts);
 }
 
+/// Every rank has the same prompts, and finds the same mistake.
+void encode_prompt(const Prompt& prompt, const Tokenizer& tokenizer, std::vector<std::int32_t>& tokens) {
+  try {
+    tokenizer.encode(prompt.text, tokens);
+  } catch (const DataError& error) {
+    DataError named(fmt::format("{}: {}", prompt.name, error.what()));
+    named.share();
+    throw named;
+  }
+}
+
 std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::vector<Prompt>& prompts,
                                            const Tokenizer& tokenizer) {
+  if (!tokenizer.speaks() && line.has(kStop.name))
+    throw ConfigError(
+        fmt::format("--stop: expected a tokenizer that writes text, but this model's is \"{}\"; cut the ids behind "
+                    "the one that ends a text",
+                    tokenizer.name()));
   std::vector<GenerationRequest> requests;
   for (const Prompt& prompt : prompts) {
     GenerationRequest request{.max_new_tokens = line.integer(kTokens.name, 1, kMostTokens).value_or(128),
                               .stop = line.all(kStop.name),
                               .min_new_tokens = line.integer(kMinTokens.name, 0, kMostTokens).value_or(0),
                               .name = prompt.name};
-    tokenizer.encode(prompt.text, request.prompt);
+    encode_prompt(prompt, tokenizer, request.prompt);
     requests.push_back(std::move(request));
   }
   return requests;

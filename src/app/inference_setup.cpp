@@ -13,10 +13,10 @@ namespace {
 
 ConfigDraft config_of_checkpoint(FileSystem& files, const std::string& checkpoint, const CommandLine& line) {
   const std::string text = load_text(files, checkpoint, load_manifest(files, checkpoint), kConfigName);
-  std::vector<std::string> sets{"zero_optimization.shard_size=all",
-                                "run.device=auto"};  // the writer's, not the reader's
+  std::vector<std::string> sets{"zero_optimization.shard_size=all", "run.device=auto",
+                                "model.path="};  // the writer's, not the reader's
   for (std::string& set : line.all(kSet.name)) sets.push_back(std::move(set));
-  return draft_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets);
+  return draft_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets, ConfigUse::inference);
 }
 
 TransformerSettings inference_settings(const Config& config, std::int64_t rows) {
@@ -35,7 +35,7 @@ InferenceRequest inference_request(const CommandLine& line, const Invocation& in
   if (given) request.source = *given;
   ConfigDraft draft = given ? config_of_checkpoint(*files, find_checkpoint(*files, request.source), line)
                             : draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
-  request.tokenizer = make_tokenizer(draft.loaded.config.data.tokenizer);
+  request.tokenizer = make_tokenizer(draft.loaded.config);
   request.compute = choose_compute(draft.loaded.config.run);
   request.config = resolve_config(std::move(draft), {.data_parallel_ranks = invocation.ranks,
                                                      .tokenizer_vocabulary = request.tokenizer->vocabulary(),

@@ -90,7 +90,7 @@ JobPlan plan_job(const std::string& config_path, const std::vector<std::string>&
   job.request = job_request(draft.loaded.config, profile);
   check_job(draft, job.request, profile);
   const std::string shard_size = draft.loaded.config.zero_optimization.shard_size;
-  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
+  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config)->vocabulary();
   const ResolveFacts facts{.data_parallel_ranks = job.request.ranks(),
                            .tokenizer_vocabulary = vocabulary,
                            .device = device_of(draft.loaded.config.run, job.request),

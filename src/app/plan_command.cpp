@@ -60,7 +60,7 @@ Plan make_plan(const CommandLine& line, int ranks) {
   line.expect_at_most(1);
   ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
   const std::string shard_size = draft.loaded.config.zero_optimization.shard_size;
-  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
+  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config)->vocabulary();
   const RunConfig& run = draft.loaded.config.run;
   const bool on_gpus = run.device == "cuda" || (run.device == "auto" && line.has(kCard.name));
   const DeviceFacts device =

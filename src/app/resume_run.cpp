@@ -97,4 +97,15 @@ std::optional<LoadedCheckpoint> resume(RankContext& context, const ResumeChoice&
   return loaded;
 }
 
+void start_from_model(RankContext& context, const Config& config, ParameterStore& store) {
+  const std::string& path = config.model.path;
+  if (path.empty()) return;
+  const LoadContext load_context{context.files, context.mesh.world(), context.execution.device,
+                                 context.execution.communication};
+  const LoadedCheckpoint loaded = load_from(load_context, path, store.needed_pieces(), ReadScope::starting_values);
+  for (const std::string& warning : loaded.warnings) context.log.warning(warning);
+  store.adopt_loaded_state(true);  // masters were read with the values
+  context.log.info(fmt::format("starts from the values of {}", loaded.checkpoint));
+}
+
 }  // namespace ferula

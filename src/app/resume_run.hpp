@@ -42,4 +42,8 @@ void check_tokens(RankContext& context, const RunDirectory& directory, const Loa
 std::optional<LoadedCheckpoint> resume(RankContext& context, const ResumeChoice& choice, const RunDirectory& directory,
                                        const Config& config, ParameterStore& store);
 
+/// Collective. Fills the store of a new run with the values of `[model] path`, whatever their layout and precision;
+/// does nothing where there is none.
+void start_from_model(RankContext& context, const Config& config, ParameterStore& store);
+
 }  // namespace ferula

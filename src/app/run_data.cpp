@@ -2,6 +2,7 @@
 
 #include "app/version.hpp"
 #include "checkpoint/agreement.hpp"
+#include "comm/gather_texts.hpp"
 #include "train/run_directory.hpp"
 
 namespace ferula {
@@ -37,6 +38,7 @@ RunData open_run_data(RankContext& context, const Config& config, const std::str
   const bool is_own = data.tokens.empty();
   const std::string path = is_own ? own_path : data.tokens;
   const TokenFileOwner owner = is_own ? TokenFileOwner::run : TokenFileOwner::user;
+  std::string digest;  // as rank 0 has found it
   on_first_rank(context, [&] {
     if (is_own) {
       const TextCorpus corpus =
@@ -44,12 +46,14 @@ RunData open_run_data(RankContext& context, const Config& config, const std::str
                             belongs_to_runs(config.run));
       for (const std::string& skipped : corpus.skipped) context.log.info("skipped " + skipped);
     }
-    TokenFile(context.files, path, owner).verify();
+    digest = to_hex(TokenFile(context.files, path, owner).verify());
   });
+  digest = gather_texts(context.mesh.world(), context.execution.communication, digest).front();
   RunData opened;
   const auto open = [&] {
     opened.file = std::make_unique<TokenFile>(context.files, path, owner);
     opened.file->require(tokenizer);
+    opened.file->take_digest(digest_from_hex(digest).value());
     opened.dataset = std::make_unique<TokenDataset>(*opened.file, data.sequence_length, data.validation_fraction);
   };
   require(agree(context.mesh.world(), context.execution.communication, outcome_of(open)));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <fstream>
 
@@ -62,7 +63,8 @@ std::string exit_reason(const std::filesystem::path& summary) {
 
 std::optional<std::int64_t> configured_steps(const std::filesystem::path& config) {
   try {
-    return load_config(config.string(), {}, {}).config.training.steps.value;
+    const std::array<std::string, 1> sets{"model.path="};  // what the run began from may be gone
+    return load_config(config.string(), {}, sets).config.training.steps.value;
   } catch (const Error&) {
     return std::nullopt;
   }

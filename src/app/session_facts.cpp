@@ -148,7 +148,8 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .host_memory = memory.host,
           .host_room = host_room(context, sum_of(memory.device)),
           .offloadable = offloadable_bytes(context, memory.device),
-          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length)};
+          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length),
+          .prompt = config.data.tokenizer == "ids" ? "1 2 3" : "The "};
 }
 
 }  // namespace ferula

@@ -1,4 +1,6 @@
 // `ferula tokenize`: turns text files into one HDF5 token file and shows what is in it.
+#include <limits>
+
 #include "app/command.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
@@ -12,7 +14,8 @@ namespace {
 
 constexpr OptionSpec kText{"text", "PATH", "A text file, a folder or a glob; may be given many times."};
 constexpr OptionSpec kOut{"out", "FILE.h5", "The token file to write; an existing one is replaced."};
-constexpr OptionSpec kTokenizer{"tokenizer", "NAME", "The tokenizer, default: bytes."};
+constexpr OptionSpec kTokenizer{"tokenizer", "NAME", "bytes (default), or ids: the text holds numbers of tokens."};
+constexpr OptionSpec kVocabulary{"vocabulary", "N", "Of --tokenizer ids: how many tokens the model knows."};
 
 std::vector<std::string> patterns_of(const CommandLine& line) {
   std::vector<std::string> patterns = line.all(kText.name);
@@ -48,11 +51,19 @@ void check_target(FileSystem& files, const std::string& out) {
   }
 }
 
+std::unique_ptr<Tokenizer> tokenizer_of(const CommandLine& line) {
+  const std::string name = line.text(kTokenizer.name).value_or("bytes");
+  const auto vocabulary = line.integer(kVocabulary.name, 1, std::numeric_limits<std::int32_t>::max());
+  if (vocabulary.has_value() != (name == "ids"))
+    throw ConfigError("expected --tokenizer ids and --vocabulary N together: ids have no vocabulary of their own");
+  return make_tokenizer(name, vocabulary.value_or(0));
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::vector<std::string> patterns = patterns_of(line);
   const std::optional<std::string> out = line.text(kOut.name);
   if (!out) throw ConfigError("`ferula tokenize` expects where to write: --out FILE.h5");
-  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(line.text(kTokenizer.name).value_or("bytes"));
+  const std::unique_ptr<Tokenizer> tokenizer = tokenizer_of(line);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   check_target(*files, *out);
   const Stopwatch watch;
@@ -72,7 +83,7 @@ Command tokenize_command() {
       .description =
           "TEXT is a file, a folder (every text file in it) or a glob in quotes. Each file becomes one document. The\n"
           "same text gives the same file, byte for byte. A configuration reads it with `[data] tokens = \"FILE.h5\"`.",
-      .options = {kText, kOut, kTokenizer},
+      .options = {kText, kOut, kTokenizer, kVocabulary},
       .examples = {"ferula tokenize 'docs/**/*.md' README.md --out docs.h5", "ferula tokenize corpus/ --out corpus.h5"},
       .ranks = CommandRanks::one_process,
       .stop = CommandStop::ends,

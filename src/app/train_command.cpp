@@ -50,7 +50,7 @@ Preparation prepare(const CommandLine& line, int ranks) {
   ConfigDraft draft = draft_config(path, ferula_environment(), line.all(kSet.name));
   std::unique_ptr<ComputeBackend> compute = choose_compute(draft.loaded.config.run);
   const ResolveFacts facts{.data_parallel_ranks = ranks,
-                           .tokenizer_vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary(),
+                           .tokenizer_vocabulary = make_tokenizer(draft.loaded.config)->vocabulary(),
                            .device = device_facts(*compute),
                            .tensor_names = tensor_names};
   Config known = resolve_config(draft, facts).config;

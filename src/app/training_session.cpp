@@ -180,7 +180,7 @@ class RunStart {
 
   void read_data() {
     const Config& config = request_.loaded.config;
-    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(config.data.tokenizer);
+    const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(config);
     const bool continues = !replaces_ && has_checkpoints(context_.files, directory_);
     const std::string own = replaces_ ? directory_.root.string() + ".starting.h5" : directory_.tokens().string();
     if (replaces_ || (continues && !context_.files.exists(own))) unproven_tokens_ = own;
@@ -191,7 +191,10 @@ class RunStart {
   /// Resumes where there is something to resume from. False where its steps are all done.
   bool go_on() {
     const auto loaded = resume(context_, choice_, directory_, *config_, session_->store());
-    if (!loaded) return true;
+    if (!loaded) {
+      start_from_model(context_, *config_, session_->store());
+      return true;
+    }
     check_tokens(context_, directory_, *loaded, *data_.file);
     session_->trainer().restore(progress_of(loaded->state));
     facts_.first_step = loaded->state.step;

@@ -43,7 +43,7 @@ MemoryOutlook memory_outlook(Config resolved, const std::string& shard_size, int
   MemoryLedger ledger;
   const std::unique_ptr<Device> device = make_cpu_device(ledger);
   const std::unique_ptr<Ops> ops = make_cpu_ops(*device);
-  const std::int64_t vocabulary = make_tokenizer(resolved.data.tokenizer)->vocabulary();
+  const std::int64_t vocabulary = make_tokenizer(resolved)->vocabulary();
   const TransformerSpec spec = transformer_spec(resolved.model, vocabulary);
   const FitPlanner planner(resolved, spec, *device, *ops, ranks_on_node);
   const std::int64_t micro_batch = resolved.training.train_micro_batch_size_per_gpu.get();

@@ -122,7 +122,7 @@ MemoryRoom WizardView::room() const {
 ResolveFacts WizardView::resolve_facts() const {
   const Config defaults;
   return {.data_parallel_ranks = ranks(),
-          .tokenizer_vocabulary = make_tokenizer(defaults.data.tokenizer)->vocabulary(),
+          .tokenizer_vocabulary = make_tokenizer(defaults)->vocabulary(),
           .device = {.kind = on_gpus() ? "cuda" : "cpu",
                      .reason = "the wizard's answer",
                      .has_native_bf16 = on_gpus() || facts_->has_native_bf16},

@@ -2,6 +2,8 @@
 #include "checkpoint/checkpoint_reader.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <vector>
 
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/shard_table.hpp"
@@ -10,6 +12,54 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kStagingBytes = 4 * kHashBlockBytes;
+
+/// Brings the bytes of a planned read to their target, in its dtype.
+class ElementSink {
+ public:
+  ElementSink(const PlannedRead& read, Device& device, Stream& copies)
+      : read_(&read), device_(&device), copies_(&copies), to_(read.target.data) {}
+
+  void take(std::span<const std::byte> bytes) {
+    if (read_->stored == read_->target.dtype) return copy(bytes);
+    open_.insert(open_.end(), bytes.begin(), bytes.end());  // a piece may end within an element
+    const std::size_t whole = open_.size() / stored_width() * stored_width();
+    convert(std::span(open_).first(whole));
+    open_.erase(open_.begin(), open_.begin() + static_cast<std::ptrdiff_t>(whole));
+  }
+
+ private:
+  std::size_t stored_width() const { return static_cast<std::size_t>(bytes_of(read_->stored)); }
+
+  void convert(std::span<const std::byte> elements) {
+    if (read_->stored == DType::bf16)
+      convert_all<bf16, float>(elements);
+    else
+      convert_all<float, bf16>(elements);
+  }
+
+  template <class Stored, class Wanted>
+  void convert_all(std::span<const std::byte> elements) {
+    std::vector<Wanted> wanted(elements.size() / sizeof(Stored));
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      Stored stored;
+      std::memcpy(&stored, elements.data() + i * sizeof(Stored), sizeof(Stored));
+      wanted[i] = static_cast<Wanted>(stored);
+    }
+    copy(std::as_bytes(std::span(wanted)));
+  }
+
+  void copy(std::span<const std::byte> bytes) {
+    device_->copy(*copies_, bytes.data(), to_, std::ssize(bytes));
+    copies_->synchronize();  // the next piece takes the same memory of the host
+    to_ += bytes.size();
+  }
+
+  const PlannedRead* read_;
+  Device* device_;
+  Stream* copies_;
+  std::byte* to_;
+  std::vector<std::byte> open_;
+};
 
 }  // namespace
 
@@ -40,17 +90,13 @@ void CheckpointReader::read_shard(std::span<const PlannedRead> reads, std::span<
   VerifiedFile file(*files_, join_path(checkpoint_, shard.name), std::move(hashes), staging);
   for (const PlannedRead& read : reads) {
     try {
-      std::byte* to = read.target.data();
-      file.read_at(read.position, static_cast<std::int64_t>(read.target.size()), [&](std::span<const std::byte> piece) {
-        device_->copy(copies, piece.data(), to, std::ssize(piece));
-        copies.synchronize();  // the next piece takes the same memory of the host
-        to += piece.size();
-      });
+      ElementSink sink(read, *device_, copies);
+      file.read_at(read.position, read.stored_bytes(), [&](std::span<const std::byte> piece) { sink.take(piece); });
     } catch (const DamageError& damage) {
       throw DamageError(fmt::format("{}; they hold elements of {} ({}) from {} on", damage.what(), read.tensor,
                                     read.role, read.first_element));
     }
-    statistics_.needed_bytes += static_cast<std::int64_t>(read.target.size());
+    statistics_.needed_bytes += read.stored_bytes();
   }
   statistics_.data_bytes += file.bytes_read();
   statistics_.table_bytes += static_cast<std::int64_t>(text.size());

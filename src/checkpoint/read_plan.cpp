@@ -8,16 +8,34 @@
 namespace ferula {
 namespace {
 
+bool is_read(const OwnedPiece& piece, ReadScope scope) {
+  if (piece.data.count() == 0) return false;
+  if (scope == ReadScope::everything || piece.role == kValueRole) return true;
+  return scope == ReadScope::starting_values && piece.role == kMasterRole;
+}
+
+/// What fills the piece; null where there is nothing.
+const StoredRole* source_of(const StoredTensor& tensor, const OwnedPiece& piece, ReadScope scope) {
+  if (scope != ReadScope::starting_values) return tensor.role(piece.role);
+  const StoredRole* master = tensor.role(kMasterRole);
+  return piece.data.dtype == DType::f32 && master != nullptr ? master : tensor.role(kValueRole);
+}
+
+bool may_become(DType stored, DType wanted, ReadScope scope) {
+  const auto is_float = [](DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; };
+  return stored == wanted || (scope == ReadScope::starting_values && is_float(stored) && is_float(wanted));
+}
+
 /// Why the stored state cannot fill the piece; empty where it can.
-std::string mismatch(const Manifest& manifest, const OwnedPiece& piece) {
+std::string mismatch(const Manifest& manifest, const OwnedPiece& piece, ReadScope scope) {
   const StoredTensor* tensor = manifest.tensor(piece.tensor);
   if (tensor == nullptr) return fmt::format("{}: not in the checkpoint", piece.tensor);
   if (tensor->shape != piece.global_shape)
     return fmt::format("{}: the model has [{}], the checkpoint [{}]", piece.tensor, fmt::join(piece.global_shape, ", "),
                        fmt::join(tensor->shape, ", "));
-  const StoredRole* role = tensor->role(piece.role);
+  const StoredRole* role = source_of(*tensor, piece, scope);
   if (role == nullptr) return fmt::format("{}: the checkpoint has no {}", piece.tensor, piece.role);
-  if (role->dtype != piece.data.dtype)
+  if (!may_become(role->dtype, piece.data.dtype, scope))
     return fmt::format("{} ({}): the model has {}, the checkpoint {}", piece.tensor, piece.role,
                        name_of(piece.data.dtype), name_of(role->dtype));
   return {};
@@ -50,10 +68,10 @@ void plan_piece(const StoredTensor& tensor, const StoredRole& role, const OwnedP
   for (; stored != role.pieces.end() && stored->offset < end; ++stored) {
     const std::int64_t from = std::max(begin, stored->offset);
     const std::int64_t until = std::min(end, stored->offset + stored->count);
-    const TensorView target = piece.data.range(from - begin, until - from);
     reads.push_back({.shard = stored->shard,
                      .position = stored->position + (from - stored->offset) * width,
-                     .target = {target.data, static_cast<std::size_t>(target.bytes())},
+                     .stored = role.dtype,
+                     .target = piece.data.range(from - begin, until - from),
                      .tensor = tensor.name,
                      .role = role.role,
                      .first_element = from});
@@ -67,15 +85,15 @@ std::vector<PlannedRead> plan_reads(const Manifest& manifest, std::span<const Ow
   std::set<std::string> problems;
   std::vector<PlannedRead> reads;
   for (const OwnedPiece& piece : needed) {
-    if (piece.data.count() == 0 || (scope == ReadScope::values_only && piece.role != kValueRole)) continue;
+    if (!is_read(piece, scope)) continue;
     FERULA_CHECK(piece.offset >= 0 && piece.offset + piece.data.count() <= count_of(piece.global_shape),
                  "elements {} to {} of {}", piece.offset, piece.offset + piece.data.count(), piece.tensor);
-    if (std::string problem = mismatch(manifest, piece); !problem.empty()) {
+    if (std::string problem = mismatch(manifest, piece, scope); !problem.empty()) {
       problems.insert(std::move(problem));
       continue;
     }
     const StoredTensor& tensor = *manifest.tensor(piece.tensor);
-    plan_piece(tensor, *tensor.role(piece.role), piece, reads);
+    plan_piece(tensor, *source_of(tensor, piece, scope), piece, reads);
   }
   if (!problems.empty()) throw_mismatches(problems, where);
   std::sort(reads.begin(), reads.end(), [](const PlannedRead& a, const PlannedRead& b) {

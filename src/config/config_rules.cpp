@@ -52,7 +52,14 @@ class RuleCheck {
     if (model.head_dim.is_auto()) heads_divide_width();
   }
 
-  void data() {
+  void tokenizer() {
+    if (config_.data.tokenizer != "ids" || !config_.model.vocabulary.is_auto()) return;
+    report({"data.tokenizer", "model.vocabulary"},
+           "model.vocabulary: expected a number, because the tokenizer \"ids\" has no vocabulary of its own",
+           "give the number of tokens of the tokenizer that made the ids, or a model.path that knows it");
+  }
+
+  void sources() {
     const DataConfig& data = config_.data;
     const std::vector<std::string> sources = {"data.text", "data.tokens"};
     if (data.text.empty() && data.tokens.empty()) {
@@ -62,6 +69,10 @@ class RuleCheck {
     if (!data.text.empty() && !data.tokens.empty()) {
       report(sources, "expected either data.text or data.tokens, found both", "remove one of them");
     }
+  }
+
+  void data() {
+    const DataConfig& data = config_.data;
     if (data.sequence_length > config_.model.context) {
       report({"data.sequence_length", "model.context"},
              fmt::format("data.sequence_length: expected at most model.context = {}, found {}", config_.model.context,
@@ -142,13 +153,16 @@ void apply_type_defaults(LoadedConfig& loaded) {
   source.reason = "the default of Lion";
 }
 
-void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes) {
+void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes, ConfigUse use) {
   RuleCheck check(loaded, mistakes);
-  check.parameters_belong_to_their_type("optimizer", loaded.config.optimizer.type);
-  check.parameters_belong_to_their_type("scheduler", loaded.config.scheduler.type);
   check.run();
   check.heads();
+  check.tokenizer();
   check.data();
+  if (use == ConfigUse::inference) return;
+  check.parameters_belong_to_their_type("optimizer", loaded.config.optimizer.type);
+  check.parameters_belong_to_their_type("scheduler", loaded.config.scheduler.type);
+  check.sources();
   check.length();
   check.optimizer();
   check_warmup(loaded, mistakes);

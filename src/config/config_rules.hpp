@@ -12,8 +12,9 @@ namespace ferula {
 /// Defaults that depend on a type: Lion's betas are [0.9, 0.99].
 void apply_type_defaults(LoadedConfig& loaded);
 
-/// Reports every broken rule between keys; a rule that reads a doubtful key keeps silent.
-void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes);
+/// Reports every broken rule between keys; a rule that reads a doubtful key keeps silent. Of a configuration for
+/// inference those of data, length, optimizer and schedule are not asked.
+void check_config_rules(LoadedConfig& loaded, MistakeCollector& mistakes, ConfigUse use);
 
 /// Reports a warm-up that is longer than the schedule, where the length of the schedule is known.
 void check_warmup(const LoadedConfig& loaded, MistakeCollector& mistakes);

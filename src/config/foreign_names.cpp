@@ -62,6 +62,10 @@ constexpr NameAndText kRenamed[] = {
     {"cpu_offload", "zero_optimization.offload_optimizer.device"},
     {"cpu_offload_use_pin_memory", "zero_optimization.offload_optimizer.pin_memory"},
     {"gres", "slurm.gpus_per_node"},
+    {"model_name_or_path", "model.path"},
+    {"pretrained_model_name_or_path", "model.path"},
+    {"pretrained", "model.path"},
+    {"model_name", "model.path"},
     {"model_type", "model.family"},
     {"arch", "model.family"},
     {"architecture", "model.family"},
@@ -175,8 +179,6 @@ constexpr NameAndText kLaterFeatures[] = {
     {"decay_step_size", "the scheduler OneCycle"},
     {"decay_lr_rate", "the scheduler OneCycle"},
     {"decay_mom_rate", "the scheduler OneCycle"},
-    {"model_name_or_path", "imported models"},
-    {"pretrained", "imported models"},
     {"lora_rank", "adapters"},
     {"lora_r", "adapters"},
     {"lora_alpha", "adapters"},
@@ -198,7 +200,6 @@ constexpr NameAndText kLaterFeatures[] = {
     {"k_agents", "agents"},
     {"parallel_mode", "agents"},
     {"profile_steps", "a profiler of operations"},
-    {"model_name", "imported models"},
 };
 
 constexpr NameAndText kMeaningless[] = {

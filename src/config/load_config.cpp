@@ -12,6 +12,7 @@
 
 #include "config/config_reader.hpp"
 #include "config/config_rules.hpp"
+#include "config/model_origin.hpp"
 #include "config/nearest_name.hpp"
 #include "config/setting.hpp"
 #include "config/toml_document.hpp"
@@ -162,7 +163,7 @@ std::string read_config_text(const std::string& path, std::string_view advice) {
 }
 
 ConfigDraft draft_config_text(const std::string& text, const std::string& name, const Environment& environment,
-                              std::span<const std::string> sets) {
+                              std::span<const std::string> sets, ConfigUse use) {
   const TomlNode document = parse_toml(text, name);
   ConfigDraft draft;
   ConfigReader reader(draft.loaded, draft.mistakes);
@@ -170,17 +171,19 @@ ConfigDraft draft_config_text(const std::string& text, const std::string& name, 
   apply_environment(reader, draft.mistakes, environment);
   apply_sets(reader, draft.mistakes, sets);
   apply_type_defaults(draft.loaded);
-  check_config_rules(draft.loaded, draft.mistakes);
+  apply_model_path(draft.loaded, draft.mistakes);
+  check_config_rules(draft.loaded, draft.mistakes, use);
   return draft;
 }
 
-ConfigDraft draft_config(const std::string& path, const Environment& environment, std::span<const std::string> sets) {
-  return draft_config_text(read_config_text(path), path, environment, sets);
+ConfigDraft draft_config(const std::string& path, const Environment& environment, std::span<const std::string> sets,
+                         ConfigUse use) {
+  return draft_config_text(read_config_text(path), path, environment, sets, use);
 }
 
 LoadedConfig load_config_text(const std::string& text, const std::string& name, const Environment& environment,
-                              std::span<const std::string> sets) {
-  ConfigDraft draft = draft_config_text(text, name, environment, sets);
+                              std::span<const std::string> sets, ConfigUse use) {
+  ConfigDraft draft = draft_config_text(text, name, environment, sets, use);
   draft.mistakes.throw_if_any();
   return std::move(draft.loaded);
 }

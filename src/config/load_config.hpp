@@ -25,6 +25,9 @@ struct ConfigDraft {
   MistakeCollector mistakes;
 };
 
+/// What a configuration is for: inference needs no data, no batches and no steps.
+enum class ConfigUse { training, inference };
+
 /// Names and values of environment variables.
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
@@ -41,16 +44,17 @@ std::string read_config_text(const std::string& path,
 /// Reads `text`, the content of the file `name`, then the environment (FERULA_TRAINING__STEPS=5 is training.steps),
 /// then the `--set` arguments (training.steps=5; values are TOML, bare words are strings). Throws ConfigMistakes where
 /// the file is not TOML, with the first mistake; collects all others (at most 100), for `resolve_config` to add its
-/// own.
+/// own. `[model] path` then gives the shape of the model that is there.
 ConfigDraft draft_config_text(const std::string& text, const std::string& name, const Environment& environment,
-                              std::span<const std::string> sets);
+                              std::span<const std::string> sets, ConfigUse use = ConfigUse::training);
 
 /// `draft_config_text` of the file at `path`.
-ConfigDraft draft_config(const std::string& path, const Environment& environment, std::span<const std::string> sets);
+ConfigDraft draft_config(const std::string& path, const Environment& environment, std::span<const std::string> sets,
+                         ConfigUse use = ConfigUse::training);
 
 /// A draft that must be without mistakes: throws ConfigMistakes with every one.
 LoadedConfig load_config_text(const std::string& text, const std::string& name, const Environment& environment,
-                              std::span<const std::string> sets);
+                              std::span<const std::string> sets, ConfigUse use = ConfigUse::training);
 
 /// `load_config_text` of the file at `path`.
 LoadedConfig load_config(const std::string& path, const Environment& environment, std::span<const std::string> sets);

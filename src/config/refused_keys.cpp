@@ -15,7 +15,6 @@ struct KeyAndText {
 };
 
 constexpr KeyAndText kLaterFeatures[] = {
-    {"model.path", "imported models"},
     {"run.reproducible", "the same bits on every layout"},
     {"managed_gradient_accumulation", "gradient accumulation by the caller"},
     {"training.loss_reduction", "a choice of the loss' mean; it is the mean over all target tokens"},

@@ -11,9 +11,6 @@
 
 namespace ferula {
 
-/// What a configuration is for: inference needs no batches and no steps.
-enum class ConfigUse { training, inference };
-
 /// What the ranks compute with where the configuration leaves it open.
 struct DeviceFacts {
   std::string kind = "cpu";  // what [run] device = "auto" becomes

@@ -32,6 +32,7 @@ struct RunConfig {
 };
 
 struct ModelConfig {
+  std::string path;  // of an imported model or a run that gives the shape and the first values; empty: none
   std::string family = "gpt2";
   std::int64_t layers = 6;
   std::int64_t width = 256;

@@ -16,6 +16,12 @@ Limits positive_up_to(double most) {
   return limits;
 }
 
+Limits optional_text() {
+  Limits limits;
+  limits.may_be_empty = true;
+  return limits;
+}
+
 /// Collects the settings of one section.
 class SectionTable {
  public:
@@ -58,6 +64,9 @@ void describe(RunConfig& run, SectionTable table) {
 }
 
 void describe(ModelConfig& model, SectionTable table) {
+  table.add("path", model.path, optional_text(),
+            "A model of `ferula checkpoint import`, a run or a checkpoint: training starts from its values, and its "
+            "shape and tokenizer need not be given.");
   table
       .add("family", model.family, one_of({"gpt2", "llama"}, {"mistral", "qwen2", "gemma", "phi", "gpt_neox", "opt"}),
            "Architecture: gpt2 (learned positions, LayerNorm, GELU, biases) or llama (RMSNorm, rotary, SwiGLU).")
@@ -96,13 +105,11 @@ void describe(ModelConfig& model, SectionTable table) {
 
 void describe(DataConfig& data, SectionTable table) {
   table.add("text", data.text, {}, "Text files, directories and globs; either these or tokens.").on_resume(kChanges);
-  Limits optional_text;
-  optional_text.may_be_empty = true;
-  table.add("tokens", data.tokens, optional_text, "A token file written by `ferula tokenize`; either this or text.")
+  table.add("tokens", data.tokens, optional_text(), "A token file written by `ferula tokenize`; either this or text.")
       .on_resume(kChanges);
   table
-      .add("tokenizer", data.tokenizer, one_of({"bytes"}, {"tokenizer.json", "tokenizer.model"}),
-           "How text becomes tokens: each byte is one.")
+      .add("tokenizer", data.tokenizer, one_of({"bytes", "ids"}, {"tokenizer.json", "tokenizer.model"}),
+           "How text becomes tokens: each byte is one (bytes), or it holds their numbers, made elsewhere (ids).")
       .on_resume(kIncompatible);
   table.add("sequence_length", data.sequence_length, between(1, kMostSize), "Length of a training sample.")
       .in("tokens")

@@ -68,6 +68,7 @@ void survey_file(FileSystem& files, const Candidate& candidate, const Tokenizer&
   std::int64_t tokens = 0;
   std::int64_t position = 0;
   std::vector<std::int32_t> scratch;
+  PieceEncoder encoder(tokenizer);
   TextSource source;
   try {
     source = read_in_pieces(files, candidate.path, [&](std::string_view piece) {
@@ -77,11 +78,15 @@ void survey_file(FileSystem& files, const Candidate& candidate, const Tokenizer&
       }
       position += static_cast<std::int64_t>(piece.size());
       scratch.clear();
-      tokenizer.encode(piece, scratch);
-      tokens += static_cast<std::int64_t>(scratch.size());
+      if (zero_byte_at < 0) encoder.encode(piece, scratch);
+      tokens += std::ssize(scratch);
     });
+    scratch.clear();
+    if (zero_byte_at < 0) encoder.finish(scratch);
+    tokens += std::ssize(scratch);
   } catch (const Error& error) {
-    problems.emplace_back(error.what());
+    const std::string problem = error.what();
+    problems.push_back(problem.starts_with(candidate.path) ? problem : fmt::format("{}: {}", candidate.path, problem));
     return;
   }
   source.tokens = tokens;
@@ -130,6 +135,22 @@ TextSource read_in_pieces(FileSystem& files, const std::string& path,
   }
   source.digest = digest_of(digests);
   return source;
+}
+
+void PieceEncoder::encode(std::string_view piece, std::vector<std::int32_t>& tokens) {
+  constexpr std::size_t kMostOpenBytes = 4096;  // far above any token: what waits longer is none
+  const std::size_t whole = tokenizer_->whole_bytes(piece);
+  open_ += piece.substr(0, whole);
+  if (whole > 0 || open_.size() + piece.size() > kMostOpenBytes) {
+    tokenizer_->encode(open_, tokens);
+    open_.clear();
+  }
+  open_ += piece.substr(whole);
+}
+
+void PieceEncoder::finish(std::vector<std::int32_t>& tokens) {
+  tokenizer_->encode(open_, tokens);
+  open_.clear();
 }
 
 TextCorpus survey_text(FileSystem& files, std::span<const std::string> patterns, const Tokenizer& tokenizer,

@@ -51,4 +51,19 @@ Digest content_key(const TextCorpus& corpus, const Tokenizer& tokenizer);
 TextSource read_in_pieces(FileSystem& files, const std::string& path,
                           const std::function<void(std::string_view)>& piece);
 
+/// Turns successive pieces of one text into tokens, wherever they were cut.
+class PieceEncoder {
+ public:
+  explicit PieceEncoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+
+  /// Appends the tokens that are sure. DataError as `encode`.
+  void encode(std::string_view piece, std::vector<std::int32_t>& tokens);
+  /// Appends those of the text's end.
+  void finish(std::vector<std::int32_t>& tokens);
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::string open_;  // bytes that wait for those behind them
+};
+
 }  // namespace ferula

@@ -108,11 +108,14 @@ void TokenFile::read_header() {
   }
   tokenizer_ = file_.text_attribute("/", "tokenizer");
   vocabulary_ = file_.integer_attribute("/", "vocabulary");
-  content_key_ = file_.text_attribute("/", "content_key");
-  created_by_ = file_.text_attribute("/", "created_by");
-  const std::optional<Digest> digest = digest_from_hex(file_.text_attribute("/", "tokens_digest"));
-  if (!digest) refuse(path_, "a digest of the tokens of 32 hexadecimal digits", "another text");
-  digest_ = *digest;
+  const auto text = [this](const char* name) {
+    return file_.has_attribute("/", name) ? file_.text_attribute("/", name) : std::string();
+  };
+  content_key_ = text("content_key");
+  created_by_ = text("created_by");
+  if (!file_.has_attribute("/", "tokens_digest")) return;
+  digest_ = digest_from_hex(text("tokens_digest"));
+  if (!digest_) refuse(path_, "a digest of the tokens of 32 hexadecimal digits", "another text");
 }
 
 void TokenFile::check_structure() {
@@ -126,10 +129,12 @@ void TokenFile::check_structure() {
   documents_ = static_cast<std::int64_t>(offsets.size()) - 1;
 }
 
-void TokenFile::verify() const {
-  advised(owner_, [&] {
-    if (digest_of_elements(*tokens_) != digest_)
+Digest TokenFile::verify() const {
+  return advised(owner_, [&] {
+    const Digest found = digest_of_elements(*tokens_);
+    if (found != digest_.value_or(found))
       refuse(path_, "the tokens that were written", "others (their hash differs): the file is damaged");
+    return found;
   });
 }
 
@@ -181,7 +186,7 @@ void TokenFile::read(std::int64_t begin, std::span<std::int32_t> out) const {
 }
 
 void TokenFile::require(const Tokenizer& tokenizer) const {
-  if (tokenizer_ != tokenizer.name() || vocabulary_ != tokenizer.vocabulary()) {
+  if (tokenizer_ != tokenizer.name() || vocabulary_ > tokenizer.vocabulary()) {
     throw DataError(fmt::format(
         "{}: expected tokens of the tokenizer \"{}\" (vocabulary {}), found \"{}\" ({}); set data.tokenizer "
         "to it or tokenise the text again",

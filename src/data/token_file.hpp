@@ -7,7 +7,7 @@
 //   /sources/bytes     [documents] i64
 //
 // Attributes of the file: format "ferula-tokens", format_version, tokenizer, vocabulary, content_key, tokens_digest,
-// created_by.
+// created_by. Another program may leave out the last three and /sources (docs/usage.md).
 #pragma once
 
 #include <cstdint>
@@ -46,20 +46,23 @@ class TokenFile {
   std::int64_t documents() const { return documents_; }
   std::int64_t vocabulary() const { return vocabulary_; }
   const std::string& tokenizer() const { return tokenizer_; }
-  /// Of the text and the tokenizer that the tokens come from: equal keys, equal tokens.
+  /// Of the text and the tokenizer that the tokens come from: equal keys, equal tokens. Empty where another program
+  /// wrote the file; so is `created_by`.
   const std::string& content_key() const { return content_key_; }
   const std::string& created_by() const { return created_by_; }
-  /// Of the tokens as they were written: equal digests, equal tokens.
-  const Digest& digest() const { return digest_; }
-  /// DataError where the tokens are not the ones that were written. Cost: reads and hashes them once.
-  void verify() const;
+  /// Of the tokens: equal digests, equal tokens. Of a file without one it is that which `take_digest` was given.
+  const Digest& digest() const { return digest_.value(); }
+  /// The digest of the tokens as they are; DataError where it is not that of the file. Cost: reads and hashes them
+  /// once.
+  Digest verify() const;
+  void take_digest(const Digest& digest) { digest_ = digest; }
   /// Reads the provenance: paths, sizes, digests and numbers of tokens.
   std::vector<TextSource> sources() const;
 
   /// Tokens [begin, begin + out.size()). One read of the disk or its cache, no allocation. DataError names an id
   /// outside the vocabulary.
   void read(std::int64_t begin, std::span<std::int32_t> out) const;
-  /// DataError where the tokens were made by another tokenizer or vocabulary.
+  /// DataError where the tokens were made by another tokenizer or a larger vocabulary.
   void require(const Tokenizer& tokenizer) const;
 
  private:
@@ -79,7 +82,7 @@ class TokenFile {
   std::string tokenizer_;
   std::string content_key_;
   std::string created_by_;
-  Digest digest_;
+  std::optional<Digest> digest_;
 };
 
 }  // namespace ferula

@@ -76,11 +76,17 @@ void write_tokens(FileSystem& files, Hdf5File& file, const TextCorpus& corpus, c
   std::vector<std::int32_t> tokens;
   for (const auto& source : corpus.sources) {
     const std::int64_t end = appender.written() + source.tokens;
-    const TextSource now = read_in_pieces(files, source.path, [&](std::string_view piece) {
+    PieceEncoder encoder(tokenizer);
+    const auto append = [&] {
+      if (appender.written() + std::ssize(tokens) <= end) appender.append(tokens);
       tokens.clear();
-      tokenizer.encode(piece, tokens);
-      if (appender.written() + static_cast<std::int64_t>(tokens.size()) <= end) appender.append(tokens);
+    };
+    const TextSource now = read_in_pieces(files, source.path, [&](std::string_view piece) {
+      encoder.encode(piece, tokens);
+      append();
     });
+    encoder.finish(tokens);
+    append();
     if (now.digest != source.digest || appender.written() != end) {
       throw DataError(fmt::format("{}: changed while it was being tokenised; start again", source.path));
     }

@@ -1,8 +1,10 @@
 #include "data/tokenizer.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.hpp"
+#include "data/utf8.hpp"
 
 namespace ferula {
 
@@ -33,13 +35,60 @@ class ByteTokenizer final : public Tokenizer {
   }
 };
 
+constexpr std::string_view kBetweenIds = " \t\r\n,";
+
+class IdTokenizer final : public Tokenizer {
+ public:
+  explicit IdTokenizer(std::int64_t vocabulary) : vocabulary_(vocabulary) {}
+
+  std::string name() const override { return "ids"; }
+  std::int64_t vocabulary() const override { return vocabulary_; }
+  bool speaks() const override { return false; }
+  std::size_t whole_bytes(std::string_view text) const override { return text.find_last_of(kBetweenIds) + 1; }
+
+  void encode(std::string_view text, std::vector<std::int32_t>& tokens) const override {
+    for (std::size_t begin = text.find_first_not_of(kBetweenIds); begin < text.size();) {
+      const std::size_t end = std::min(text.find_first_of(kBetweenIds, begin), text.size());
+      tokens.push_back(id_of(text.substr(begin, end - begin)));
+      begin = text.find_first_not_of(kBetweenIds, end);
+    }
+  }
+
+  std::string decode(std::span<const std::int32_t> tokens) const override {
+    std::string text;
+    for (const std::int32_t token : tokens) text += fmt::format(" {}", token);
+    return text;
+  }
+
+ private:
+  std::int32_t id_of(std::string_view word) const {
+    std::int32_t id = -1;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size() || id < 0 || id >= vocabulary_)
+      throw DataError(
+          fmt::format("expected the ids of tokens, numbers from 0 to {} with spaces between, found '{}'; the tokenizer "
+                      "is \"ids\": let the model's own tokenizer make them (docs/usage.md)",
+                      vocabulary_ - 1, with_valid_utf8(word.substr(0, kShownBytes))));
+    return id;
+  }
+
+  static constexpr std::size_t kShownBytes = 20;
+  std::int64_t vocabulary_;
+};
+
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_tokenizer(std::string_view name) {
+std::unique_ptr<Tokenizer> make_tokenizer(std::string_view name, std::int64_t ids) {
   if (name == "bytes") return std::make_unique<ByteTokenizer>();
-  throw ConfigError(fmt::format(
-      "data.tokenizer: expected \"bytes\", found \"{}\"; vocabulary files of other tokenizers cannot be read yet",
-      name));
+  if (name == "ids") return std::make_unique<IdTokenizer>(ids);
+  throw ConfigError(
+      fmt::format("data.tokenizer: expected \"bytes\" or \"ids\", found \"{}\"; vocabulary files of other "
+                  "tokenizers cannot be read yet",
+                  name));
+}
+
+std::unique_ptr<Tokenizer> make_tokenizer(const Config& config) {
+  return make_tokenizer(config.data.tokenizer, config.model.vocabulary.value.value_or(1));
 }
 
 }  // namespace ferula

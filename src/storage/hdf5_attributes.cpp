@@ -31,6 +31,19 @@ Hdf5Type text_type(std::size_t bytes) {
   return type;
 }
 
+/// A text as h5py writes it; the library owns its memory.
+std::string variable_text(const Hdf5Attribute& attribute, const std::string& path, const std::string& what) {
+  const Hdf5Space space(H5Aget_space(attribute.get()));
+  if (H5Sget_simple_extent_type(space.get()) != H5S_SCALAR)
+    throw DataError(fmt::format("{}: expected one text in {}", path, what));
+  const Hdf5Type type(H5Aget_type(attribute.get()));
+  char* text = nullptr;
+  hdf5_checked(H5Aread(attribute.get(), type.get(), static_cast<void*>(&text)), path, "read " + what);
+  const std::string copy = text == nullptr ? "" : text;
+  H5free_memory(text);
+  return copy;
+}
+
 }  // namespace
 
 void Hdf5File::write_attribute(const std::string& object, const std::string& name, std::string_view text) {
@@ -64,8 +77,9 @@ std::string Hdf5File::text_attribute(const std::string& object, const std::strin
   const Hdf5Call call;
   const Hdf5Attribute attribute = open_attribute(id_.get(), path_, object, name);
   const Hdf5Type type(H5Aget_type(attribute.get()));
-  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0)
-    throw DataError(fmt::format("{}: expected a fixed-length text in {}", path_, attribute_of(object, name)));
+  if (H5Tget_class(type.get()) != H5T_STRING)
+    throw DataError(fmt::format("{}: expected a text in {}", path_, attribute_of(object, name)));
+  if (H5Tis_variable_str(type.get()) > 0) return variable_text(attribute, path_, attribute_of(object, name));
   const std::size_t bytes = H5Tget_size(type.get());
   std::string text(bytes, '\0');
   hdf5_checked(H5Aread(attribute.get(), text_type(bytes).get(), text.data()), path_,

@@ -141,8 +141,8 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
                       ranks.at(static_cast<std::size_t>(slowest.rank)).host, slowest.slower_percent);
   text += fmt::format("files: {} (metrics.jsonl, summary.json, log.txt, config.toml)\n", facts.directory);
   if (!outcome.checkpoint.empty())
-    text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"The \"\n",
-                        outcome.checkpoint, shell_word(outcome.checkpoint));
+    text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"{}\"\n",
+                        outcome.checkpoint, shell_word(outcome.checkpoint), facts.prompt);
   text += outcome.steps < facts.steps ? fmt::format("go on:       {}", facts.continuing)
                                       : fmt::format("train longer: {} --set {}", facts.continuing, facts.longer);
   return text;

@@ -42,7 +42,8 @@ struct RunFacts {
   std::optional<std::int64_t> host_room;    // bytes of the host's memory that it may take for that; absent: unknown
   std::int64_t offloadable = 0;             // of `memory`, what could lie in the host's memory instead
   double flops_per_token = 0.0;
-  double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
+  double peak_flops = 0.0;      // of all ranks together, a second; 0: unknown
+  std::string prompt = "The ";  // that this model can continue
 };
 
 /// Several lines: layout, model, data, batch triangle, memory a rank.

@@ -123,7 +123,10 @@ def prepare(folder, source, program):
     for name in ("configs", "slurm"):
         shutil.copytree(source / name, folder / name)
     shutil.copy(source / "README.md", folder)
-    shutil.copy(source / "docs" / "loss_curve.py", folder / "docs")
+    for script in ("loss_curve.py", "token_file.py"):
+        shutil.copy(source / "docs" / script, folder / "docs")
+    shutil.copytree(source / "tests" / "oracles" / "golden" / "published" / "gpt2", folder / "gpt2")
+    (folder / "book.ids").write_text(" ".join(str(number * number % 61) for number in range(4000)))
     text = (source / "docs" / "configuration.md").read_text(encoding="utf-8")
     (folder / "corpus" / "first.txt").write_text(text[:8000], encoding="utf-8")
     (folder / "book.txt").write_text(text, encoding="utf-8")

@@ -172,6 +172,31 @@ TEST_F(Tokens, KnowThemselvesByADigestOfAllOfThem) {
   EXPECT_NE(a.digest(), b.digest());
 }
 
+/// As h5py leaves it (tests/system has h5py itself).
+TEST_F(Tokens, MayComeFromAnotherProgramWithoutADigest) {
+  const std::string path = folder_.path("theirs.h5");
+  Hdf5File theirs = Hdf5File::create(path);
+  theirs.write_attribute("/", "format", "ferula-tokens");
+  theirs.write_attribute("/", "format_version", kTokenFileVersion);
+  theirs.write_attribute("/", "tokenizer", "ids");
+  theirs.write_attribute("/", "vocabulary", 50);
+  std::vector<std::int32_t> tokens{1, 2, 49};
+  std::vector<std::int64_t> offsets{0, 3};
+  theirs.create_dataset("/tokens", DType::i32, std::array<std::int64_t, 1>{3})
+      .write(0, {reinterpret_cast<std::byte*>(tokens.data()), DType::i32, {3}});
+  theirs.create_dataset("/document_offsets", DType::i64, std::array<std::int64_t, 1>{2})
+      .write(0, {reinterpret_cast<std::byte*>(offsets.data()), DType::i64, {2}});
+  theirs.close();
+
+  TokenFile file(*files_, path);
+  file.take_digest(file.verify());
+  file.require(*make_tokenizer("ids", 61));
+
+  EXPECT_EQ(file.digest(), file.verify());
+  EXPECT_THROW(file.require(*make_tokenizer("ids", 49)), DataError) << "ids that the model does not have";
+  EXPECT_THROW(file.require(*bytes_), DataError);
+}
+
 TEST_F(Tokens, AByteThatChangedIsFoundAndTheOwnerIsToldWhatToDo) {
   folder_.write("a.txt", "the text of this file");
   const std::string path = write("t.h5", {"a.txt"}, *bytes_);
