@@ -4,6 +4,7 @@
 #include "app/model_setup.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
+#include "device/host_processor.hpp"
 #include "model/flops.hpp"
 #include "train/memory_forecast.hpp"
 
@@ -97,6 +98,7 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
                   const TransformerSpec& spec, const RunDirectory& directory) {
   const DType compute = compute_dtype(config);
   const MemoryByKind memory = expected_memory(context, config, spec);
+  const GpuInfo* gpu = context.compute.gpu_of(context.mesh.place());
   const std::string kernels = context.execution.ops.kernels_in_words();
   return {.version = std::string(version()),
           .revision = std::string(revision()),
@@ -108,6 +110,8 @@ RunFacts facts_of(RankContext& context, const SessionRequest& request, const Con
           .model = model_in_words(spec),
           .compute = fmt::format("{}{}{}", compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
                                  yes_if(!kernels.empty(), "; "), kernels),
+          .compute_type = std::string(name_of(compute)),
+          .processor = gpu == nullptr ? host_processor() : gpu->name,
           .optimizer =
               fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr, config.scheduler.type),
           .data = {},

@@ -13,6 +13,8 @@ constexpr std::int64_t kStagingBytes = 4 * kHashBlockBytes;
 
 }  // namespace
 
+std::int64_t checkpoint_reading_bytes() { return kStagingBytes; }
+
 CheckpointReader::CheckpointReader(FileSystem& files, Device& device, std::string checkpoint)
     : files_(&files),
       device_(&device),

@@ -1,0 +1,217 @@
+#include "app/plan.hpp"
+
+#include <algorithm>
+
+#include "app/compute_backend.hpp"
+#include "app/job_plan.hpp"
+#include "app/model_setup.hpp"
+#include "cluster/job_request.hpp"
+#include "cluster/quantities.hpp"
+#include "comm/node_place.hpp"
+#include "config/load_config.hpp"
+#include "config/resolve_config.hpp"
+#include "data/tokenizer.hpp"
+#include "device/counting_device.hpp"
+#include "device/host_memory.hpp"
+#include "device/host_processor.hpp"
+#include "model/flops.hpp"
+
+namespace ferula {
+namespace {
+
+constexpr int kStages = 4;
+constexpr int kUsualRanksOnNode = 8;
+
+/// The configuration before it is resolved, and where it is to run.
+struct Draft {
+  ConfigDraft draft;
+  std::optional<ClusterProfile> profile;
+  JobRequest job;  // of the profile; empty without one
+};
+
+Draft read_draft(const PlanRequest& request) {
+  std::vector<std::string> sets = request.sets;
+  if (!request.partition.empty()) sets.push_back("slurm.partition=" + request.partition);
+  Draft read{.draft = draft_config(request.path, ferula_environment(), sets), .profile = {}, .job = {}};
+  const SlurmConfig& slurm = read.draft.loaded.config.slurm;
+  read.profile = profile_of(slurm);
+  if (!request.partition.empty() && !read.profile)
+    throw ConfigError("--partition names a partition of a cluster profile, found none: --set slurm.profile=prometheus");
+  if (!read.profile) return read;
+  read.job = job_request(read.draft.loaded.config, &*read.profile);
+  check_job(read.draft, read.job, &*read.profile);
+  return read;
+}
+
+const ClusterPartition* partition_of(const Draft& read) {
+  return read.profile ? read.profile->partition(read.job.partition) : nullptr;
+}
+
+/// The cards that are named, else those of the job.
+std::vector<std::string> card_words(const PlanRequest& request, const Draft& read) {
+  if (!request.cards.empty()) return request.cards;
+  const ClusterPartition* partition = partition_of(read);
+  if (partition != nullptr && read.job.gpus_per_node > 0 && !partition->card.empty()) return {partition->card};
+  return {};
+}
+
+DeviceFacts device_of(const Draft& read, bool names_cards) {
+  const RunConfig& run = read.draft.loaded.config.run;
+  if (run.device == "cpu") return {.kind = "cpu", .reason = "run.device"};
+  if (run.device == "cuda" || names_cards) return {"cuda", "the plan is for GPUs", true};
+  if (read.profile) return {.kind = "cpu", .reason = "the job asks for no GPUs"};
+  return device_facts(*choose_compute(run));
+}
+
+std::optional<PlannedQueue> queue_of(const Draft& read) {
+  const ClusterPartition* partition = partition_of(read);
+  if (partition == nullptr) return std::nullopt;
+  std::optional<std::int64_t> time_s = read.job.time_s;
+  if (time_s == kNoTimeLimit) time_s.reset();
+  return PlannedQueue{.profile = read.profile->name,
+                      .partition = partition->name,
+                      .qos = read.job.qos,
+                      .time_s = time_s,
+                      .host_bytes = read.job.memory_mib << 20,
+                      .host_threads = static_cast<int>(read.job.ntasks_per_node * read.job.cpus_per_task),
+                      .requeue = read.job.requeue};
+}
+
+/// What is known before any layout is foreseen.
+Plan begun_plan(const PlanRequest& request, Draft read) {
+  const std::vector<std::string> words = card_words(request, read);
+  const auto own_ranks = read.profile ? static_cast<int>(read.job.ranks()) : request.launched_ranks;
+  const auto own_per_node = read.profile ? static_cast<int>(read.job.ntasks_per_node) : kUsualRanksOnNode;
+  Plan plan{.path = request.path,
+            .config = {},
+            .spec = {},
+            .ranks = request.ranks.value_or(own_ranks),
+            .ranks_on_node = request.ranks_on_node.value_or(own_per_node),
+            .queue = queue_of(read),
+            .stages = {},
+            .neighbours = {},
+            .inferences = {},
+            .pace = {},
+            .place = {},
+            .names_cards = !words.empty(),
+            .cards = {}};
+  const DeviceFacts device = device_of(read, plan.names_cards);
+  const std::string shard_size = read.draft.loaded.config.zero_optimization.shard_size;
+  const std::int64_t vocabulary = make_tokenizer(read.draft.loaded.config.data.tokenizer)->vocabulary();
+  const ResolveFacts facts{.data_parallel_ranks = plan.ranks,
+                           .tokenizer_vocabulary = vocabulary,
+                           .device = device,
+                           .tensor_names = tensor_names};
+  plan.config = resolve_config(std::move(read.draft), facts).config;
+  plan.config.zero_optimization.shard_size = shard_size;
+  plan.spec = transformer_spec(plan.config.model, vocabulary);
+  for (const GpuCardType& type : cards_named(words))
+    plan.cards.push_back({.type = type, .pace = {}, .fewest = {}, .alone = {}});
+  return plan;
+}
+
+void foresee_host(Plan& plan, const FitPlanner& planner) {
+  const int here = std::min(plan.ranks, plan.ranks_on_node);
+  if (plan.queue) {
+    if (plan.queue->host_bytes > 0) plan.host_room = plan.queue->host_bytes / here;
+  } else if (const auto available = available_host_memory()) {
+    plan.host_room = *available / here;
+  }
+  if (plan.host_room) plan.nearest_fit = planner.nearest_fit(plan.ranks, *plan.host_room);
+}
+
+void foresee_neighbours(Plan& plan, const FitPlanner& planner) {
+  const std::int64_t stage = plan.config.zero_optimization.stage;
+  const std::int64_t micro = plan.config.training.train_micro_batch_size_per_gpu.get();
+  const auto add = [&](const std::string& name, int ranks, std::int64_t micro_batch) {
+    if (ranks < 1 || !planner.is_legal(ranks, micro_batch)) return;
+    plan.neighbours.push_back({name, planner.layout(stage, ranks, micro_batch)});
+  };
+  if (micro % 2 == 0) add("half the micro batch", plan.ranks, micro / 2);
+  add("twice the micro batch", plan.ranks, 2 * micro);
+  if (plan.ranks % 2 == 0) add("half the ranks", plan.ranks / 2, micro);
+  add("twice the ranks", 2 * plan.ranks, micro);
+}
+
+void foresee_card(PlannedCard& card, const Plan& plan, const FitPlanner& planner) {
+  const std::int64_t micro = plan.config.training.train_micro_batch_size_per_gpu.get();
+  const std::int64_t room = room_on(card.type);
+  for (int stage = 0; stage < kStages; ++stage)
+    card.fewest.push_back(planner.fewest_ranks(stage, micro, room, kMostPlannedGpus));
+  card.alone = planner.layout(0, 1, micro);
+  card.loading = planner.fewest_for_inference(&InferenceMemory::loaded, room, kMostPlannedGpus);
+  card.generating = planner.fewest_for_inference(&InferenceMemory::generating, room, kMostPlannedGpus);
+}
+
+void find_paces(Plan& plan) {
+  const std::vector<MeasuredRun> history = read_history(plan.config.run.output_dir);
+  RunLikeness wanted{.dtype = name_of(compute_dtype(plan.config)),
+                     .parameters = parameter_count(model_table(plan.config, plan.spec))};
+  wanted.on_gpu = true;
+  for (PlannedCard& card : plan.cards) {
+    wanted.processor = card.type.word;
+    card.pace = card_pace(card.type, history, wanted);
+  }
+  if (plan.names_cards || plan.config.run.device == "cuda") {
+    plan.place = plan.cards.front().type.name;
+    plan.pace = plan.cards.front().pace;
+    return;
+  }
+  const std::string processor = plan.queue ? "" : host_processor();
+  wanted.on_gpu = false;
+  wanted.processor = processor;
+  plan.place = plan.queue ? "a node of partition " + plan.queue->partition : "this host";
+  const int threads = plan.queue ? plan.queue->host_threads : static_cast<int>(allowed_cpus().count());
+  plan.pace = host_pace(threads, plan.ranks_on_node, history, wanted);
+}
+
+}  // namespace
+
+const PlannedLayout* PlannedCard::least() const {
+  const PlannedLayout* found = nullptr;
+  for (const auto& layout : fewest)
+    if (layout && (found == nullptr || layout->ranks < found->ranks)) found = &*layout;
+  return found;
+}
+
+const PlannedLayout& Plan::own() const { return stages.at(static_cast<std::size_t>(config.zero_optimization.stage)); }
+
+double Plan::flops_per_sample() const {
+  const std::int64_t length = config.data.sequence_length;
+  return training_flops_per_token(spec, length) * static_cast<double>(length);
+}
+
+double Plan::flops_per_step() const {
+  return flops_per_sample() * static_cast<double>(config.training.train_batch_size.get());
+}
+
+std::optional<StepTime> Plan::time_of(const PlannedLayout& layout) const {
+  return step_time(layout, flops_per_sample(), pace);
+}
+
+std::optional<std::int64_t> Plan::room() const {
+  if (names_cards) return room_on(cards.front().type);
+  return config.run.device == "cpu" ? host_room : std::nullopt;
+}
+
+Plan make_plan(const PlanRequest& request) {
+  Plan plan = begun_plan(request, read_draft(request));
+  MemoryLedger ledger;
+  const std::unique_ptr<Device> device = make_counting_device(ledger);
+  const std::unique_ptr<Ops> ops = make_cpu_ops(*device);
+  const int here = std::min(plan.ranks, plan.ranks_on_node);
+  set_compute_threads(std::max(1, static_cast<int>(allowed_cpus().count()) / here));
+  const FitPlanner planner(plan.config, plan.spec, *device, *ops, plan.ranks_on_node);
+  const std::int64_t micro = plan.config.training.train_micro_batch_size_per_gpu.get();
+  for (int stage = 0; stage < kStages; ++stage) {
+    plan.stages.push_back(planner.layout(stage, plan.ranks, micro));
+    plan.inferences.push_back(planner.inference(stage, plan.ranks));
+  }
+  foresee_neighbours(plan, planner);
+  foresee_host(plan, planner);
+  for (PlannedCard& card : plan.cards) foresee_card(card, plan, planner);
+  find_paces(plan);
+  return plan;
+}
+
+}  // namespace ferula

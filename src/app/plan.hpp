@@ -1,0 +1,82 @@
+// Everything that `ferula plan` foresees of one configuration; its page and its JSON only show it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/fit_plan.hpp"
+#include "app/gpu_cards.hpp"
+#include "app/pace.hpp"
+
+namespace ferula {
+
+/// What is asked for on the command line.
+struct PlanRequest {
+  std::string path;
+  std::vector<std::string> sets;
+  std::vector<std::string> cards;  // --card
+  std::string partition;           // of the profile; empty: the configured one
+  std::optional<int> ranks;        // absent: those of the job, of the launcher where there is no profile
+  std::optional<int> ranks_on_node;
+  int launched_ranks = 1;
+};
+
+/// The job that [slurm] asks for.
+struct PlannedQueue {
+  std::string profile, partition, qos;
+  std::optional<std::int64_t> time_s;  // of one job; absent: no limit
+  std::int64_t host_bytes = 0;         // of the job on a node
+  int host_threads = 1;                // that it has there
+  bool requeue = true;
+};
+
+/// What one kind of card does for the model.
+struct PlannedCard {
+  GpuCardType type;
+  Pace pace;
+  std::vector<std::optional<PlannedLayout>> fewest;  // by stage
+  PlannedLayout alone;                               // on one GPU
+  std::optional<PlannedInference> loading, generating;
+
+  /// The fewest GPUs of all stages, at the lowest of them.
+  const PlannedLayout* least() const;
+};
+
+/// A layout near the configured one, named by what is different.
+struct Neighbour {
+  std::string name;  // "stage 2", "half the micro batch"
+  PlannedLayout layout;
+};
+
+struct Plan {
+  std::string path;
+  Config config;  // resolved, but for zero_optimization.shard_size
+  TransformerSpec spec;
+  int ranks = 1;
+  int ranks_on_node = 1;
+  std::optional<PlannedQueue> queue{};
+  std::vector<PlannedLayout> stages;         // on these ranks
+  std::vector<Neighbour> neighbours;         // at the configured stage
+  std::vector<PlannedInference> inferences;  // on these ranks, by stage
+  std::optional<std::int64_t> host_room{};   // bytes that a rank on this host, or on the job's node, may take
+  std::optional<PlannedLayout> nearest_fit{};
+  Pace pace;                 // of the place that is planned for: the first card that was named, else the host
+  std::string place;         // "RTX A5000", "this host"
+  bool names_cards = false;  // the plan is for the cards that were named, or for those of the job
+  std::vector<PlannedCard> cards;
+
+  const PlannedLayout& own() const;
+  double flops_per_sample() const;
+  double flops_per_step() const;
+  std::optional<StepTime> time_of(const PlannedLayout& layout) const;
+  /// Bytes that a rank may take at the place that is planned for; absent: unknown, or many cards are compared.
+  std::optional<std::int64_t> room() const;
+};
+
+inline constexpr int kMostPlannedGpus = 512;
+
+/// Reads the configuration, its cluster profile and the runs beside it; starts nothing. Throws ConfigMistakes.
+Plan make_plan(const PlanRequest& request);
+
+}  // namespace ferula
