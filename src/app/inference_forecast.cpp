@@ -45,7 +45,8 @@ InferenceMemory forecast_inference(const Config& config, const TransformerSpec& 
   const RangesByUnit ranges = lay_out_ranges(model_table(config, spec), settings, mesh);
   const StoreBytes store = store_bytes(ranges, settings.rule);
   const std::int64_t fixed = mesh.transit_bytes() + store.buffers;
-  const std::int64_t writing = prepared_bytes(spec, transformer.compute, ranges, device, ops) +
+  const bool packs = config.run.device == "cpu";  // a GPU multiplies the values as they lie
+  const std::int64_t writing = (packs ? prepared_bytes(spec, transformer.compute, ranges, device, ops) : 0) +
                                decoder_bytes(spec, transformer) + inference_scratch(ops, spec, transformer).sum();
 
   InferenceMemory memory;

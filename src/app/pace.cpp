@@ -93,7 +93,9 @@ std::string time_in_words(double seconds) {
   constexpr std::array<Unit, 3> kUnits{{{86400.0, "days"}, {3600.0, "hours"}, {60.0, "minutes"}}};
   for (const Unit& unit : kUnits)
     if (seconds >= 2.0 * unit.seconds) return fmt::format("{:.1f} {}", seconds / unit.seconds, unit.name);
-  return seconds < 9.95 ? fmt::format("{:.2g} seconds", seconds) : fmt::format("{:.0f} seconds", seconds);
+  if (seconds < 0.0995) return fmt::format("{:.2g} ms", 1e3 * seconds);
+  if (seconds < 1.0) return fmt::format("{:.2g} seconds", seconds);
+  return fmt::format("{:.{}f} seconds", seconds, seconds < 9.95 ? 1 : 0);
 }
 
 }  // namespace ferula

@@ -40,7 +40,7 @@ struct StepTime {
 /// Empty where the rate is unknown. `flops_per_sample`: forward and backward pass of one sample.
 std::optional<StepTime> step_time(const PlannedLayout& layout, double flops_per_sample, const Pace& pace);
 
-/// "78 seconds", "12 minutes", "5.2 hours", "3.4 days".
+/// "3.1 ms", "78 seconds", "12 minutes", "5.2 hours", "3.4 days".
 std::string time_in_words(double seconds);
 
 }  // namespace ferula

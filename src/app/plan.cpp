@@ -84,6 +84,7 @@ Plan begun_plan(const PlanRequest& request, Draft read) {
   const auto own_per_node = read.profile ? static_cast<int>(read.job.ntasks_per_node) : kUsualRanksOnNode;
   Plan plan{.path = request.path,
             .config = {},
+            .on_cards = {},
             .spec = {},
             .ranks = request.ranks.value_or(own_ranks),
             .ranks_on_node = request.ranks_on_node.value_or(own_per_node),
@@ -102,8 +103,13 @@ Plan begun_plan(const PlanRequest& request, Draft read) {
                            .tokenizer_vocabulary = vocabulary,
                            .device = device,
                            .tensor_names = tensor_names};
+  ConfigDraft for_cards = read.draft;
+  for_cards.loaded.config.run.device = "auto";
+  ResolveFacts card_facts = facts;
+  card_facts.device = {"cuda", "the plan is for GPUs", true};
   plan.config = resolve_config(std::move(read.draft), facts).config;
-  plan.config.zero_optimization.shard_size = shard_size;
+  plan.on_cards = resolve_config(std::move(for_cards), card_facts).config;
+  for (Config* config : {&plan.config, &plan.on_cards}) config->zero_optimization.shard_size = shard_size;
   plan.spec = transformer_spec(plan.config.model, vocabulary);
   for (const GpuCardType& type : cards_named(words))
     plan.cards.push_back({.type = type, .pace = {}, .fewest = {}, .alone = {}});
@@ -111,13 +117,12 @@ Plan begun_plan(const PlanRequest& request, Draft read) {
 }
 
 void foresee_host(Plan& plan, const FitPlanner& planner) {
-  const int here = std::min(plan.ranks, plan.ranks_on_node);
+  plan.host_bytes = available_host_memory();
   if (plan.queue) {
-    if (plan.queue->host_bytes > 0) plan.host_room = plan.queue->host_bytes / here;
-  } else if (const auto available = available_host_memory()) {
-    plan.host_room = *available / here;
+    plan.host_bytes.reset();
+    if (plan.queue->host_bytes > 0) plan.host_bytes = plan.queue->host_bytes;
   }
-  if (plan.host_room) plan.nearest_fit = planner.nearest_fit(plan.ranks, *plan.host_room);
+  if (const auto room = plan.host_room(plan.ranks)) plan.nearest_fit = planner.nearest_fit(plan.ranks, *room);
 }
 
 void foresee_neighbours(Plan& plan, const FitPlanner& planner) {
@@ -134,7 +139,7 @@ void foresee_neighbours(Plan& plan, const FitPlanner& planner) {
 }
 
 void foresee_card(PlannedCard& card, const Plan& plan, const FitPlanner& planner) {
-  const std::int64_t micro = plan.config.training.train_micro_batch_size_per_gpu.get();
+  const std::int64_t micro = plan.on_cards.training.train_micro_batch_size_per_gpu.get();
   const std::int64_t room = room_on(card.type);
   for (int stage = 0; stage < kStages; ++stage)
     card.fewest.push_back(planner.fewest_ranks(stage, micro, room, kMostPlannedGpus));
@@ -145,9 +150,9 @@ void foresee_card(PlannedCard& card, const Plan& plan, const FitPlanner& planner
 
 void find_paces(Plan& plan) {
   const std::vector<MeasuredRun> history = read_history(plan.config.run.output_dir);
-  RunLikeness wanted{.dtype = name_of(compute_dtype(plan.config)),
-                     .parameters = parameter_count(model_table(plan.config, plan.spec))};
+  RunLikeness wanted{.processor = {}, .dtype = {}, .parameters = parameter_count(model_table(plan.config, plan.spec))};
   wanted.on_gpu = true;
+  wanted.dtype = name_of(compute_dtype(plan.on_cards));
   for (PlannedCard& card : plan.cards) {
     wanted.processor = card.type.word;
     card.pace = card_pace(card.type, history, wanted);
@@ -159,6 +164,7 @@ void find_paces(Plan& plan) {
   }
   const std::string processor = plan.queue ? "" : host_processor();
   wanted.on_gpu = false;
+  wanted.dtype = name_of(compute_dtype(plan.config));
   wanted.processor = processor;
   plan.place = plan.queue ? "a node of partition " + plan.queue->partition : "this host";
   const int threads = plan.queue ? plan.queue->host_threads : static_cast<int>(allowed_cpus().count());
@@ -189,9 +195,13 @@ std::optional<StepTime> Plan::time_of(const PlannedLayout& layout) const {
   return step_time(layout, flops_per_sample(), pace);
 }
 
-std::optional<std::int64_t> Plan::room() const {
+std::optional<std::int64_t> Plan::host_room(int ranks_of_job) const {
+  return host_bytes ? std::optional(*host_bytes / std::min(ranks_of_job, ranks_on_node)) : std::nullopt;
+}
+
+std::optional<std::int64_t> Plan::room(int ranks_of_job) const {
   if (names_cards) return room_on(cards.front().type);
-  return config.run.device == "cpu" ? host_room : std::nullopt;
+  return config.run.device == "cpu" ? host_room(ranks_of_job) : std::nullopt;
 }
 
 Plan make_plan(const PlanRequest& request) {
@@ -209,7 +219,8 @@ Plan make_plan(const PlanRequest& request) {
   }
   foresee_neighbours(plan, planner);
   foresee_host(plan, planner);
-  for (PlannedCard& card : plan.cards) foresee_card(card, plan, planner);
+  const FitPlanner on_cards(plan.on_cards, plan.spec, *device, *ops, plan.ranks_on_node);
+  for (PlannedCard& card : plan.cards) foresee_card(card, plan, on_cards);
   find_paces(plan);
   return plan;
 }

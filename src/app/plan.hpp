@@ -51,7 +51,8 @@ struct Neighbour {
 
 struct Plan {
   std::string path;
-  Config config;  // resolved, but for zero_optimization.shard_size
+  Config config;    // resolved, but for zero_optimization.shard_size
+  Config on_cards;  // the same on GPUs, where [run] device is something else
   TransformerSpec spec;
   int ranks = 1;
   int ranks_on_node = 1;
@@ -59,7 +60,7 @@ struct Plan {
   std::vector<PlannedLayout> stages;         // on these ranks
   std::vector<Neighbour> neighbours;         // at the configured stage
   std::vector<PlannedInference> inferences;  // on these ranks, by stage
-  std::optional<std::int64_t> host_room{};   // bytes that a rank on this host, or on the job's node, may take
+  std::optional<std::int64_t> host_bytes{};  // that the ranks on this host, or on the job's node, may take
   std::optional<PlannedLayout> nearest_fit{};
   Pace pace;                 // of the place that is planned for: the first card that was named, else the host
   std::string place;         // "RTX A5000", "this host"
@@ -70,8 +71,10 @@ struct Plan {
   double flops_per_sample() const;
   double flops_per_step() const;
   std::optional<StepTime> time_of(const PlannedLayout& layout) const;
-  /// Bytes that a rank may take at the place that is planned for; absent: unknown, or many cards are compared.
-  std::optional<std::int64_t> room() const;
+  /// Bytes that a rank on the host may take; absent: unknown.
+  std::optional<std::int64_t> host_room(int ranks_of_job) const;
+  /// The same at the place that is planned for; absent where many cards are compared, too.
+  std::optional<std::int64_t> room(int ranks_of_job) const;
 };
 
 inline constexpr int kMostPlannedGpus = 512;

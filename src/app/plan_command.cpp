@@ -1,7 +1,11 @@
 // `ferula plan`: what each rank will hold and send, how long it takes, whether it fits, and what would.
+#include <algorithm>
+
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/estimator_tables.hpp"
 #include "app/plan_page.hpp"
+#include "base/narrow.hpp"
 #include "base/output.hpp"
 
 namespace ferula {
@@ -13,11 +17,24 @@ constexpr OptionSpec kRanksPerNode{"ranks-per-node", "N", "Ranks on one node, de
 constexpr OptionSpec kCard{"card", "NAME|GIB",
                            "Plans for GPUs: of this name (a5000, h100, …) or memory; may be given many times."};
 constexpr OptionSpec kPartition{"partition", "NAME", "Plans for a partition of the cluster's profile."};
+constexpr OptionSpec kFormat{"format", "deepspeed|accelerate",
+                             "Prints the estimate of these programs for the model, by their formulas."};
 constexpr std::int64_t kMostRanks = 65536;
 
 std::optional<int> count_of(const CommandLine& line, const OptionSpec& option) {
   const std::optional<std::int64_t> given = line.integer(option.name, 1, kMostRanks);
   return given ? std::optional(static_cast<int>(*given)) : std::nullopt;
+}
+
+/// Where users of other programs look for their numbers.
+std::string foreign_estimate(const Plan& plan, const std::string& format) {
+  const ModelSizes sizes = model_sizes(plan.spec);
+  if (format == "accelerate") return accelerate_table(sizes, plan.config.run.name);
+  if (format != "deepspeed")
+    throw ConfigError(fmt::format("--format: expected deepspeed or accelerate, found '{}'", format));
+  const int per_node = std::min(plan.ranks, plan.ranks_on_node);
+  return deepspeed_tables(sizes,
+                          {.nodes = static_cast<int>(ceil_div(plan.ranks, per_node)), .gpus_per_node = per_node});
 }
 
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
@@ -30,6 +47,11 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                                .ranks = count_of(line, kForRanks),
                                .ranks_on_node = count_of(line, kRanksPerNode),
                                .launched_ranks = invocation.ranks});
+  if (const auto format = line.text(kFormat.name)) {
+    if (line.has(kJson.name)) throw ConfigError("--format prints a table of its own: use it without --json");
+    print_output("{}", foreign_estimate(plan, *format));
+    return ExitCode::done;
+  }
   print_output("{}\n", line.has(kJson.name) ? plan_json(plan) : plan_page(plan));
   return does_not_fit(plan) ? ExitCode::does_not_fit : ExitCode::done;
 }
@@ -47,9 +69,10 @@ Command plan_command() {
               "NCCL. Times follow from what runs under run.output_dir have measured; without one the page names its\n"
               "assumption. With [slurm] profile the plan is for the job, its cards and its limit of time; with --card\n"
               "for GPUs, whatever this host has. Ends with 3 where the run does not fit this host, or the job's cards.",
-          .options = {kSet, kForRanks, kRanksPerNode, kCard, kPartition, kJson},
+          .options = {kSet, kForRanks, kRanksPerNode, kCard, kPartition, kFormat, kJson},
           .examples = {"ferula plan configs/gpt2-124m.toml --ranks 4", "ferula plan my.toml --card a5000",
                        "ferula plan my.toml --set slurm.profile=prometheus --partition a6000",
+                       "ferula plan my.toml --ranks 4 --format deepspeed",
                        "ferula plan my.toml --ranks 16 --ranks-per-node 8 --card 24 --json"},
           .ranks = CommandRanks::one_process,
           .stop = CommandStop::ends,

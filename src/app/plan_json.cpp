@@ -84,7 +84,8 @@ std::string plan_json(const Plan& plan) {
   }
   for (const PlannedInference& each : plan.inferences) inferences.push_back(as_json(each));
   for (const PlannedCard& card : plan.cards) cards.push_back(as_json(plan, card));
-  const bool fits = plan.host_room && plan.own().bytes() <= *plan.host_room;
+  const std::optional<std::int64_t> room = plan.host_room(plan.ranks);
+  const bool fits = room && plan.own().bytes() <= *room;
   const auto nearest_time = plan.nearest_fit ? plan.time_of(*plan.nearest_fit) : std::nullopt;
   return json::serialize(json::object{{"ranks", plan.ranks},
                                       {"ranks_per_node", plan.ranks_on_node},
@@ -95,8 +96,8 @@ std::string plan_json(const Plan& plan) {
                                       {"stages", std::move(stages)},
                                       {"neighbours", std::move(neighbours)},
                                       {"inference", std::move(inferences)},
-                                      {"host_bytes_a_rank", number_or_null(plan.host_room)},
-                                      {"fits_this_host", plan.host_room ? json::value(fits) : json::value(nullptr)},
+                                      {"host_bytes_a_rank", number_or_null(room)},
+                                      {"fits_this_host", room ? json::value(fits) : json::value(nullptr)},
                                       {"nearest_fit", as_json(plan.nearest_fit, nearest_time)},
                                       {"cards", std::move(cards)}});
 }

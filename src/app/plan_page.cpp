@@ -28,7 +28,7 @@ std::string header(const Plan& plan) {
                                  std::min(plan.ranks, plan.ranks_on_node));
   if (plan.queue) text += fmt::format("; {}, partition {}", plan.queue->profile, plan.queue->partition);
   const auto field = [&text](std::string_view name, const std::string& value) {
-    text += fmt::format("\n  {:<10}{}", name, value);
+    text += fmt::format("\n  {:<13}{}", name, value);
   };
   field("model", fmt::format("{}, {} parameters", model_in_words(plan.spec),
                              human_count(static_cast<double>(parameter_count(model_table(config, plan.spec))))));
@@ -47,7 +47,9 @@ std::string header(const Plan& plan) {
 // --- layouts --------------------------------------------------------------------------------------------------------
 
 std::string time_in_cell(const std::optional<StepTime>& time) {
-  return time ? fmt::format("{:.3g} s", time->total()) : "-";
+  if (!time) return "-";
+  const double seconds = time->total();
+  return seconds < 0.0995 ? fmt::format("{:.3g} ms", 1e3 * seconds) : fmt::format("{:.3g} s", seconds);
 }
 
 /// The stages on these ranks, then what is near the configured one.
@@ -56,13 +58,13 @@ std::string layouts_table(const Plan& plan) {
   for (std::size_t kind = 0; kind < kMemoryKinds; ++kind) columns.emplace_back(name_of(static_cast<MemoryKind>(kind)));
   columns.insert(columns.end(), {"a rank", "sent a step", "a step", "fits"});
   Table table(std::move(columns));
-  const std::optional<std::int64_t> room = plan.room();
   const auto add = [&](std::string name, const PlannedLayout& layout) {
     std::vector<std::string> row{std::move(name)};
     for (const std::int64_t bytes : layout.memory) row.push_back(human_bytes(bytes));
     row.push_back(human_bytes(layout.bytes()));
     row.push_back(human_bytes(layout.sent_bytes()));
     row.push_back(time_in_cell(plan.time_of(layout)));
+    const std::optional<std::int64_t> room = plan.room(layout.ranks);
     row.emplace_back(!room ? "-" : layout.bytes() <= *room ? "yes" : "no");
     table.add(std::move(row));
   };
@@ -122,11 +124,11 @@ std::string duration_on(const Plan& plan, const PlannedCard& card) {
   const PlannedLayout* layout = card.least();
   const auto time = layout == nullptr ? std::nullopt : step_time(*layout, plan.flops_per_sample(), card.pace);
   if (!time) return fmt::format("Time: {}\n", card.pace.computing);
-  std::string text = fmt::format("Time: a step takes about {}: {:.2g} s of computing ({})",
-                                 time_in_words(time->total()), time->computing_s, card.pace.computing);
+  std::string text = fmt::format("Time: a step takes about {}: {} of computing ({})", time_in_words(time->total()),
+                                 time_in_words(time->computing_s), card.pace.computing);
   if (layout->ranks > 1)
     text += card.pace.seconds_per_byte
-                ? fmt::format(" and {:.2g} s of sending ({})", time->sending_s, card.pace.sending)
+                ? fmt::format(" and {} of sending ({})", time_in_words(time->sending_s), card.pace.sending)
                 : "; sending is not counted: nothing is known of the link";
   return text + "\n";
 }
@@ -135,8 +137,10 @@ std::string verdicts_on_cards(const Plan& plan) {
   std::string text;
   for (const PlannedCard& card : plan.cards) {
     text += fmt::format("{}{}\n", text.empty() ? "" : "\n", card.type.name);
-    text += "  " + inference_verdict("Loading", card, card.loading, &InferenceMemory::loaded) + "\n";
-    text += "  " + inference_verdict("Generating", card, card.generating, &InferenceMemory::generating) + "\n";
+    if (plan.names_cards) {  // all of them together would fill a screen
+      text += "  " + inference_verdict("Loading", card, card.loading, &InferenceMemory::loaded) + "\n";
+      text += "  " + inference_verdict("Generating", card, card.generating, &InferenceMemory::generating) + "\n";
+    }
     text += "  " + training_verdict(card) + "\n";
     text += "  " + duration_on(plan, card);
   }
@@ -146,10 +150,11 @@ std::string verdicts_on_cards(const Plan& plan) {
 
 std::string verdict_on_host(const Plan& plan) {
   const std::string place = plan.queue ? "a node of partition " + plan.queue->partition : "this host";
-  if (!plan.host_room) return place + " does not tell how much memory is free\n";
+  const std::optional<std::int64_t> room = plan.host_room(plan.ranks);
+  if (!room) return place + " does not tell how much memory is free\n";
   const std::string need = fmt::format("{}: a rank needs {} of the {} that are free for it", place,
-                                       human_bytes(plan.own().bytes()), human_bytes(*plan.host_room));
-  if (plan.own().bytes() <= *plan.host_room) return need + ": it fits\n";
+                                       human_bytes(plan.own().bytes()), human_bytes(*room));
+  if (plan.own().bytes() <= *room) return need + ": it fits\n";
   if (!plan.nearest_fit) return need + ": it does not fit on so many ranks at any stage and micro batch\n";
   const PlannedLayout& fit = *plan.nearest_fit;
   const std::string batch = fit.micro_batch == plan.own().micro_batch
@@ -180,7 +185,8 @@ std::string length_of_run(const Plan& plan) {
   const std::optional<StepTime> time = plan.time_of(plan.own());
   if (!time) return "";
   const std::string certainty = plan.pace.measured ? "at the rate that was measured" : "under the assumptions above";
-  const std::string where = fmt::format("on {} of {}", plural(plan.ranks, "rank"), plan.place);
+  const std::string where = plan.names_cards ? "on " + cards_in_words(plan.ranks, plan.cards.front().type)
+                                             : fmt::format("on {} of {}", plural(plan.ranks, "rank"), plan.place);
   const std::optional<std::int64_t>& steps = plan.config.training.steps.value;
   if (!steps) {
     const auto tokens = static_cast<double>(plan.own().samples() * plan.config.data.sequence_length);
@@ -216,9 +222,10 @@ std::string training_verdict(const PlannedCard& card) {
 }
 
 bool does_not_fit(const Plan& plan) {
-  const bool judges = plan.config.run.device == "cpu" ? plan.host_room.has_value() : plan.queue && plan.names_cards;
-  const std::int64_t room = plan.config.run.device == "cpu" ? plan.host_room.value_or(0) : plan.room().value_or(0);
-  return judges && plan.own().bytes() > room;
+  const bool is_on_host = plan.config.run.device == "cpu";
+  if (!is_on_host && !(plan.queue && plan.names_cards)) return false;
+  const std::optional<std::int64_t> room = is_on_host ? plan.host_room(plan.ranks) : plan.room(plan.ranks);
+  return room && plan.own().bytes() > *room;
 }
 
 std::string plan_page(const Plan& plan) {
