@@ -150,7 +150,10 @@ void foresee_card(PlannedCard& card, const Plan& plan, const FitPlanner& planner
 
 void find_paces(Plan& plan) {
   const std::vector<MeasuredRun> history = read_history(plan.config.run.output_dir);
-  RunLikeness wanted{.processor = {}, .dtype = {}, .parameters = parameter_count(model_table(plan.config, plan.spec))};
+  RunLikeness wanted{.processor = {},
+                     .dtype = {},
+                     .parameters = parameter_count(model_table(plan.config, plan.spec)),
+                     .ranks = plan.ranks};
   wanted.on_gpu = true;
   wanted.dtype = name_of(compute_dtype(plan.on_cards));
   for (PlannedCard& card : plan.cards) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <tuple>
 
 #include "app/run_status.hpp"
 #include "base/error.hpp"
@@ -88,13 +89,15 @@ std::vector<MeasuredRun> read_history(const std::filesystem::path& output_dir) {
 }
 
 const MeasuredRun* nearest_run(const std::vector<MeasuredRun>& history, const RunLikeness& wanted) {
+  const auto unlikeness = [&wanted](const MeasuredRun& run) {
+    return std::tuple(distance(run.parameters, wanted.parameters), distance(run.ranks, wanted.ranks),
+                      -run.written.time_since_epoch().count());
+  };
   const MeasuredRun* nearest = nullptr;
   for (const MeasuredRun& run : history) {
     if (run.on_gpu != wanted.on_gpu || run.dtype != wanted.dtype) continue;
     if (run.processor.find(wanted.processor) == std::string::npos) continue;
-    const double far = distance(run.parameters, wanted.parameters);
-    const double so_far = nearest == nullptr ? far : distance(nearest->parameters, wanted.parameters);
-    if (nearest == nullptr || far < so_far || (far == so_far && run.written > nearest->written)) nearest = &run;
+    if (nearest == nullptr || unlikeness(run) < unlikeness(*nearest)) nearest = &run;
   }
   return nearest;
 }

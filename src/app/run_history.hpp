@@ -38,10 +38,11 @@ struct RunLikeness {
   std::string_view processor;  // a part of its name, "A5000"; empty: any
   std::string_view dtype;
   std::int64_t parameters = 0;
+  int ranks = 1;
 };
 
-/// On the same kind of processor in the same type the one nearest in size, of equally near ones the newest; null for
-/// none.
+/// On the same kind of processor in the same type the one nearest in size, of equally near ones the nearest in ranks,
+/// then the newest. Null for none.
 const MeasuredRun* nearest_run(const std::vector<MeasuredRun>& history, const RunLikeness& wanted);
 
 }  // namespace ferula
