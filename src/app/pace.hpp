@@ -28,7 +28,8 @@ struct Pace {
 
 /// Of ranks that have such a card each.
 Pace card_pace(const GpuCardType& card, const std::vector<MeasuredRun>& history, const RunLikeness& wanted);
-/// Of ranks that share `threads` of a node. `wanted.processor` empty: of any host.
+/// Of ranks that share `threads` of a node, or (0) have a GPU each, where runs have measured it. `wanted.processor`
+/// empty: of any host.
 Pace host_pace(int threads, int ranks_on_node, const std::vector<MeasuredRun>& history, const RunLikeness& wanted);
 
 struct StepTime {

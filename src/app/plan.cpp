@@ -1,6 +1,7 @@
 #include "app/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "app/compute_backend.hpp"
 #include "app/job_plan.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kStages = 4;
 constexpr int kUsualRanksOnNode = 8;
+const DeviceFacts kOnGpus{.kind = "cuda", .reason = "the plan is for GPUs", .has_native_bf16 = true};
 
 /// The configuration before it is resolved, and where it is to run.
 struct Draft {
@@ -47,9 +49,28 @@ const ClusterPartition* partition_of(const Draft& read) {
   return read.profile ? read.profile->partition(read.job.partition) : nullptr;
 }
 
-/// The cards that are named, else those of the job.
+/// This machine's GPU as --card would name it; nothing where there is none, or it is not wanted.
+std::vector<std::string> card_here(const RunConfig& run) {
+  constexpr double kAlike = 0.1;  // of the memory: cards of one name come with more and with less
+  if (run.device == "cpu") return {};
+  try {
+    const std::unique_ptr<ComputeBackend> compute = choose_compute(run);
+    const GpuInfo* gpu = compute->gpu_of({});
+    if (gpu == nullptr) return {};
+    const double gib = static_cast<double>(gpu->memory_bytes) / 0x1p30;
+    for (const GpuCardType& card : known_cards())
+      if (gpu->name.find(card.word) != std::string::npos && std::abs(gib / card.memory_gib - 1.0) < kAlike)
+        return {std::string(card.name)};
+    return {fmt::format("{:.2f}", gib)};
+  } catch (const Error&) {
+    return {};  // the run will say what is wrong with the GPUs of its machine
+  }
+}
+
+/// The cards that are named, else those of the job, else this machine's.
 std::vector<std::string> card_words(const PlanRequest& request, const Draft& read) {
   if (!request.cards.empty()) return request.cards;
+  if (!read.profile) return card_here(read.draft.loaded.config.run);
   const ClusterPartition* partition = partition_of(read);
   if (partition != nullptr && read.job.gpus_per_node > 0 && !partition->card.empty()) return {partition->card};
   return {};
@@ -57,8 +78,7 @@ std::vector<std::string> card_words(const PlanRequest& request, const Draft& rea
 
 DeviceFacts device_of(const Draft& read, bool names_cards) {
   const RunConfig& run = read.draft.loaded.config.run;
-  if (run.device == "cpu") return {.kind = "cpu", .reason = "run.device"};
-  if (run.device == "cuda" || names_cards) return {"cuda", "the plan is for GPUs", true};
+  if (run.device == "cuda" || names_cards) return kOnGpus;
   if (read.profile) return {.kind = "cpu", .reason = "the job asks for no GPUs"};
   return device_facts(*choose_compute(run));
 }
@@ -106,7 +126,7 @@ Plan begun_plan(const PlanRequest& request, Draft read) {
   ConfigDraft for_cards = read.draft;
   for_cards.loaded.config.run.device = "auto";
   ResolveFacts card_facts = facts;
-  card_facts.device = {"cuda", "the plan is for GPUs", true};
+  card_facts.device = kOnGpus;
   plan.config = resolve_config(std::move(read.draft), facts).config;
   plan.on_cards = resolve_config(std::move(for_cards), card_facts).config;
   for (Config* config : {&plan.config, &plan.on_cards}) config->zero_optimization.shard_size = shard_size;
@@ -160,9 +180,14 @@ void find_paces(Plan& plan) {
     wanted.processor = card.type.word;
     card.pace = card_pace(card.type, history, wanted);
   }
-  if (plan.names_cards || plan.config.run.device == "cuda") {
+  if (plan.is_for_cards()) {
     plan.place = plan.cards.front().type.name;
     plan.pace = plan.cards.front().pace;
+    return;
+  }
+  if (plan.config.run.device == "cuda") {
+    plan.place = "GPUs of any kind";
+    plan.pace.computing = "as below; --card NAME plans for one kind";
     return;
   }
   const std::string processor = plan.queue ? "" : host_processor();
@@ -203,7 +228,7 @@ std::optional<std::int64_t> Plan::host_room(int ranks_of_job) const {
 }
 
 std::optional<std::int64_t> Plan::room(int ranks_of_job) const {
-  if (names_cards) return room_on(cards.front().type);
+  if (is_for_cards()) return room_on(cards.front().type);
   return config.run.device == "cpu" ? host_room(ranks_of_job) : std::nullopt;
 }
 

@@ -64,12 +64,13 @@ struct Plan {
   std::optional<PlannedLayout> nearest_fit{};
   Pace pace;                 // of the place that is planned for: the first card that was named, else the host
   std::string place;         // "RTX A5000", "this host"
-  bool names_cards = false;  // the plan is for the cards that were named, or for those of the job
+  bool names_cards = false;  // `cards` are those that were named, of the job or of this machine, not all known ones
   std::vector<PlannedCard> cards;
 
   const PlannedLayout& own() const;
   double flops_per_sample() const;
   double flops_per_step() const;
+  bool is_for_cards() const { return names_cards && config.run.device == "cuda"; }
   std::optional<StepTime> time_of(const PlannedLayout& layout) const;
   /// Bytes that a rank on the host may take; absent: unknown.
   std::optional<std::int64_t> host_room(int ranks_of_job) const;

@@ -52,7 +52,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
     print_output("{}", foreign_estimate(plan, *format));
     return ExitCode::done;
   }
-  print_output("{}\n", line.has(kJson.name) ? plan_json(plan) : plan_page(plan));
+  print_output("{}", line.has(kJson.name) ? plan_json(plan) + "\n" : plan_page(plan));
   return does_not_fit(plan) ? ExitCode::does_not_fit : ExitCode::done;
 }
 

@@ -87,19 +87,21 @@ std::string plan_json(const Plan& plan) {
   const std::optional<std::int64_t> room = plan.host_room(plan.ranks);
   const bool fits = room && plan.own().bytes() <= *room;
   const auto nearest_time = plan.nearest_fit ? plan.time_of(*plan.nearest_fit) : std::nullopt;
-  return json::serialize(json::object{{"ranks", plan.ranks},
-                                      {"ranks_per_node", plan.ranks_on_node},
-                                      {"place", plan.place},
-                                      {"pace", as_json(plan.pace)},
-                                      {"flops_per_step", plan.flops_per_step()},
-                                      {"steps", number_or_null(plan.config.training.steps.value)},
-                                      {"stages", std::move(stages)},
-                                      {"neighbours", std::move(neighbours)},
-                                      {"inference", std::move(inferences)},
-                                      {"host_bytes_a_rank", number_or_null(room)},
-                                      {"fits_this_host", room ? json::value(fits) : json::value(nullptr)},
-                                      {"nearest_fit", as_json(plan.nearest_fit, nearest_time)},
-                                      {"cards", std::move(cards)}});
+  return json::serialize(
+      json::object{{"ranks", plan.ranks},
+                   {"ranks_per_node", plan.ranks_on_node},
+                   {"place", plan.place},
+                   {"pace", as_json(plan.pace)},
+                   {"flops_per_step", plan.flops_per_step()},
+                   {"steps", number_or_null(plan.config.training.steps.value)},
+                   {"job_limit_seconds", plan.queue ? number_or_null(plan.queue->time_s) : json::value(nullptr)},
+                   {"stages", std::move(stages)},
+                   {"neighbours", std::move(neighbours)},
+                   {"inference", std::move(inferences)},
+                   {"host_bytes_a_rank", number_or_null(room)},
+                   {"fits_this_host", room ? json::value(fits) : json::value(nullptr)},
+                   {"nearest_fit", as_json(plan.nearest_fit, nearest_time)},
+                   {"cards", std::move(cards)}});
 }
 
 }  // namespace ferula

@@ -144,8 +144,10 @@ std::string verdicts_on_cards(const Plan& plan) {
     text += "  " + training_verdict(card) + "\n";
     text += "  " + duration_on(plan, card);
   }
-  return text + fmt::format("\n{} of each card are set aside for CUDA, NCCL and their libraries: an assumption\n",
-                            human_bytes(kGpuOverhead));
+  return text + fmt::format(
+                    "\n{} of each card are set aside for CUDA, NCCL and their libraries: an assumption, runs do not "
+                    "measure it\n",
+                    human_bytes(kGpuOverhead));
 }
 
 std::string verdict_on_host(const Plan& plan) {
@@ -174,7 +176,7 @@ std::string limit_in_words(const PlannedQueue& queue, double seconds) {
   const std::string name = queue.qos.empty() ? "a job" : "a job of QOS " + queue.qos;
   if (seconds <= limit) return fmt::format(", within the {} that {} gets", slurm_time(*queue.time_s), name);
   const std::string then =
-      queue.requeue ? fmt::format("it is queued again at the limit and goes on, {} times in all; nothing is to be done",
+      queue.requeue ? fmt::format("it goes on in about {} jobs, each queued again at the limit; nothing is to be done",
                                   static_cast<std::int64_t>(seconds / limit) + 1)
                     : "slurm.requeue = true goes on behind the limit";
   return fmt::format(", longer than the {} that {} gets: {}", slurm_time(*queue.time_s), name, then);
@@ -185,8 +187,8 @@ std::string length_of_run(const Plan& plan) {
   const std::optional<StepTime> time = plan.time_of(plan.own());
   if (!time) return "";
   const std::string certainty = plan.pace.measured ? "at the rate that was measured" : "under the assumptions above";
-  const std::string where = plan.names_cards ? "on " + cards_in_words(plan.ranks, plan.cards.front().type)
-                                             : fmt::format("on {} of {}", plural(plan.ranks, "rank"), plan.place);
+  const std::string where = plan.is_for_cards() ? "on " + cards_in_words(plan.ranks, plan.cards.front().type)
+                                                : fmt::format("on {} of {}", plural(plan.ranks, "rank"), plan.place);
   const std::optional<std::int64_t>& steps = plan.config.training.steps.value;
   if (!steps) {
     const auto tokens = static_cast<double>(plan.own().samples() * plan.config.data.sequence_length);
@@ -223,7 +225,7 @@ std::string training_verdict(const PlannedCard& card) {
 
 bool does_not_fit(const Plan& plan) {
   const bool is_on_host = plan.config.run.device == "cpu";
-  if (!is_on_host && !(plan.queue && plan.names_cards)) return false;
+  if (!is_on_host && !(plan.queue && plan.is_for_cards())) return false;
   const std::optional<std::int64_t> room = is_on_host ? plan.host_room(plan.ranks) : plan.room(plan.ranks);
   return room && plan.own().bytes() > *room;
 }

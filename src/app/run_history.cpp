@@ -76,7 +76,7 @@ double distance(std::int64_t one, std::int64_t other) {
 
 }  // namespace
 
-std::vector<MeasuredRun> read_history(const std::filesystem::path& output_dir) {
+std::vector<MeasuredRun> read_history(const std::filesystem::path& output_dir) try {
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
   std::vector<MeasuredRun> history;
   for (const std::filesystem::path& run : find_runs({output_dir.string()})) {
@@ -86,6 +86,8 @@ std::vector<MeasuredRun> read_history(const std::filesystem::path& output_dir) {
     }
   }
   return history;
+} catch (const std::filesystem::filesystem_error&) {
+  return {};  // it went away, or may not be read: nothing is known
 }
 
 const MeasuredRun* nearest_run(const std::vector<MeasuredRun>& history, const RunLikeness& wanted) {

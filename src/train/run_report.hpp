@@ -40,6 +40,8 @@ struct RunFacts {
   std::string resumed_from;                 // its folder; empty for a new run
   MemoryByKind memory{};                    // of this rank: the peak that is expected
   std::optional<std::int64_t> memory_room;  // bytes that this rank may take; absent: unknown
+  std::optional<double> step_seconds;  // that earlier runs let expect; absent: none resembles this one, or rank > 0
+  std::string step_source;             // which run does
   double flops_per_token = 0.0;
   double peak_flops = 0.0;  // of all ranks together, a second; 0: unknown
 };

@@ -66,9 +66,13 @@ json::object expected_of(const MemoryByKind& memory) {
 json::object speed_of(const RunFacts& facts, const RunOutcome& outcome) {
   const double flops = outcome.tokens_per_second.value_or(0.0) * facts.flops_per_token;
   const auto measured = [](double value) { return value > 0.0 ? json::value(value) : json::value(nullptr); };
-  return {{"processor", facts.processor},        {"threads", facts.threads},
-          {"dtype", facts.compute_type},         {"step_seconds", measured(outcome.step_seconds.value_or(0.0))},
-          {"flops_per_second", measured(flops)}, {"peak_flops_per_second", measured(facts.peak_flops)}};
+  return {{"processor", facts.processor},
+          {"threads", facts.threads},
+          {"dtype", facts.compute_type},
+          {"step_seconds", measured(outcome.step_seconds.value_or(0.0))},
+          {"step_seconds_expected", measured(facts.step_seconds.value_or(0.0))},
+          {"flops_per_second", measured(flops)},
+          {"peak_flops_per_second", measured(facts.peak_flops)}};
 }
 
 json::array ranks_of(const std::vector<RankSummary>& ranks) {

@@ -17,11 +17,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-std::vector<std::string> with_settings(std::vector<std::string> words, const std::vector<std::string>& settings) {
-  for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
-  return words;
-}
-
 json::value plan_of(const Workplace& workplace, const std::vector<std::string>& words,
                     const std::vector<std::string>& settings) {
   std::vector<std::string> all{"plan", "tiny.toml", "--json"};
@@ -68,6 +63,23 @@ TEST(PlanPageSystem, TimesFollowFromWhatRunsHaveMeasured) {
   EXPECT_THAT(workplace.ferula({"plan", "tiny.toml"}).out,
               AllOf(HasSubstr("9 steps take about"), HasSubstr("at the rate that was measured"),
                     HasSubstr("runs/tiny: "), HasSubstr(" counted (")));
+}
+
+TEST(PlanPageSystem, ARunTellsWhatWasForeseenOfItsSteps) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 9);
+
+  const Outcome first = workplace.ferula({"train", "tiny.toml", "--ranks", "2"});
+  const Outcome second = workplace.ferula({"train", "tiny.toml", "--ranks", "2", "--set", "run.name=second"});
+
+  EXPECT_THAT(first.out, AllOf(HasSubstr("a step took "), Not(HasSubstr("were foreseen"))));
+  EXPECT_THAT(second.out, HasSubstr("s were foreseen from runs/tiny\n"));
+  const json::value earlier = json::parse(workplace.read("runs/tiny/summary.json"));
+  const json::value later = json::parse(workplace.read("runs/second/summary.json"));
+  EXPECT_TRUE(earlier.at_pointer("/speed/step_seconds_expected").is_null());
+  const double measured = number(earlier.at_pointer("/speed/step_seconds"));
+  EXPECT_NEAR(number(later.at_pointer("/speed/step_seconds_expected")), measured, 0.01 * measured)
+      << "the same layout takes what it took";
 }
 
 TEST(PlanPageSystem, NeighboursAreLegalLayouts) {
@@ -122,7 +134,7 @@ TEST(PlanPageSystem, PlansForTheCardsAndLimitsOfTheProfile) {
   EXPECT_EQ(defq.code, 0) << defq.err;
   EXPECT_THAT(defq.out, AllOf(HasSubstr("on 8 ranks"), HasSubstr("partition defq"), HasSubstr("8 x RTX A5000"),
                               Not(HasSubstr("H100")), HasSubstr("longer than the 1-00:00:00"), HasSubstr("QOS normal"),
-                              HasSubstr("it is queued again at the limit")));
+                              HasSubstr("each queued again at the limit")));
   EXPECT_THAT(a6000.out, AllOf(HasSubstr("on 3 ranks"), HasSubstr("RTX 6000 Ada")));
   EXPECT_EQ(small.code, 3) << "four A5000 do not hold it";
   EXPECT_EQ(too_many.code, 2);
