@@ -86,6 +86,9 @@ DeviceFacts device_of(const Draft& read, bool names_cards) {
 std::optional<PlannedQueue> queue_of(const Draft& read) {
   const ClusterPartition* partition = partition_of(read);
   if (partition == nullptr) return std::nullopt;
+  const ClusterQos* qos = read.profile->find_qos(read.job.qos);
+  const std::int64_t gpus = std::min(partition->nodes * partition->gpus_per_node,
+                                     qos == nullptr ? kMostPlannedGpus : qos->gpus.value_or(kMostPlannedGpus));
   std::optional<std::int64_t> time_s = read.job.time_s;
   if (time_s == kNoTimeLimit) time_s.reset();
   return PlannedQueue{.profile = read.profile->name,
@@ -94,7 +97,8 @@ std::optional<PlannedQueue> queue_of(const Draft& read) {
                       .time_s = time_s,
                       .host_bytes = read.job.memory_mib << 20,
                       .host_threads = static_cast<int>(read.job.ntasks_per_node * read.job.cpus_per_task),
-                      .requeue = read.job.requeue};
+                      .requeue = read.job.requeue,
+                      .most_gpus = static_cast<int>(std::min<std::int64_t>(gpus, kMostPlannedGpus))};
 }
 
 /// What is known before any layout is foreseen.
@@ -116,6 +120,7 @@ Plan begun_plan(const PlanRequest& request, Draft read) {
             .place = {},
             .names_cards = !words.empty(),
             .cards = {}};
+  if (plan.queue && plan.names_cards && request.cards.empty()) plan.most_gpus = plan.queue->most_gpus;
   const DeviceFacts device = device_of(read, plan.names_cards);
   const std::string shard_size = read.draft.loaded.config.zero_optimization.shard_size;
   const std::int64_t vocabulary = make_tokenizer(read.draft.loaded.config.data.tokenizer)->vocabulary();
@@ -149,7 +154,8 @@ void foresee_neighbours(Plan& plan, const FitPlanner& planner) {
   const std::int64_t stage = plan.config.zero_optimization.stage;
   const std::int64_t micro = plan.config.training.train_micro_batch_size_per_gpu.get();
   const auto add = [&](const std::string& name, int ranks, std::int64_t micro_batch) {
-    if (ranks < 1 || !planner.is_legal(ranks, micro_batch)) return;
+    const bool is_allowed = ranks <= std::max(plan.ranks, plan.most_gpus);
+    if (!is_allowed || !planner.is_legal(ranks, micro_batch)) return;
     plan.neighbours.push_back({name, planner.layout(stage, ranks, micro_batch)});
   };
   if (micro % 2 == 0) add("half the micro batch", plan.ranks, micro / 2);
@@ -162,10 +168,10 @@ void foresee_card(PlannedCard& card, const Plan& plan, const FitPlanner& planner
   const std::int64_t micro = plan.on_cards.training.train_micro_batch_size_per_gpu.get();
   const std::int64_t room = room_on(card.type);
   for (int stage = 0; stage < kStages; ++stage)
-    card.fewest.push_back(planner.fewest_ranks(stage, micro, room, kMostPlannedGpus));
+    card.fewest.push_back(planner.fewest_ranks(stage, micro, room, plan.most_gpus));
   card.alone = planner.layout(0, 1, micro);
-  card.loading = planner.fewest_for_inference(&InferenceMemory::loaded, room, kMostPlannedGpus);
-  card.generating = planner.fewest_for_inference(&InferenceMemory::generating, room, kMostPlannedGpus);
+  card.loading = planner.fewest_for_inference(&InferenceMemory::loaded, room, plan.most_gpus);
+  card.generating = planner.fewest_for_inference(&InferenceMemory::generating, room, plan.most_gpus);
 }
 
 void find_paces(Plan& plan) {

@@ -22,6 +22,8 @@ struct PlanRequest {
   int launched_ranks = 1;
 };
 
+inline constexpr int kMostPlannedGpus = 512;
+
 /// The job that [slurm] asks for.
 struct PlannedQueue {
   std::string profile, partition, qos;
@@ -29,6 +31,7 @@ struct PlannedQueue {
   std::int64_t host_bytes = 0;         // of the job on a node
   int host_threads = 1;                // that it has there
   bool requeue = true;
+  int most_gpus = kMostPlannedGpus;  // of one job
 };
 
 /// What one kind of card does for the model.
@@ -65,6 +68,7 @@ struct Plan {
   Pace pace;                 // of the place that is planned for: the first card that was named, else the host
   std::string place;         // "RTX A5000", "this host"
   bool names_cards = false;  // `cards` are those that were named, of the job or of this machine, not all known ones
+  int most_gpus = kMostPlannedGpus;  // of the search for the fewest
   std::vector<PlannedCard> cards;
 
   const PlannedLayout& own() const;
@@ -77,8 +81,6 @@ struct Plan {
   /// The same at the place that is planned for; absent where many cards are compared, too.
   std::optional<std::int64_t> room(int ranks_of_job) const;
 };
-
-inline constexpr int kMostPlannedGpus = 512;
 
 /// Reads the configuration, its cluster profile and the runs beside it; starts nothing. Throws ConfigMistakes.
 Plan make_plan(const PlanRequest& request);

@@ -65,7 +65,7 @@ json::object as_json(const Plan& plan, const PlannedCard& card) {
           {"alone", as_json(card.alone, step_time(card.alone, plan.flops_per_sample(), card.pace))},
           {"loading", as_json(card.loading)},
           {"generating", as_json(card.generating)},
-          {"training", training_verdict(card)}};
+          {"training", training_verdict(plan, card)}};
 }
 
 json::value number_or_null(const std::optional<std::int64_t>& number) {

@@ -88,8 +88,8 @@ std::string inference_table(const Plan& plan) {
 }
 
 /// "8 (21.3 GiB)": GPUs, and what each of them holds.
-std::string gpus_in_cell(const std::optional<PlannedLayout>& layout) {
-  if (!layout) return fmt::format("more than {}", kMostPlannedGpus);
+std::string gpus_in_cell(const std::optional<PlannedLayout>& layout, int most) {
+  if (!layout) return fmt::format("more than {}", most);
   return fmt::format("{} ({})", layout->ranks, human_bytes(layout->bytes()));
 }
 
@@ -97,7 +97,7 @@ std::string cards_table(const Plan& plan) {
   Table table({"fewest GPUs that hold it", "memory", "stage 0", "stage 1", "stage 2", "stage 3"});
   for (const PlannedCard& card : plan.cards) {
     std::vector<std::string> row{std::string(card.type.name), gibibytes(card.type)};
-    for (const auto& layout : card.fewest) row.push_back(gpus_in_cell(layout));
+    for (const auto& layout : card.fewest) row.push_back(gpus_in_cell(layout, plan.most_gpus));
     table.add(std::move(row));
   }
   return table.text();
@@ -110,10 +110,17 @@ std::string share_of_card(const GpuCardType& card, std::int64_t bytes) {
   return fmt::format("{} of {}", human_bytes(bytes + kGpuOverhead), gibibytes(card));
 }
 
-std::string inference_verdict(std::string_view task, const PlannedCard& card,
+/// "512 x RTX A5000 do not hold it at any stage", with the limit that ended the search where a cluster has set it.
+std::string too_few_cards(const Plan& plan, const GpuCardType& card) {
+  const std::string limit = plan.most_gpus == kMostPlannedGpus || !plan.queue
+                                ? ""
+                                : fmt::format(" (a job of partition {} gets no more)", plan.queue->partition);
+  return fmt::format("{} do not hold it at any stage{}", cards_in_words(plan.most_gpus, card), limit);
+}
+
+std::string inference_verdict(const std::string& task, const Plan& plan, const PlannedCard& card,
                               const std::optional<PlannedInference>& found, MemoryByKind InferenceMemory::*part) {
-  if (!found)
-    return fmt::format("{}: {} do not hold it at any stage", task, cards_in_words(kMostPlannedGpus, card.type));
+  if (!found) return fmt::format("{}: {}", task, too_few_cards(plan, card.type));
   const std::string share = share_of_card(card.type, sum_of(found->memory.*part));
   if (found->ranks == 1) return fmt::format("{}: {} is enough ({})", task, cards_in_words(1, card.type), share);
   return fmt::format("{}: needs {} with ZeRO {} ({}); fewer are not enough", task,
@@ -138,10 +145,11 @@ std::string verdicts_on_cards(const Plan& plan) {
   for (const PlannedCard& card : plan.cards) {
     text += fmt::format("{}{}\n", text.empty() ? "" : "\n", card.type.name);
     if (plan.names_cards) {  // all of them together would fill a screen
-      text += "  " + inference_verdict("Loading", card, card.loading, &InferenceMemory::loaded) + "\n";
-      text += "  " + inference_verdict("Generating", card, card.generating, &InferenceMemory::generating) + "\n";
+      const std::string task = fmt::format("Generating {} tokens, a text a GPU", plan.config.model.context);
+      text += "  " + inference_verdict("Loading", plan, card, card.loading, &InferenceMemory::loaded) + "\n";
+      text += "  " + inference_verdict(task, plan, card, card.generating, &InferenceMemory::generating) + "\n";
     }
-    text += "  " + training_verdict(card) + "\n";
+    text += "  " + training_verdict(plan, card) + "\n";
     text += "  " + duration_on(plan, card);
   }
   return text + fmt::format(
@@ -211,16 +219,19 @@ std::string memory_of_history(const Plan& plan) {
 
 }  // namespace
 
-std::string training_verdict(const PlannedCard& card) {
+std::string training_verdict(const Plan& plan, const PlannedCard& card) {
   const PlannedLayout* found = card.least();
   const std::string alone = fmt::format("1 GPU is not enough ({})", human_bytes(card.alone.bytes() + kGpuOverhead));
   if (found == nullptr)
-    return fmt::format("Training: {} do not hold it at any stage; a smaller micro batch or model does; {}",
-                       cards_in_words(kMostPlannedGpus, card.type), alone);
+    return fmt::format("Training: {}; a smaller micro batch or model does; {}", too_few_cards(plan, card.type), alone);
   const std::string share = share_of_card(card.type, found->bytes());
   if (found->ranks == 1) return fmt::format("Training: {} is enough ({})", cards_in_words(1, card.type), share);
-  return fmt::format("Training: needs {} with ZeRO {} ({}); {}", cards_in_words(found->ranks, card.type), found->stage,
-                     share, alone);
+  const std::string batch =
+      found->samples() == plan.config.training.train_batch_size.get()
+          ? ""
+          : fmt::format("; its train_batch_size is a multiple of {}", found->ranks * found->micro_batch);
+  return fmt::format("Training: needs {} with ZeRO {} ({}); {}{}", cards_in_words(found->ranks, card.type),
+                     found->stage, share, alone, batch);
 }
 
 bool does_not_fit(const Plan& plan) {

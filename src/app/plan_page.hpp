@@ -15,6 +15,6 @@ std::string plan_json(const Plan& plan);
 bool does_not_fit(const Plan& plan);
 
 /// "Training: needs 4 x RTX A5000 with ZeRO 2 (19.8 GiB of 24.0 GiB); 1 GPU is not enough (118 GiB)".
-std::string training_verdict(const PlannedCard& card);
+std::string training_verdict(const Plan& plan, const PlannedCard& card);
 
 }  // namespace ferula

@@ -112,7 +112,8 @@ TEST(PlanPageSystem, VerdictsSayHowManyGpusAndWhyNotOne) {
       workplace.ferula(with_settings({"plan", "tiny.toml", "--ranks", "8", "--card", "a5000"}, kSeven));
 
   EXPECT_EQ(plan.code, 0) << plan.err;
-  EXPECT_THAT(plan.out, AllOf(HasSubstr("Loading: 1 x RTX A5000 is enough ("), HasSubstr("Generating: 1 x RTX A5000"),
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("Loading: 1 x RTX A5000 is enough ("),
+                              HasSubstr("Generating 2048 tokens, a text a GPU: 1 x RTX A5000"),
                               HasSubstr("Training: needs 8 x RTX A5000 with ZeRO 3 ("),
                               HasSubstr("1 GPU is not enough ("), HasSubstr("an assumption: 40 % of its peak"),
                               HasSubstr("5 steps take about"), HasSubstr("under the assumptions above")));
@@ -126,7 +127,7 @@ TEST(PlanPageSystem, PlansForTheCardsAndLimitsOfTheProfile) {
                          "training.train_batch_size=96"});
 
   const Outcome defq = workplace.ferula(with_settings({"plan", "tiny.toml"}, job));
-  const Outcome a6000 = workplace.ferula(with_settings({"plan", "tiny.toml", "--partition", "a6000"}, job));
+  const Outcome a6000 = workplace.ferula(with_settings({"plan", "tiny.toml", "--partition", "a6000", "--set", "model.layers=48"}, job));
   const Outcome small = workplace.ferula(with_settings({"plan", "tiny.toml", "--set", "slurm.gpus_per_node=4"}, job));
   const Outcome too_many = workplace.ferula(
       with_settings({"plan", "tiny.toml", "--partition", "a6000", "--set", "slurm.gpus_per_node=4"}, job));
@@ -135,7 +136,8 @@ TEST(PlanPageSystem, PlansForTheCardsAndLimitsOfTheProfile) {
   EXPECT_THAT(defq.out, AllOf(HasSubstr("on 8 ranks"), HasSubstr("partition defq"), HasSubstr("8 x RTX A5000"),
                               Not(HasSubstr("H100")), HasSubstr("longer than the 1-00:00:00"), HasSubstr("QOS normal"),
                               HasSubstr("each queued again at the limit")));
-  EXPECT_THAT(a6000.out, AllOf(HasSubstr("on 3 ranks"), HasSubstr("RTX 6000 Ada")));
+  EXPECT_THAT(a6000.out, AllOf(HasSubstr("on 3 ranks"), HasSubstr("Training: 3 x RTX 6000 Ada do not hold it"),
+                               HasSubstr("a job of partition a6000 gets no more")));
   EXPECT_EQ(small.code, 3) << "four A5000 do not hold it";
   EXPECT_EQ(too_many.code, 2);
   EXPECT_THAT(too_many.err, HasSubstr("QOS normal-a6000 allows 3 GPUs, you ask 4"));
