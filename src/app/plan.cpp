@@ -78,7 +78,7 @@ std::vector<std::string> card_words(const PlanRequest& request, const Draft& rea
 
 DeviceFacts device_of(const Draft& read, bool names_cards) {
   const RunConfig& run = read.draft.loaded.config.run;
-  if (run.device == "cuda" || names_cards) return kOnGpus;
+  if (run.device == "cuda" || names_cards || read.job.gpus_per_node > 0) return kOnGpus;
   if (read.profile) return {.kind = "cpu", .reason = "the job asks for no GPUs"};
   return device_facts(*choose_compute(run));
 }
