@@ -127,7 +127,9 @@ TEST(PlanPageSystem, PlansForTheCardsAndLimitsOfTheProfile) {
                          "training.train_batch_size=96"});
 
   const Outcome defq = workplace.ferula(with_settings({"plan", "tiny.toml"}, job));
-  const Outcome a6000 = workplace.ferula(with_settings({"plan", "tiny.toml", "--partition", "a6000", "--set", "model.layers=48"}, job));
+  std::vector<std::string> larger = job;
+  larger.emplace_back("model.layers=48");
+  const Outcome a6000 = workplace.ferula(with_settings({"plan", "tiny.toml", "--partition", "a6000"}, larger));
   const Outcome small = workplace.ferula(with_settings({"plan", "tiny.toml", "--set", "slurm.gpus_per_node=4"}, job));
   const Outcome too_many = workplace.ferula(
       with_settings({"plan", "tiny.toml", "--partition", "a6000", "--set", "slurm.gpus_per_node=4"}, job));
