@@ -10,7 +10,7 @@
 namespace ferula {
 namespace {
 
-std::string gibibytes(const GpuCardType& card) { return fmt::format("{:.3g} GiB", card.memory_gib); }
+std::string gibibytes(const GpuCardType& card) { return fmt::format("{:.4g} GiB", card.memory_gib); }
 
 std::string plural(std::int64_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
@@ -129,15 +129,15 @@ std::string inference_verdict(const std::string& task, const Plan& plan, const P
 
 std::string duration_on(const Plan& plan, const PlannedCard& card) {
   const PlannedLayout* layout = card.least();
-  const auto time = layout == nullptr ? std::nullopt : step_time(*layout, plan.flops_per_sample(), card.pace);
-  if (!time) return fmt::format("Time: {}\n", card.pace.computing);
-  std::string text = fmt::format("Time: a step takes about {}: {} of computing ({})", time_in_words(time->total()),
-                                 time_in_words(time->computing_s), card.pace.computing);
+  const Pace& pace = card.pace;
+  const auto time = layout == nullptr ? std::nullopt : step_time(*layout, plan.flops_per_sample(), pace);
+  if (!time) return fmt::format("Time: {}\n", pace.computing);
+  std::string text = fmt::format("Time: a step there takes about {}: computing {} {}", time_in_words(time->total()),
+                                 time_in_words(time->computing_s), pace.computing_rate);
   if (layout->ranks > 1)
-    text += card.pace.seconds_per_byte
-                ? fmt::format(" and {} of sending ({})", time_in_words(time->sending_s), card.pace.sending)
-                : "; sending is not counted: nothing is known of the link";
-  return text + "\n";
+    text += pace.seconds_per_byte ? fmt::format(", sending {} {}", time_in_words(time->sending_s), pace.sending_rate)
+                                  : "; sending is not counted: nothing is known of the link";
+  return fmt::format("{} ({})\n", text, pace.measured ? "measured by " + pace.measured->run : "assumptions");
 }
 
 std::string verdicts_on_cards(const Plan& plan) {
