@@ -29,7 +29,6 @@ bool take_rates(Pace& pace, const std::vector<MeasuredRun>& history, const RunLi
   if (const MeasuredRun* sender = nearest_run(senders, wanted)) {
     pace.seconds_per_byte = *sender->seconds_per_byte / crossing_share(sender->ranks);
     pace.sending = fmt::format("what {} could not hide", sender->run);
-    pace.sending_rate = fmt::format("as in {}", sender->run);
   }
   return true;
 }
@@ -46,7 +45,7 @@ Pace card_pace(const GpuCardType& card, const std::vector<MeasuredRun>& history,
   if (card.link_gigabytes > 0.0) {
     pace.seconds_per_byte = 1e-9 / card.link_gigabytes;
     pace.sending = fmt::format("an assumption: {:g} GB/s between its cards, and nothing hides it", card.link_gigabytes);
-    pace.sending_rate = fmt::format("at {:g} GB/s", card.link_gigabytes);
+    pace.sending_rate = fmt::format("{:g} GB/s", card.link_gigabytes);
   }
   const double peak = 1e12 * card.bf16_teraflops;
   const auto share_of_peak = [&] { return fmt::format("{:.0f} % of its peak", 100.0 * pace.flops_per_second / peak); };
@@ -58,7 +57,7 @@ Pace card_pace(const GpuCardType& card, const std::vector<MeasuredRun>& history,
   } else {
     pace.computing = fmt::format("unknown: no run on it has been measured here in {}", wanted.dtype);
   }
-  if (pace.flops_per_second > 0.0) pace.computing_rate = "at " + share_of_peak();
+  if (pace.flops_per_second > 0.0) pace.computing_rate = share_of_peak();
   return pace;
 }
 

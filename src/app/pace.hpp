@@ -19,8 +19,8 @@ struct Pace {
   int threads_on_node = 0;                   // that the ranks of a node share; 0: each rank has a GPU
   int ranks_on_node = 1;                     // at most
   std::optional<double> seconds_per_byte{};  // that crosses a rank's link; absent: unknown
-  std::string computing_rate;                // "at 40 % of its peak"; empty: unknown
-  std::string sending_rate;                  // "at 32 GB/s"
+  std::string computing_rate;                // "40 % of its peak"; empty: unknown
+  std::string sending_rate;                  // "32 GB/s", where it is assumed
   std::string computing;                     // how the rate is known, in words
   std::string sending;                       // how that of the link is
   std::optional<MeasuredRun> measured{};     // what the rate is from; absent: an assumption, or unknown

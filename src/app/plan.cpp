@@ -153,15 +153,15 @@ void foresee_host(Plan& plan, const FitPlanner& planner) {
 void foresee_neighbours(Plan& plan, const FitPlanner& planner) {
   const std::int64_t stage = plan.config.zero_optimization.stage;
   const std::int64_t micro = plan.config.training.train_micro_batch_size_per_gpu.get();
-  const auto add = [&](const std::string& name, int ranks, std::int64_t micro_batch) {
+  const auto add = [&](Neighbour::Of of, std::string_view change, int ranks, std::int64_t micro_batch) {
     const bool is_allowed = ranks <= std::max(plan.ranks, plan.most_gpus);
     if (!is_allowed || !planner.is_legal(ranks, micro_batch)) return;
-    plan.neighbours.push_back({name, planner.layout(stage, ranks, micro_batch)});
+    plan.neighbours.push_back({of, change, planner.layout(stage, ranks, micro_batch)});
   };
-  if (micro % 2 == 0) add("half the micro batch", plan.ranks, micro / 2);
-  add("twice the micro batch", plan.ranks, 2 * micro);
-  if (plan.ranks % 2 == 0) add("half the ranks", plan.ranks / 2, micro);
-  add("twice the ranks", 2 * plan.ranks, micro);
+  if (micro % 2 == 0) add(Neighbour::Of::micro_batch, "half", plan.ranks, micro / 2);
+  add(Neighbour::Of::micro_batch, "twice", plan.ranks, 2 * micro);
+  if (plan.ranks % 2 == 0) add(Neighbour::Of::ranks, "half", plan.ranks / 2, micro);
+  add(Neighbour::Of::ranks, "twice", 2 * plan.ranks, micro);
 }
 
 void foresee_card(PlannedCard& card, const Plan& plan, const FitPlanner& planner) {
@@ -212,6 +212,15 @@ const PlannedLayout* PlannedCard::least() const {
   for (const auto& layout : fewest)
     if (layout && (found == nullptr || layout->ranks < found->ranks)) found = &*layout;
   return found;
+}
+
+std::string Neighbour::name() const {
+  return fmt::format("{} the {}", change, of == Of::ranks ? "ranks" : "micro batch");
+}
+
+std::string Neighbour::in_short() const {
+  if (of == Of::micro_batch) return fmt::format("micro batch {} ({})", layout.micro_batch, change);
+  return fmt::format("{} rank{} ({})", layout.ranks, layout.ranks == 1 ? "" : "s", change);
 }
 
 const PlannedLayout& Plan::own() const { return stages.at(static_cast<std::size_t>(config.zero_optimization.stage)); }

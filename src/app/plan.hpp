@@ -48,8 +48,13 @@ struct PlannedCard {
 
 /// A layout near the configured one, named by what is different.
 struct Neighbour {
-  std::string name;  // "stage 2", "half the micro batch"
+  enum class Of : unsigned char { micro_batch, ranks };
+  Of of = Of::micro_batch;
+  std::string_view change;  // "half", "twice"
   PlannedLayout layout;
+
+  std::string name() const;      // "half the micro batch"
+  std::string in_short() const;  // "micro batch 2 (half)"
 };
 
 struct Plan {

@@ -79,7 +79,7 @@ std::string plan_json(const Plan& plan) {
   for (const PlannedLayout& layout : plan.stages) stages.push_back(as_json(layout, plan.time_of(layout)));
   for (const Neighbour& near : plan.neighbours) {
     json::object row = as_json(near.layout, plan.time_of(near.layout));
-    row["name"] = near.name;
+    row["name"] = near.name();
     neighbours.push_back(std::move(row));
   }
   for (const PlannedInference& each : plan.inferences) inferences.push_back(as_json(each));

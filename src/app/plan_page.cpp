@@ -69,11 +69,8 @@ std::string layouts_table(const Plan& plan) {
     table.add(std::move(row));
   };
   for (const PlannedLayout& layout : plan.stages)
-    add(fmt::format("ZeRO stage {}{}", layout.stage, &layout == &plan.own() ? " (configured)" : ""), layout);
-  for (const Neighbour& near : plan.neighbours)
-    add(fmt::format("{} ({})", near.name,
-                    near.layout.ranks == plan.ranks ? near.layout.micro_batch : std::int64_t{near.layout.ranks}),
-        near.layout);
+    add(fmt::format("stage {}{}", layout.stage, &layout == &plan.own() ? " (configured)" : ""), layout);
+  for (const Neighbour& near : plan.neighbours) add(near.in_short(), near.layout);
   return table.text();
 }
 
@@ -127,17 +124,23 @@ std::string inference_verdict(const std::string& task, const Plan& plan, const P
                      cards_in_words(found->ranks, card.type), found->stage, share);
 }
 
+/// Where the times of a card come from.
+std::string source_of_times(const Pace& pace, int ranks) {
+  const bool sends = ranks > 1 && pace.seconds_per_byte;
+  if (!pace.measured)
+    return fmt::format("assumptions: {}{}", pace.computing_rate, sends ? ", " + pace.sending_rate : "");
+  return fmt::format("measured by {}{}", pace.measured->run, sends ? "; sending: " + pace.sending : "");
+}
+
 std::string duration_on(const Plan& plan, const PlannedCard& card) {
   const PlannedLayout* layout = card.least();
-  const Pace& pace = card.pace;
-  const auto time = layout == nullptr ? std::nullopt : step_time(*layout, plan.flops_per_sample(), pace);
-  if (!time) return fmt::format("Time: {}\n", pace.computing);
-  std::string text = fmt::format("Time: a step there takes about {}: computing {} {}", time_in_words(time->total()),
-                                 time_in_words(time->computing_s), pace.computing_rate);
+  const auto time = layout == nullptr ? std::nullopt : step_time(*layout, plan.flops_per_sample(), card.pace);
+  if (!time) return fmt::format("Time: {}\n", card.pace.computing);
+  std::string sending;
   if (layout->ranks > 1)
-    text += pace.seconds_per_byte ? fmt::format(", sending {} {}", time_in_words(time->sending_s), pace.sending_rate)
-                                  : "; sending is not counted: nothing is known of the link";
-  return fmt::format("{} ({})\n", text, pace.measured ? "measured by " + pace.measured->run : "assumptions");
+    sending = card.pace.seconds_per_byte ? ", sending " + time_in_words(time->sending_s) : ", sending unknown";
+  return fmt::format("Time: {} a step: computing {}{} ({})\n", time_in_words(time->total()),
+                     time_in_words(time->computing_s), sending, source_of_times(card.pace, layout->ranks));
 }
 
 std::string verdicts_on_cards(const Plan& plan) {
@@ -187,7 +190,7 @@ std::string limit_in_words(const PlannedQueue& queue, double seconds) {
       queue.requeue ? fmt::format("it goes on in about {} jobs, each queued again at the limit; nothing is to be done",
                                   static_cast<std::int64_t>(seconds / limit) + 1)
                     : "slurm.requeue = true goes on behind the limit";
-  return fmt::format(", longer than the {} that {} gets: {}", slurm_time(*queue.time_s), name, then);
+  return fmt::format(", longer than the {} that {} gets:\n  {}", slurm_time(*queue.time_s), name, then);
 }
 
 /// How long the configured run takes where it is planned for.
@@ -200,8 +203,8 @@ std::string length_of_run(const Plan& plan) {
   const std::optional<std::int64_t>& steps = plan.config.training.steps.value;
   if (!steps) {
     const auto tokens = static_cast<double>(plan.own().samples() * plan.config.data.sequence_length);
-    return fmt::format("a step takes about {} {}, {}; a billion tokens {} (how many an epoch has, the text tells)\n",
-                       time_in_words(time->total()), where, certainty, time_in_words(time->total() * 1e9 / tokens));
+    return fmt::format("a step takes about {} {}, {}; a billion tokens take {}\n", time_in_words(time->total()), where,
+                       certainty, time_in_words(time->total() * 1e9 / tokens));
   }
   const double seconds = time->total() * static_cast<double>(*steps);
   return fmt::format("{} take about {} {}, {}{}\n", plural(*steps, "step"), time_in_words(seconds), where, certainty,
