@@ -4,6 +4,7 @@
 
 #include "app/model_setup.hpp"
 #include "app/session_facts.hpp"
+#include "base/narrow.hpp"
 #include "comm/planned_transport.hpp"
 
 namespace ferula {
@@ -43,6 +44,8 @@ PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t mic
   std::string& shard = config.zero_optimization.shard_size;
   if (shard != "all" && ranks % std::stoi(shard) != 0) shard = "all";
   config.training.train_micro_batch_size_per_gpu = micro_batch;
+  const std::int64_t accumulation = ceil_div(config.training.train_batch_size.get(), micro_batch * ranks);
+  config.training.gradient_accumulation_steps = accumulation;
   const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks_on_node_};
   Mesh mesh(make_planned_transport(job), mesh_shape(config.zero_optimization, ranks), *device_);
   const ModelSpec model = model_table(config, *spec_);
@@ -55,6 +58,7 @@ PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t mic
   return {.stage = stage,
           .ranks = ranks,
           .micro_batch = micro_batch,
+          .accumulation = accumulation,
           .memory = forecast_memory(shape, mesh, *ops_),
           .host_bytes = forecast_host_memory(shape, mesh),
           .traffic = forecast_traffic(shape, mesh)};
@@ -73,12 +77,34 @@ std::optional<PlannedLayout> FitPlanner::fewest_ranks(std::int64_t stage, std::i
 }
 
 std::optional<PlannedLayout> FitPlanner::nearest_fit(int ranks, std::int64_t room) const {
-  std::int64_t micro_batch = config_->training.train_micro_batch_size_per_gpu.get();
+  const std::int64_t configured = config_->training.train_micro_batch_size_per_gpu.get();
   for (std::int64_t stage = config_->zero_optimization.stage; stage <= kHighestStage; ++stage)
-    if (const PlannedLayout found = layout(stage, ranks, micro_batch); found.bytes() <= room) return found;
-  while (micro_batch > 1) {
-    micro_batch /= 2;
+    if (const PlannedLayout found = layout(stage, ranks, configured); found.bytes() <= room) return found;
+  for (std::int64_t micro_batch = configured / 2; micro_batch > 0; --micro_batch) {
+    if (!is_legal(ranks, micro_batch)) continue;
     if (const PlannedLayout found = layout(kHighestStage, ranks, micro_batch); found.bytes() <= room) return found;
+  }
+  return std::nullopt;
+}
+
+bool FitPlanner::is_legal(int ranks, std::int64_t micro_batch) const {
+  return micro_batch > 0 && config_->training.train_batch_size.get() % (micro_batch * ranks) == 0;
+}
+
+PlannedInference FitPlanner::inference(std::int64_t stage, int ranks) const {
+  Config config = *config_;
+  config.zero_optimization.stage = stage;
+  config.zero_optimization.shard_size = "all";
+  const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks_on_node_};
+  Mesh mesh(make_planned_transport(job), mesh_shape(config.zero_optimization, ranks), *device_);
+  return {.stage = stage, .ranks = ranks, .memory = forecast_inference(config, *spec_, mesh, *device_, *ops_)};
+}
+
+std::optional<PlannedInference> FitPlanner::fewest_for_inference(MemoryByKind InferenceMemory::*part, std::int64_t room,
+                                                                 int most) const {
+  for (const int ranks : usual_rank_counts(ranks_on_node_, most)) {
+    const PlannedInference found = inference(kHighestStage, ranks);
+    if (sum_of(found.memory.*part) <= room) return found;
   }
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/inference_forecast.hpp"
 #include "app/inference_setup.hpp"
 #include "app/prompts.hpp"
 #include "data/utf8.hpp"
@@ -14,7 +15,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::int64_t kPromptRows = 256;  // tokens of a prompt that are read at once
 constexpr std::int64_t kMostSequences = 65536;
 constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();  // of a vocabulary and of a context
 
@@ -100,15 +100,22 @@ std::vector<GenerationRequest> requests_of(const CommandLine& line, const std::v
   return requests;
 }
 
-std::string as_json(const std::string& checkpoint, const Prompt& prompt, const GenerationResult& result) {
-  return boost::json::serialize(boost::json::object{{"checkpoint", json_text(checkpoint)},
+/// What was read, and what the rank with the most memory held at its peak.
+struct ModelInUse {
+  std::string checkpoint;
+  std::int64_t memory_peak_bytes = 0;
+};
+
+std::string as_json(const ModelInUse& model, const Prompt& prompt, const GenerationResult& result) {
+  return boost::json::serialize(boost::json::object{{"checkpoint", json_text(model.checkpoint)},
                                                     {"prompt", json_text(prompt.text)},
                                                     {"index", prompt.index},
                                                     {"text", json_text(result.text)},
                                                     {"finish_reason", name_of(result.finish)},
                                                     {"tokens", result.tokens.size()},
                                                     {"first_token_seconds", result.first_token_s},
-                                                    {"tokens_per_second", result.tokens_per_second()}});
+                                                    {"tokens_per_second", result.tokens_per_second()},
+                                                    {"memory_peak_bytes", model.memory_peak_bytes}});
 }
 
 /// One text, shown in whole letters while it is written. Rank 0 writes the first request and has the log that speaks.
@@ -137,9 +144,15 @@ void check_stream(const CommandLine& line, std::size_t texts) {
         fmt::format("--stream shows one text, found {}: give one prompt and no --num-return-sequences", texts));
 }
 
-void print_result(const CommandLine& line, RankContext& context, const InferenceModel& model, const Prompt& prompt,
+/// Collective.
+std::int64_t agreed_memory_peak(RankContext& context) {
+  const auto mine = static_cast<double>(context.ledger().peak_bytes());
+  return static_cast<std::int64_t>(agree_max(context.mesh.world(), context.execution.communication, mine));
+}
+
+void print_result(const CommandLine& line, RankContext& context, const ModelInUse& model, const Prompt& prompt,
                   const GenerationResult& result) {
-  context.log.result(line.has(kJson.name) ? as_json(model.checkpoint, prompt, result)
+  context.log.result(line.has(kJson.name) ? as_json(model, prompt, result)
                                           : with_valid_utf8(prompt.text + result.text));
 }
 
@@ -159,23 +172,25 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
       prompts_of(line, invocation.kind == RankKind::mpi ? PromptReaders::every_rank : PromptReaders::one);
   check_stream(line, prompts.size());
   const std::vector<GenerationRequest> requests = requests_of(line, prompts, *request.tokenizer);
-  const std::int64_t rows = std::min(kPromptRows, request.config.model.context);
-  return run_with_model(invocation, request, rows, [&](RankContext& context, InferenceModel& model) {
-    TransformerDecoder decoder(model.transformer, context.execution);
-    Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication}, options);
-    std::vector<GenerationResult> results;
-    if (line.has(kStream.name)) {
-      ShownText shown(context.log, prompts.front().text);
-      results = generator.run(requests, [&](std::size_t, std::string_view bytes) { shown.add(bytes); });
-      shown.finish();
-    } else {
-      results = generator.run(requests);
-      for (std::size_t number = 0; number < results.size(); ++number)
-        print_result(line, context, model, prompts[number], results[number]);
-    }
-    warn_of_full_context(context.log, prompts, results, request.config.model.context);
-    return ExitCode::done;
-  });
+  return run_with_model(
+      invocation, request, generation_rows(request.config), [&](RankContext& context, InferenceModel& model) {
+        TransformerDecoder decoder(model.transformer, context.execution);
+        Generator generator(decoder, *request.tokenizer, {context.mesh.world(), context.execution.communication},
+                            options);
+        std::vector<GenerationResult> results;
+        if (line.has(kStream.name)) {
+          ShownText shown(context.log, prompts.front().text);
+          results = generator.run(requests, [&](std::size_t, std::string_view bytes) { shown.add(bytes); });
+          shown.finish();
+        } else {
+          results = generator.run(requests);
+          const ModelInUse used{model.checkpoint, agreed_memory_peak(context)};
+          for (std::size_t number = 0; number < results.size(); ++number)
+            print_result(line, context, used, prompts[number], results[number]);
+        }
+        warn_of_full_context(context.log, prompts, results, request.config.model.context);
+        return ExitCode::done;
+      });
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ struct GpuCardType {
   double memory_gib = 0.0;      // as nvidia-smi counts it
   double bf16_teraflops = 0.0;  // of dense matrix products; 0: unknown
   double link_gigabytes = 0.0;  // a second to a card of the same node, one direction; 0: unknown
+  std::string_view word = {};   // in what a driver calls it; empty: no driver's name tells
 };
 
 /// What CUDA's context, NCCL and the workspaces of libraries take of a card.

@@ -2,6 +2,7 @@
 
 #include "app/common_options.hpp"
 #include "app/config_match.hpp"
+#include "app/inference_forecast.hpp"
 #include "app/model_setup.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/resume.hpp"
@@ -17,10 +18,6 @@ ConfigDraft config_of_checkpoint(FileSystem& files, const std::string& checkpoin
                                 "model.path="};  // the writer's, not the reader's
   for (std::string& set : line.all(kSet.name)) sets.push_back(std::move(set));
   return draft_config_text(text, join_path(checkpoint, kConfigName), ferula_environment(), sets, ConfigUse::inference);
-}
-
-TransformerSettings inference_settings(const Config& config, std::int64_t rows) {
-  return {.compute = compute_dtype(config), .rows = rows, .slots = 0, .seed = 0};
 }
 
 }  // namespace

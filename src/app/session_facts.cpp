@@ -2,11 +2,13 @@
 
 #include "app/bench_probes.hpp"
 #include "app/model_setup.hpp"
+#include "app/pace.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
 #include "device/host_memory.hpp"
+#include "device/host_processor.hpp"
 #include "model/flops.hpp"
-#include "train/memory_forecast.hpp"
+#include "train/traffic_forecast.hpp"
 
 namespace ferula {
 namespace {
@@ -27,12 +29,8 @@ std::vector<std::string> gpus_in_words(const RankContext& context) {
   return context.gpus;
 }
 
-struct ExpectedMemory {
-  MemoryByKind device{};
-  std::int64_t host = 0;
-};
-
-ExpectedMemory expected_memory(RankContext& context, const Config& config, const TransformerSpec& spec) {
+/// What this rank will hold and send.
+PlannedLayout layout_here(RankContext& context, const Config& config, const TransformerSpec& spec) {
   const ModelSpec model = model_table(config, spec);
   const TrainingShape shape{.model = model,
                             .store = store_settings(config, StoreUse::training),
@@ -40,7 +38,13 @@ ExpectedMemory expected_memory(RankContext& context, const Config& config, const
                             .transformer = transformer_settings(config),
                             .batch = batch_shape(config, context.mesh),
                             .sequence_length = config.data.sequence_length};
-  return {forecast_memory(shape, context.mesh, context.execution.ops), forecast_host_memory(shape, context.mesh)};
+  return {.stage = config.zero_optimization.stage,
+          .ranks = context.mesh.shape().ranks(),
+          .micro_batch = shape.batch.micro_batch,
+          .accumulation = shape.batch.accumulation,
+          .memory = forecast_memory(shape, context.mesh, context.execution.ops),
+          .host_bytes = forecast_host_memory(shape, context.mesh),
+          .traffic = forecast_traffic(shape, context.mesh)};
 }
 
 /// Of the host's memory, what this rank may take beside `device_bytes`, which lie there, too, where it has no GPU.
@@ -55,6 +59,25 @@ std::optional<std::int64_t> host_room(const RankContext& context, std::int64_t d
 std::int64_t offloadable_bytes(const RankContext& context, const MemoryByKind& memory) {
   const bool is_apart = context.execution.device.kind() != DeviceKind::cpu;
   return is_apart ? memory.at(static_cast<std::size_t>(MemoryKind::optimizer)) : 0;
+}
+
+/// Rank 0 alone reads what runs beside this one have measured.
+void expect_step_time(RankContext& context, const Config& config, const PlannedLayout& layout, RunFacts& facts) {
+  if (context.mesh.rank() != 0) return;
+  const NodePlace& place = context.mesh.place();
+  const bool on_gpu = context.compute.gpu_of(place) != nullptr;
+  const RunLikeness wanted{.on_gpu = on_gpu,
+                           .processor = facts.processor,
+                           .dtype = facts.compute_type,
+                           .parameters = facts.parameters,
+                           .ranks = layout.ranks};
+  const int threads = on_gpu ? 0 : context.threads * place.ranks_on_node;
+  const Pace pace = host_pace(threads, place.ranks_on_node, read_history(config.run.output_dir), wanted);
+  const auto length = static_cast<double>(config.data.sequence_length);
+  const std::optional<StepTime> time = step_time(layout, facts.flops_per_token * length, pace);
+  if (!time) return;
+  facts.step_seconds = time->total();
+  facts.step_source = pace.measured->run;
 }
 
 /// A GPU computes logits as fast as it sweeps over the head's gradient only where they are thousands of rows.
@@ -116,40 +139,46 @@ double probed_peak(RankContext& run, DType compute) {
 RunFacts facts_of(RankContext& context, const SessionRequest& request, const Config& config,
                   const TransformerSpec& spec, const RunDirectory& directory) {
   const DType compute = compute_dtype(config);
-  const ExpectedMemory memory = expected_memory(context, config, spec);
+  const PlannedLayout layout = layout_here(context, config, spec);
+  const GpuInfo* gpu = context.compute.gpu_of(context.mesh.place());
   const std::string kernels = context.execution.ops.kernels_in_words();
-  return {.version = std::string(version()),
-          .revision = std::string(revision()),
-          .longer = longer_settings(request.loaded.config, config, 0),
-          .command = request.command,
-          .continuing = request.continuing,
-          .name = config.run.name,
-          .directory = directory.root.string(),
-          .model = model_in_words(spec),
-          .compute = fmt::format("{}{}{}", compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
-                                 yes_if(!kernels.empty(), "; "), kernels),
-          .optimizer =
-              fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr, config.scheduler.type),
-          .data = {},
-          .batch = batch_in_words(config, context.mesh.shape().data()),
-          .communication = fmt::format(
-              "{}{}", context.mesh.world().kind(),
-              yes_if(&context.execution.communication != &context.execution.compute, ", beside the computation")),
-          .mesh = context.mesh.shape(),
-          .stage = config.zero_optimization.stage,
-          .stage_name = std::string(stage_name(static_cast<int>(config.zero_optimization.stage))),
-          .threads = context.threads,
-          .gpus = gpus_in_words(context),
-          .parameters = parameter_count(model_table(config, spec)),
-          .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
-          .resumed_from = {},
-          .memory = memory.device,
-          .memory_room = context.compute.memory_for(context.mesh.place()),
-          .host_memory = memory.host,
-          .host_room = host_room(context, sum_of(memory.device)),
-          .offloadable = offloadable_bytes(context, memory.device),
-          .flops_per_token = training_flops_per_token(spec, config.data.sequence_length),
-          .prompt = config.data.tokenizer == "ids" ? "1 2 3" : "The "};
+  RunFacts facts{.version = std::string(version()),
+                 .revision = std::string(revision()),
+                 .longer = longer_settings(request.loaded.config, config, 0),
+                 .command = request.command,
+                 .continuing = request.continuing,
+                 .name = config.run.name,
+                 .directory = directory.root.string(),
+                 .model = model_in_words(spec),
+                 .compute = fmt::format("{}{}{}", compute == DType::bf16 ? "bf16, f32 master and gradients" : "f32",
+                                        yes_if(!kernels.empty(), "; "), kernels),
+                 .compute_type = std::string(name_of(compute)),
+                 .processor = gpu == nullptr ? host_processor() : gpu->name,
+                 .optimizer = fmt::format("{}, lr {:g}, {}", config.optimizer.type, config.optimizer.params.lr,
+                                          config.scheduler.type),
+                 .data = {},
+                 .batch = batch_in_words(config, context.mesh.shape().data()),
+                 .communication = fmt::format("{}{}", context.mesh.world().kind(),
+                                              yes_if(&context.execution.communication != &context.execution.compute,
+                                                     ", beside the computation")),
+                 .mesh = context.mesh.shape(),
+                 .stage = config.zero_optimization.stage,
+                 .stage_name = std::string(stage_name(static_cast<int>(config.zero_optimization.stage))),
+                 .threads = context.threads,
+                 .gpus = gpus_in_words(context),
+                 .parameters = parameter_count(model_table(config, spec)),
+                 .steps = config.training.steps.value.value_or(0),  // unknown in a dry run over epochs
+                 .resumed_from = {},
+                 .memory = layout.memory,
+                 .memory_room = context.compute.memory_for(context.mesh.place()),
+                 .host_memory = layout.host_bytes,
+                 .host_room = host_room(context, sum_of(layout.memory)),
+                 .offloadable = offloadable_bytes(context, layout.memory),
+                 .step_source = {},
+                 .flops_per_token = training_flops_per_token(spec, config.data.sequence_length),
+                 .prompt = config.data.tokenizer == "ids" ? "1 2 3" : "The "};
+  expect_step_time(context, config, layout, facts);
+  return facts;
 }
 
 }  // namespace ferula

@@ -63,6 +63,8 @@ class ElementSink {
 
 }  // namespace
 
+std::int64_t checkpoint_reading_bytes() { return kStagingBytes; }
+
 CheckpointReader::CheckpointReader(FileSystem& files, Device& device, std::string checkpoint)
     : files_(&files),
       device_(&device),

@@ -17,6 +17,9 @@ struct ReadStatistics {
   std::int64_t table_bytes = 0;   // manifest and hash tables
 };
 
+/// Bytes of buffers that a rank takes while it reads.
+std::int64_t checkpoint_reading_bytes();
+
 /// Reads straight from the shard files by the manifest; every block is compared with its hash before a byte of it is
 /// used. HDF5 is not involved. Not collective.
 class CheckpointReader {

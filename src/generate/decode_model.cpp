@@ -15,6 +15,11 @@ Buffer integers(Device& device, std::int64_t count) {
 
 }  // namespace
 
+std::int64_t decoder_bytes(const TransformerSpec& spec, const TransformerSettings& settings) {
+  return kv_cache_bytes(spec, settings.compute, 1, spec.context) + bytes_of(DType::i32, 3 * settings.rows + 1) +
+         bytes_of(DType::f32, spec.vocabulary);
+}
+
 TransformerDecoder::TransformerDecoder(Transformer& transformer, Execution& execution)
     : transformer_(&transformer),
       execution_(&execution),

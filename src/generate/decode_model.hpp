@@ -45,4 +45,7 @@ class TransformerDecoder final : public DecodeModel {
   Buffer logits_;                       // [1, vocabulary with padding] f32
 };
 
+/// Bytes that a TransformerDecoder takes.
+std::int64_t decoder_bytes(const TransformerSpec& spec, const TransformerSettings& settings);
+
 }  // namespace ferula

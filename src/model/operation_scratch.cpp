@@ -1,11 +1,12 @@
 #include "model/operation_scratch.hpp"
 
 namespace ferula {
+namespace {
 
-ScratchBytes training_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings,
-                              std::int64_t sequence_length) {
-  ScratchBytes most = ops.norm_backward_scratch(settings.rows, spec.width);
-  most.cover(ops.attention_scratch(spec.attention(), settings.compute, settings.rows, sequence_length));
+/// Of all products; the head has `head_rows` rows.
+ScratchBytes product_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings,
+                             std::int64_t head_rows) {
+  ScratchBytes most;
   const DType compute = settings.compute;
   const std::optional<DType> bias =
       spec.family.biases == BiasKind::present ? std::optional(compute) : std::optional<DType>();
@@ -17,9 +18,25 @@ ScratchBytes training_scratch(Ops& ops, const TransformerSpec& spec, const Trans
   cover(spec.query_width(), spec.width);
   cover(spec.width, spec.hidden_width());
   cover(spec.ffn_width, spec.width);
-  const std::int64_t head_rows = logit_rows(spec, settings);
   most.cover(ops.linear_scratch(
       {.rows = head_rows, .in = spec.width, .out = spec.vocabulary, .compute = compute, .result = DType::f32}));
+  return most;
+}
+
+}  // namespace
+
+ScratchBytes training_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings,
+                              std::int64_t sequence_length) {
+  ScratchBytes most = ops.norm_backward_scratch(settings.rows, spec.width);
+  most.cover(ops.attention_scratch(spec.attention(), settings.compute, settings.rows, sequence_length));
+  most.cover(product_scratch(ops, spec, settings, logit_rows(spec, settings)));
+  return most;
+}
+
+ScratchBytes inference_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings) {
+  constexpr std::int64_t kNoBackwardPass = 1;  // whose scratch grows with the length of a sequence
+  ScratchBytes most = ops.attention_scratch(spec.attention(), settings.compute, settings.rows, kNoBackwardPass);
+  most.cover(product_scratch(ops, spec, settings, 1));
   return most;
 }
 

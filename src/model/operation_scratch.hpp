@@ -10,4 +10,7 @@ namespace ferula {
 ScratchBytes training_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings,
                               std::int64_t sequence_length);
 
+/// Of a forward pass that keeps nothing and predicts one row.
+ScratchBytes inference_scratch(Ops& ops, const TransformerSpec& spec, const TransformerSettings& settings);
+
 }  // namespace ferula

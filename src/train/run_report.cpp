@@ -75,6 +75,15 @@ std::string traffic_table(const RankSummary& rank) {
   return text.empty() ? text : "traffic of the steps (rank 0)\n" + text;
 }
 
+/// Measured, and what was foreseen before the run.
+std::string step_text(const RunFacts& facts, const RunOutcome& outcome) {
+  if (!outcome.step_seconds) return "";
+  std::string text = fmt::format("a step took {:.4g} s", *outcome.step_seconds);
+  if (facts.step_seconds)
+    text += fmt::format("; {:.4g} s were foreseen from {}", *facts.step_seconds, facts.step_source);
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string run_header(const RunFacts& facts) {
@@ -134,7 +143,7 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
                                  outcome.final_loss);
   if (outcome.validation_loss) text += fmt::format(", validation loss {:.4f}", *outcome.validation_loss);
   if (outcome.tokens_per_second) text += fmt::format(", {} tok/s", human_count(*outcome.tokens_per_second));
-  text += "\n";
+  text += "\n" + step_text(facts, outcome);
   text += time_table(phases, outcome.elapsed_seconds) + memory_table(ranks, facts) + traffic_table(ranks.front());
   const SlowestRank slowest = slowest_rank(ranks);
   text += fmt::format("slowest rank: {} ({}), {:.1f} % above the median\n", slowest.rank,

@@ -23,6 +23,8 @@ struct RunFacts {
   std::string directory;
   std::string model;          // "gpt2: 6 layers, width 256, 8 heads"
   std::string compute;        // "bf16 (f32 master)", "f32"
+  std::string compute_type;   // "bf16", "f32"
+  std::string processor;      // of this rank: "AMD EPYC 7313 16-Core Processor", "NVIDIA RTX A5000"
   std::string optimizer;      // "AdamW, lr 1e-3, WarmupCosineLR"
   std::string data;           // "1.2M tokens, 9,000 samples of 128"
   std::string batch;          // "24 = 4 a rank x 3 accumulated x 2 ranks"
@@ -41,6 +43,8 @@ struct RunFacts {
   std::int64_t host_memory = 0;             // of this rank, beside `memory`: optimizer state in the host's memory
   std::optional<std::int64_t> host_room;    // bytes of the host's memory that it may take for that; absent: unknown
   std::int64_t offloadable = 0;             // of `memory`, what could lie in the host's memory instead
+  std::optional<double> step_seconds;  // that earlier runs let expect; absent: none resembles this one, or rank > 0
+  std::string step_source;             // which run does
   double flops_per_token = 0.0;
   double peak_flops = 0.0;      // of all ranks together, a second; 0: unknown
   std::string prompt = "The ";  // that this model can continue
@@ -73,6 +77,7 @@ struct RunOutcome {
   double final_loss = std::numeric_limits<double>::quiet_NaN();  // of the last step; not a number without one
   std::optional<double> validation_loss;
   std::optional<double> tokens_per_second;                            // without the first steps
+  std::optional<double> step_seconds;                                 // without them, too
   double elapsed_seconds = std::numeric_limits<double>::quiet_NaN();  // not a number where it never began
   std::string checkpoint;                                             // the last one; empty where there is none
 };

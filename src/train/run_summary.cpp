@@ -65,6 +65,19 @@ json::object expected_of(const RunFacts& facts) {
   return expected;
 }
 
+/// What the ranks computed with and how fast: what `ferula plan` learns of a machine.
+json::object speed_of(const RunFacts& facts, const RunOutcome& outcome) {
+  const double flops = outcome.tokens_per_second.value_or(0.0) * facts.flops_per_token;
+  const auto measured = [](double value) { return value > 0.0 ? json::value(value) : json::value(nullptr); };
+  return {{"processor", facts.processor},
+          {"threads", facts.threads},
+          {"dtype", facts.compute_type},
+          {"step_seconds", measured(outcome.step_seconds.value_or(0.0))},
+          {"step_seconds_expected", measured(facts.step_seconds.value_or(0.0))},
+          {"flops_per_second", measured(flops)},
+          {"peak_flops_per_second", measured(facts.peak_flops)}};
+}
+
 json::array ranks_of(const std::vector<RankSummary>& ranks) {
   json::array rows;
   for (const RankSummary& rank : ranks)
@@ -102,6 +115,7 @@ std::string summary_json(const RunFacts& facts, const RunOutcome& outcome, const
        outcome.tokens_per_second ? number_or_null(*outcome.tokens_per_second) : json::value(nullptr)},
       {"elapsed_seconds", number_or_null(outcome.elapsed_seconds)},
       {"seconds", std::isfinite(outcome.elapsed_seconds) ? json::value(seconds_of(phases)) : nullptr},
+      {"speed", speed_of(facts, outcome)},
       {"memory_expected", expected_of(facts)},
       {"ranks", ranks_of(ranks)},
       {"slowest_rank", slowest_of(facts, ranks)},

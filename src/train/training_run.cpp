@@ -179,13 +179,17 @@ void TrainingRun::save() {
 }
 
 RunOutcome TrainingRun::outcome(const std::string& exit_reason) const {
-  std::optional<double> rate;
-  if (steady_seconds_ > 0.0) rate = static_cast<double>(steady_tokens_) / steady_seconds_;
+  std::optional<double> rate, step;
+  if (steady_seconds_ > 0.0) {
+    rate = static_cast<double>(steady_tokens_) / steady_seconds_;
+    step = steady_seconds_ / static_cast<double>(steady_steps_);
+  }
   return {.exit_reason = exit_reason,
           .steps = parts_.trainer.progress().step,
           .final_loss = last_loss_,
           .validation_loss = validation_loss_,
           .tokens_per_second = rate,
+          .step_seconds = step,
           .elapsed_seconds = elapsed_.seconds(),
           .checkpoint = last_checkpoint_};
 }

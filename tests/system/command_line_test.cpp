@@ -129,7 +129,8 @@ TEST(CommandLineSystem, APlanTellsWhetherARunFitsAndWhatWould) {
       workplace.ferula({"plan", "tiny.toml", "--set", "model.width=131072", "--set", "model.head_dim=64"});
 
   EXPECT_EQ(plan.code, 0) << plan.err;
-  EXPECT_THAT(plan.out, AllOf(HasSubstr("2 ranks"), HasSubstr("it fits"), HasSubstr("RTX A5000: one is enough")));
+  EXPECT_THAT(plan.out,
+              AllOf(HasSubstr("2 ranks"), HasSubstr("it fits"), HasSubstr("Training: 1 x RTX A5000 is enough")));
   EXPECT_EQ(too_large.code, 3) << too_large.out;
   EXPECT_THAT(too_large.out, HasSubstr("does not fit"));
   EXPECT_FALSE(workplace.has("runs"));

@@ -136,11 +136,6 @@ std::vector<PlannedCase> planned_cases() {
   return cases;
 }
 
-std::vector<std::string> with_settings(std::vector<std::string> words, const std::vector<std::string>& settings) {
-  for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
-  return words;
-}
-
 TEST(PlanSystem, ForeseesWhatRunsCountWithinFivePercent) {
   const Workplace workplace;
   write_tiny_run(workplace, 2);

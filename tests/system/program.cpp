@@ -114,6 +114,11 @@ void flip_a_bit(const std::filesystem::path& path) {
   file.put(static_cast<char>(byte ^ 1));
 }
 
+std::vector<std::string> with_settings(std::vector<std::string> words, const std::vector<std::string>& settings) {
+  for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
+  return words;
+}
+
 void write_tiny_run(const Workplace& workplace, int steps) {
   std::string text;
   for (int line = 0; line < 400; ++line) text += "Line " + std::to_string(line * line) + " of a text to learn.\n";

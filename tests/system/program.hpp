@@ -47,6 +47,9 @@ class Workplace {
   std::filesystem::path path_ = scratch_.path();
 };
 
+/// `words` with `--set` before each of the settings.
+std::vector<std::string> with_settings(std::vector<std::string> words, const std::vector<std::string>& settings);
+
 /// Changes a bit in the middle of a file.
 void flip_a_bit(const std::filesystem::path& path);
 

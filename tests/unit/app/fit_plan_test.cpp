@@ -127,6 +127,36 @@ TEST_F(FitPlan, FindsTheNearestLayoutThatFits) {
   EXPECT_FALSE(plans.nearest_fit(4, 1 << 20).has_value());
 }
 
+TEST_F(FitPlan, AccumulatesUntilTheBatchIsComplete) {
+  const Config config = small_config();
+  const FitPlanner plans = planner(config);
+
+  EXPECT_EQ(plans.layout(0, 1, 2).accumulation, 4);
+  EXPECT_EQ(plans.layout(0, 1, 2).samples(), 8);
+  EXPECT_EQ(plans.layout(0, 3, 2).samples(), 12) << "three ranks cannot share eight samples";
+  EXPECT_TRUE(plans.is_legal(2, 4));
+  EXPECT_FALSE(plans.is_legal(3, 2));
+  EXPECT_FALSE(plans.is_legal(2, 8));
+}
+
+TEST_F(FitPlan, InferenceDividesValuesAndKeepsTheCache) {
+  Config config = small_config();
+  config.model.context = 128;
+  const FitPlanner plans = planner(config);
+  const auto values = [](const PlannedInference& each) {
+    return static_cast<double>(each.memory.loaded.at(static_cast<std::size_t>(MemoryKind::parameters)));
+  };
+  const PlannedInference alone = plans.inference(3, 1), whole = plans.inference(0, 4), divided = plans.inference(3, 4);
+  const std::int64_t cache = 2 * 4 * 128 * 256 * 4;  // keys and values of 4 layers, 128 tokens of 256 f32
+
+  EXPECT_EQ(values(alone), values(whole));
+  EXPECT_NEAR(values(divided) / values(whole), 0.25, 0.01);
+  EXPECT_GT(sum_of(divided.memory.generating) - sum_of(divided.memory.loaded), cache / 2);
+  const std::int64_t room = sum_of(divided.memory.generating);
+  EXPECT_EQ(plans.fewest_for_inference(&InferenceMemory::generating, room, 64).value().ranks, 4);
+  EXPECT_FALSE(plans.fewest_for_inference(&InferenceMemory::generating, cache, 64).has_value());
+}
+
 TEST(GpuCards, AreFoundByAPartOfTheirNameOrByMemory) {
   const auto names = [](const std::vector<std::string>& words) {
     std::vector<std::string> found;
