@@ -39,7 +39,7 @@ std::string host_memory_in_words(const PlannedLayout& layout, int ranks_on_node)
 std::string offload_line(const std::optional<PlannedLayout>& without, const std::optional<PlannedLayout>& offloaded,
                          int ranks_on_node) {
   if (!offloaded || (without && without->ranks <= offloaded->ranks)) return {};
-  return fmt::format("  with zero_optimization.offload_optimizer.device=cpu: {} at stage {} ({} each), and {}\n",
+  return fmt::format("    with zero_optimization.offload_optimizer.device=cpu: {} at stage {} ({} each),\n    and {}\n",
                      offloaded->ranks, offloaded->stage, human_bytes(offloaded->bytes() + kGpuOverhead),
                      host_memory_in_words(*offloaded, ranks_on_node));
 }
