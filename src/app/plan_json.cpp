@@ -23,10 +23,12 @@ json::value as_json(const std::optional<StepTime>& time) {
 
 /// `time`: where the layout is timed at all.
 json::object as_json(const PlannedLayout& layout, const std::optional<StepTime>& time) {
+  json::object memory = by_kind(layout.memory);
+  memory["host"] = layout.host_bytes;
   return {{"zero_stage", layout.stage},        {"ranks", layout.ranks},
           {"micro_batch", layout.micro_batch}, {"accumulation", layout.accumulation},
-          {"memory", by_kind(layout.memory)},  {"host_bytes", layout.host_bytes},
-          {"sent_bytes", layout.sent_bytes()}, {"seconds", as_json(time)}};
+          {"memory", std::move(memory)},       {"sent_bytes", layout.sent_bytes()},
+          {"seconds", as_json(time)}};
 }
 
 json::value as_json(const std::optional<PlannedLayout>& layout, const std::optional<StepTime>& time) {
