@@ -18,7 +18,7 @@ HERE = {
     "FERULA_SLURM__CPUS_PER_TASK": "2",
     "FERULA_SLURM__MEM": "1G",
 }
-WRITES_CONFIG = re.compile(r"(build/)?ferula config new (?!.*--preset)")
+WRITES_CONFIG = re.compile(r"(build/)?ferula config new (?!.*(?:--preset|model\.path))")  # of a text alone
 MANY_STEPS = "1000000"
 TRAINS = re.compile(r"(?:train|submit|train\.sbatch) (\w+)\.toml(?!.*(?:--test-only|--set run\.name|begin=|steps=))")
 SUBMITTED = re.compile(r"^job (\d+):|^Submitted batch job (\d+)", re.M)
