@@ -56,9 +56,9 @@ Config config_of(const ModelConfig& model, const std::string& target, DType dtyp
   return config;
 }
 
-std::string without_slash(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  return path;
+std::string without_slash(const std::string& path) {
+  const std::size_t last = path.find_last_not_of('/');
+  return last == std::string::npos ? path.substr(0, 1) : path.substr(0, last + 1);
 }
 
 }  // namespace

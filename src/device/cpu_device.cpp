@@ -5,8 +5,7 @@
 #include <cstring>
 
 #include "base/narrow.hpp"
-#include "device/cpu_stream.hpp"
-#include "device/device.hpp"
+#include "device/host_device.hpp"
 #include "device/out_of_memory.hpp"
 
 namespace ferula {
@@ -15,16 +14,10 @@ namespace {
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kHugePage = 2 << 20;
 
-class CpuDevice final : public Device {
+class CpuDevice final : public HostDevice {
  public:
-  explicit CpuDevice(MemoryLedger& ledger) : ledger_(&ledger) {}
-  DeviceKind kind() const override { return DeviceKind::cpu; }
+  using HostDevice::HostDevice;
   std::string name() const override { return "cpu"; }
-  MemoryLedger& ledger() override { return *ledger_; }
-  std::unique_ptr<Stream> make_stream() override { return std::make_unique<InlineStream>(); }
-  std::unique_ptr<Stream> make_side_stream(std::string_view name) override {
-    return std::make_unique<ThreadStream>(std::string(name));
-  }
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override {
     FERULA_CHECK(bytes >= 0, "asked for {} bytes", bytes);
@@ -33,20 +26,16 @@ class CpuDevice final : public Device {
     const std::int64_t alignment = large ? kHugePage : kAlignment;
     const auto rounded = narrow<std::size_t>(round_up(bytes, alignment));
     void* memory = std::aligned_alloc(static_cast<std::size_t>(alignment), rounded);
-    if (memory == nullptr) throw_out_of_memory(name(), bytes, kind, *ledger_);
+    if (memory == nullptr) throw_out_of_memory(name(), bytes, kind, ledger());
     if (large) madvise(memory, rounded, MADV_HUGEPAGE);  // fewer page walks; refusal costs nothing
     std::memset(memory, 0, rounded);
-    return {static_cast<std::byte*>(memory), bytes, kind, ledger_,
+    return {static_cast<std::byte*>(memory), bytes, kind, &ledger(),
             [](std::byte* data, std::int64_t) { std::free(data); }};
   }
-  Buffer allocate_shared(std::int64_t bytes, MemoryKind kind) override { return allocate(bytes, kind); }
   void copy(Stream& stream, const std::byte* from, std::byte* to, std::int64_t bytes) override {
     FERULA_CHECK(bytes >= 0, "a copy of {} bytes", bytes);
     if (bytes > 0) stream.run([from, to, bytes] { std::memcpy(to, from, narrow<std::size_t>(bytes)); });
   }
-
- private:
-  MemoryLedger* ledger_;
 };
 
 }  // namespace

@@ -248,7 +248,8 @@ std::optional<KeyMapping> find_mapping(const std::string& path) {
   }
   const auto higher = [&](const KeyMapping& a, const KeyMapping& b) { return depth(a.ours) < depth(b.ours); };
   std::stable_sort(same.begin(), same.end(), higher);  // `device` is the run's, not that of a section's section
-  const bool is_one = same.size() == 1 || (same.size() > 1 && higher(same[0], same[1]));
+  if (same.empty()) return std::nullopt;
+  const bool is_one = same.size() == 1 || higher(same[0], same[1]);
   return is_one ? std::optional(same.front()) : std::nullopt;
 }
 
