@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "app/host_launch.hpp"
+#include "app/jobs/host_launch.hpp"
 
 namespace ferula {
 namespace {

@@ -10,9 +10,9 @@
 #include <cmath>
 #include <filesystem>
 
-#include "app/child_process.hpp"
 #include "app/command.hpp"
 #include "app/common_options.hpp"
+#include "app/launch/child_process.hpp"
 #include "app/run_measures.hpp"
 #include "app/table.hpp"
 #include "base/handle.hpp"

@@ -10,7 +10,7 @@
 #include "app/config_interchange.hpp"
 #include "app/model_setup.hpp"
 #include "app/table.hpp"
-#include "app/wizard_answers.hpp"
+#include "app/wizard/wizard_answers.hpp"
 #include "app/wizard_command.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"

@@ -5,8 +5,8 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
-#include "app/inference_forecast.hpp"
 #include "app/inference_setup.hpp"
+#include "app/plan/inference_forecast.hpp"
 #include "app/prompts.hpp"
 #include "data/utf8.hpp"
 #include "generate/generator.hpp"

@@ -2,8 +2,8 @@
 
 #include "app/common_options.hpp"
 #include "app/config_match.hpp"
-#include "app/inference_forecast.hpp"
 #include "app/model_setup.hpp"
+#include "app/plan/inference_forecast.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/resume.hpp"
 #include "config/resolve_config.hpp"

@@ -3,8 +3,8 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
-#include "app/estimator_tables.hpp"
-#include "app/plan_page.hpp"
+#include "app/plan/estimator_tables.hpp"
+#include "app/plan/plan_page.hpp"
 #include "base/narrow.hpp"
 #include "base/output.hpp"
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <thread>
 
-#include "app/launch_report.hpp"
+#include "app/launch/launch_report.hpp"
 #include "comm/mpi_environment.hpp"
 #include "comm/mpi_transport.hpp"
 #include "comm/node_place.hpp"

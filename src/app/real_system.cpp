@@ -8,7 +8,7 @@
 #include <chrono>
 #include <fstream>
 
-#include "app/child_process.hpp"
+#include "app/launch/child_process.hpp"
 #include "base/error.hpp"
 #include "base/handle.hpp"
 #include "comm/launch_environment.hpp"

@@ -2,7 +2,7 @@
 
 #include "app/bench_probes.hpp"
 #include "app/model_setup.hpp"
-#include "app/pace.hpp"
+#include "app/plan/pace.hpp"
 #include "app/version.hpp"
 #include "base/human.hpp"
 #include "device/host_memory.hpp"

@@ -4,7 +4,7 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
-#include "app/run_status.hpp"
+#include "app/jobs/run_status.hpp"
 #include "app/table.hpp"
 #include "base/human.hpp"
 #include "base/output.hpp"

@@ -3,8 +3,8 @@
 
 #include "app/command.hpp"
 #include "app/common_options.hpp"
-#include "app/fit_plan.hpp"
 #include "app/model_setup.hpp"
+#include "app/plan/fit_plan.hpp"
 #include "app/run_measures.hpp"
 #include "app/training_session.hpp"
 #include "config/load_config.hpp"

@@ -2,7 +2,8 @@
 
 #include <optional>
 
-#include "app/job_plan.hpp"
+#include "app/jobs/job_plan.hpp"
+#include "app/jobs/storage_check.hpp"
 #include "app/model_setup.hpp"
 #include "app/plan_text.hpp"
 #include "app/real_system.hpp"
@@ -10,7 +11,6 @@
 #include "app/run_data.hpp"
 #include "app/run_entry.hpp"
 #include "app/session_facts.hpp"
-#include "app/storage_check.hpp"
 #include "checkpoint/agreement.hpp"
 #include "checkpoint/checkpoint_folder.hpp"
 #include "config/config_text.hpp"

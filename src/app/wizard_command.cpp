@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cctype>
 
-#include "app/job_plan.hpp"
-#include "app/wizard_answers.hpp"
-#include "app/wizard_dialog.hpp"
-#include "app/wizard_save.hpp"
+#include "app/jobs/job_plan.hpp"
+#include "app/wizard/wizard_answers.hpp"
+#include "app/wizard/wizard_dialog.hpp"
+#include "app/wizard/wizard_save.hpp"
 #include "base/output.hpp"
 #include "cluster/run_program.hpp"
 #include "config/load_config.hpp"

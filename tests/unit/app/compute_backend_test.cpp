@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "app/gpu_library.hpp"
+#include "app/launch/stop_signals.hpp"
 #include "app/rank_context.hpp"
-#include "app/stop_signals.hpp"
 #include "comm/device_transport.hpp"
 #include "comm/simulated_transport.hpp"
 #include "support/far_device.hpp"

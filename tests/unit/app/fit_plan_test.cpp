@@ -1,11 +1,11 @@
 // Plans of layouts that do not run, and the cards they are planned for.
-#include "app/fit_plan.hpp"
+#include "app/plan/fit_plan.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/gpu_cards.hpp"
-#include "app/offload_plan.hpp"
+#include "app/plan/gpu_cards.hpp"
+#include "app/plan/offload_plan.hpp"
 
 namespace ferula {
 namespace {

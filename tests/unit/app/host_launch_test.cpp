@@ -1,10 +1,10 @@
 // What is refused of a hostfile, and the words of the command that starts its ranks.
-#include "app/host_launch.hpp"
+#include "app/jobs/host_launch.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/job_plan.hpp"
+#include "app/jobs/job_plan.hpp"
 
 namespace ferula {
 namespace {

@@ -1,5 +1,5 @@
 // From a configuration to the job that trains it.
-#include "app/job_plan.hpp"
+#include "app/jobs/job_plan.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // What waits for a job, beside a made-up SLURM.
-#include "app/job_wait.hpp"
+#include "app/jobs/job_wait.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What the launcher reads of the ranks' reports.
-#include "app/launch_report.hpp"
+#include "app/launch/launch_report.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The words of each kind of mpirun. Those of Hydra were tried with MPICH 4.0.2.
-#include "app/mpirun.hpp"
+#include "app/launch/mpirun.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // How long a step takes, from what runs have measured or from a stated assumption.
-#include "app/pace.hpp"
+#include "app/plan/pace.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

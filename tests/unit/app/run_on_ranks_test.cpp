@@ -6,8 +6,8 @@
 #include <fstream>
 #include <set>
 
+#include "app/launch/stop_signals.hpp"
 #include "app/rank_context.hpp"
-#include "app/stop_signals.hpp"
 #include "checkpoint/agreement.hpp"
 #include "support/scratch_directory.hpp"
 

@@ -1,10 +1,10 @@
 // What `ferula status` reads out of a run directory and the queue.
-#include "app/run_status.hpp"
+#include "app/jobs/run_status.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/job_record.hpp"
+#include "app/jobs/job_record.hpp"
 #include "storage/posix_lock.hpp"
 #include "support/scratch_directory.hpp"
 

@@ -1,11 +1,11 @@
 // What the launcher passes on of the user's signals, and how long it waits for ranks that do not listen yet.
-#include "app/stop_forwarding.hpp"
+#include "app/launch/stop_forwarding.hpp"
 
 #include <gtest/gtest.h>
 
 #include <csignal>
 
-#include "app/launch_report.hpp"
+#include "app/launch/launch_report.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {

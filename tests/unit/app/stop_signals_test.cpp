@@ -1,11 +1,11 @@
 // Which signal asks for what.
-#include "app/stop_signals.hpp"
+#include "app/launch/stop_signals.hpp"
 
 #include <gtest/gtest.h>
 
 #include <csignal>
 
-#include "app/launch_report.hpp"
+#include "app/launch/launch_report.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace ferula {

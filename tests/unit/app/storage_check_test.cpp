@@ -1,5 +1,5 @@
 // What is said before a run whose directory is too small, and of one in the wrong place.
-#include "app/storage_check.hpp"
+#include "app/jobs/storage_check.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

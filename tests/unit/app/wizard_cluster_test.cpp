@@ -1,10 +1,10 @@
 // The wizard on a cluster: which one it is, and what the job asks SLURM for.
-#include "app/wizard_cluster.hpp"
+#include "app/wizard/wizard_cluster.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/wizard_save.hpp"
+#include "app/wizard/wizard_save.hpp"
 #include "wizard_fixture.hpp"
 
 namespace ferula {

@@ -1,5 +1,5 @@
 // The wizard's conversation, on a terminal that is a list of lines.
-#include "app/wizard_dialog.hpp"
+#include "app/wizard/wizard_dialog.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <deque>
 #include <filesystem>
 
-#include "app/wizard_answers.hpp"
-#include "app/wizard_save.hpp"
+#include "app/wizard/wizard_answers.hpp"
+#include "app/wizard/wizard_save.hpp"
 #include "config/toml_guard.hpp"
 #include "support/scratch_directory.hpp"
 #include "wizard_fixture.hpp"

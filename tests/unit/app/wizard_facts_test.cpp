@@ -1,10 +1,10 @@
 // What the wizard finds out, and its files of answers.
-#include "app/wizard_facts.hpp"
+#include "app/wizard/wizard_facts.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/wizard_answers.hpp"
+#include "app/wizard/wizard_answers.hpp"
 #include "support/message_of.hpp"
 #include "wizard_fixture.hpp"
 

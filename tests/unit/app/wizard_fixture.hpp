@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "app/wizard.hpp"
-#include "app/wizard_cluster.hpp"
+#include "app/wizard/wizard.hpp"
+#include "app/wizard/wizard_cluster.hpp"
 
 namespace ferula {
 

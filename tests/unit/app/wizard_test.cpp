@@ -1,5 +1,5 @@
 // The wizard's walk through its table, without a terminal.
-#include "app/wizard.hpp"
+#include "app/wizard/wizard.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,107 @@
+#include "app/plan/run_history.hpp"
+
+#include <boost/json.hpp>
+
+#include <cmath>
+#include <numeric>
+#include <tuple>
+
+#include "app/jobs/run_status.hpp"
+#include "base/error.hpp"
+#include "storage/file_system.hpp"
+#include "train/run_directory.hpp"
+
+namespace ferula {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 26;
+
+double number(const json::value& object, std::string_view key) { return object.at(key).to_number<double>(); }
+
+std::int64_t integer(const json::value& object, std::string_view key) {
+  return static_cast<std::int64_t>(number(object, key));
+}
+
+/// Of all collectives of a rank.
+double traffic_bytes(const json::value& communication) {
+  const json::object& kinds = communication.as_object();
+  return std::accumulate(kinds.begin(), kinds.end(), 0.0,
+                         [](double sum, const auto& kind) { return sum + number(kind.value(), "bytes"); });
+}
+
+/// Shares of a step are those of all steps, its length that of the steady ones.
+void read_speed(MeasuredRun& run, const json::value& summary) {
+  const json::value& speed = summary.at("speed");
+  const json::value& seconds = summary.at("seconds");
+  const json::value& rank = summary.at("ranks").at(0);
+  double busy = 0.0;
+  for (const char* phase : {"forward", "backward", "optimizer", "data"}) busy += number(seconds, phase);
+  const double computing_share = busy / (busy + number(seconds, "communication"));
+  const double flops = number(speed, "flops_per_second");
+  const double units = run.ranks * (run.on_gpu ? 1.0 : number(speed, "threads"));
+  run.step_seconds = number(speed, "step_seconds");
+  run.flops_per_second = flops / units / computing_share;
+  if (const json::value& peak = speed.at("peak_flops_per_second"); peak.is_number())
+    run.peak_share = flops / peak.to_number<double>();
+  const double steps = busy / number(rank, "step_seconds");
+  const double bytes_per_step = traffic_bytes(rank.at("communication")) / steps;
+  if (bytes_per_step > 0.0) run.seconds_per_byte = run.step_seconds * (1.0 - computing_share) / bytes_per_step;
+  if (!std::isfinite(run.flops_per_second)) throw DataError("no step was measured");
+}
+
+MeasuredRun measured_run(FileSystem& files, const std::filesystem::path& folder) {
+  const std::string path = RunDirectory{folder}.summary().string();
+  const json::value summary = json::parse(read_file(files, path, kMostBytes));
+  const json::value& rank = summary.at("ranks").at(0);
+  MeasuredRun run{.run = folder.string(),
+                  .processor = std::string(summary.at_pointer("/speed/processor").as_string()),
+                  .dtype = std::string(summary.at_pointer("/speed/dtype").as_string()),
+                  .on_gpu = rank.at("device").as_string().starts_with("cuda"),
+                  .ranks = static_cast<int>(integer(summary.at("layout"), "ranks")),
+                  .stage = integer(summary.at("layout"), "zero_stage"),
+                  .parameters = integer(summary, "parameters"),
+                  .expected_bytes = integer(summary.at("memory_expected"), "all"),
+                  .counted_bytes = integer(rank.at("memory"), "peak"),
+                  .written = std::filesystem::last_write_time(path)};
+  read_speed(run, summary);
+  return run;
+}
+
+/// Doublings between two sizes.
+double distance(std::int64_t one, std::int64_t other) {
+  return std::abs(std::log2(static_cast<double>(one) / static_cast<double>(other)));
+}
+
+}  // namespace
+
+std::vector<MeasuredRun> read_history(const std::filesystem::path& output_dir) try {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  std::vector<MeasuredRun> history;
+  for (const std::filesystem::path& run : find_runs({output_dir.string()})) {
+    try {
+      history.push_back(measured_run(*files, run));
+    } catch (const std::exception&) {  // not a measurement: the caller says so where there is none at all
+    }
+  }
+  return history;
+} catch (const std::filesystem::filesystem_error&) {
+  return {};  // it went away, or may not be read: nothing is known
+}
+
+const MeasuredRun* nearest_run(const std::vector<MeasuredRun>& history, const RunLikeness& wanted) {
+  const auto unlikeness = [&wanted](const MeasuredRun& run) {
+    return std::tuple(distance(run.parameters, wanted.parameters), distance(run.ranks, wanted.ranks),
+                      -run.written.time_since_epoch().count());
+  };
+  const MeasuredRun* nearest = nullptr;
+  for (const MeasuredRun& run : history) {
+    if (run.on_gpu != wanted.on_gpu || run.dtype != wanted.dtype) continue;
+    if (run.processor.find(wanted.processor) == std::string::npos) continue;
+    if (nearest == nullptr || unlikeness(run) < unlikeness(*nearest)) nearest = &run;
+  }
+  return nearest;
+}
+
+}  // namespace ferula
