@@ -58,6 +58,20 @@ std::string usual_micro_batch(const WizardView& view) {
   return std::to_string(outlook.fewest ? outlook.fewest->micro_batch : outlook.own.micro_batch);
 }
 
+std::vector<Choice> offload_places(const WizardView&) {
+  return {{"none", "in the GPU's memory"}, {"cpu", "in the node's memory; its processors update them"}};
+}
+
+/// No stage and batch fits on the GPUs alone.
+bool needs_the_host(const WizardView& view) {
+  const MemoryOutlook& outlook = view.memory();
+  return !outlook.fits() && outlook.offloaded.has_value();
+}
+
+std::string usual_offload(const WizardView& view) {
+  return needs_the_host(view) ? "cpu" : view.config().zero_optimization.offload_optimizer.device;
+}
+
 std::string usual_accumulation(const WizardView& view) {
   return std::to_string(view.resolved().training.gradient_accumulation_steps.get());
 }
@@ -81,6 +95,20 @@ std::vector<Question> batch_questions() {
        .urgent = needs_a_smaller_batch,
        .urgent_when = "where memory does not suffice",
        .usual = usual_micro_batch},
+      {.id = "offload_optimizer",
+       .section = kSection,
+       .prompt = "Where to offload optimizer states?",
+       .help = "Masters and moments are most of what training holds. In the node's memory they leave room on the GPUs; "
+               "each step takes longer.",
+       .kind = AnswerKind::choice,
+       .asked = Asked::rare,
+       .key = "zero_optimization.offload_optimizer.device",
+       .matters = [](const WizardView& view) { return view.on_gpus(); },
+       .when = "GPUs",
+       .urgent = needs_the_host,
+       .urgent_when = "where no stage fits without it",
+       .choices = offload_places,
+       .usual = usual_offload},
       {.id = "gradient_accumulation_steps",
        .section = kSection,
        .prompt = "How many gradient accumulation steps?",

@@ -197,12 +197,34 @@ TEST(Wizard, NamesOffloadingWhereNoStageFits) {
                {"num_gpus", "4"},
                {"context", "512"},
                {"zero_stage", "3"},
-               {"micro_batch", "1"}});
+               {"micro_batch", "1"},
+               {"offload_optimizer", "none"}});
 
   EXPECT_THAT(
       in_words(wizard.outcome().memory(), std::nullopt),
       AllOf(HasSubstr("no stage does on 4; with zero_optimization.offload_optimizer.device = \"cpu\" stage 3 does"),
             HasSubstr("GiB of the host's)")));
+}
+
+TEST(Wizard, OffloadsOptimizerStateOnlyWhereNothingElseFits) {
+  const WizardFacts facts = cluster_facts();
+  const auto outcome_of = [&](const Answers& answers) {
+    Wizard wizard(facts);
+    wizard.take(answers);
+    return wizard.outcome();
+  };
+  const WizardView small = outcome_of({{"model", "small"}, {"num_gpus", "4"}});
+  const WizardView large = outcome_of({{"model", "custom"},
+                                       {"family", "llama"},
+                                       {"layers", "32"},
+                                       {"width", "4096"},
+                                       {"context", "512"},
+                                       {"num_gpus", "4"},
+                                       {"micro_batch", "1"}});
+
+  EXPECT_EQ(small.config().zero_optimization.offload_optimizer.device, "none");
+  EXPECT_EQ(large.config().zero_optimization.offload_optimizer.device, "cpu");
+  EXPECT_TRUE(large.memory().fits());
 }
 
 TEST(Wizard, KeepsWhatAnEarlierFileSays) {
