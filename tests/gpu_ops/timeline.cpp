@@ -72,6 +72,27 @@ Window window_of(const std::vector<GpuActivity>& in_order, const StepMarks& mark
   return {begins[first], begins.back(), static_cast<std::int64_t>(begins.size() - 1 - first)};
 }
 
+/// Gaps between activities that begin in the window, by the names beside them.
+std::vector<Timeline::Gap> gaps_of(const std::vector<GpuActivity>& in_order, const Window& window) {
+  std::map<std::pair<std::string, std::string>, Timeline::Gap> by_names;
+  const GpuActivity* last = nullptr;  // the one that ended last
+  for (const GpuActivity& each : in_order) {
+    if (last != nullptr && each.begin > last->end && last->end >= window.begin && each.begin <= window.end) {
+      Timeline::Gap& gap = by_names[{last->name, each.name}];
+      gap.microseconds += static_cast<double>(each.begin - last->end) * 1e-3 / static_cast<double>(window.steps);
+      gap.launches += 1.0 / static_cast<double>(window.steps);
+    }
+    if (last == nullptr || each.end > last->end) last = &each;
+  }
+  std::vector<Timeline::Gap> result;
+  for (auto& [names, gap] : by_names) {
+    gap.after = readable(names.first), gap.before = readable(names.second);
+    result.push_back(gap);
+  }
+  std::sort(result.begin(), result.end(), [](const auto& a, const auto& b) { return a.microseconds > b.microseconds; });
+  return result;
+}
+
 }  // namespace
 
 Work work_of_kernel(const std::string& linker_name) {
@@ -100,7 +121,8 @@ Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks) {
                   .busy = busy * of_a_step,
                   .transfer = moving * of_a_step,
                   .transfer_beside_compute = (computing + moving - busy) * of_a_step,
-                  .rows = {}};
+                  .rows = {},
+                  .gaps = gaps_of(activities, window)};
   for (auto& [name, row] : by_name) {
     row.name = readable(name);
     result.rows.push_back(row);
@@ -112,14 +134,18 @@ Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks) {
 
 std::string text_of(const Timeline& timeline) {
   std::string text = fmt::format(
-      "steps {}\nmicroseconds_per_step {:.1f}\nidle_share {:.4f}\ntransfer_microseconds_per_step {:.1f}\n"
+      "steps {}\nmicroseconds_per_step {:.1f}\nbusy_microseconds_per_step {:.1f}\nidle_share "
+      "{:.4f}\ntransfer_microseconds_per_step {:.1f}\n"
       "transfer_beside_compute {:.4f}\n\n{:>12} {:>9} {:>7}  kernel\n",
-      timeline.steps, timeline.microseconds, timeline.idle_share(), timeline.transfer,
+      timeline.steps, timeline.microseconds, timeline.busy, timeline.idle_share(), timeline.transfer,
       timeline.transfer > 0 ? timeline.transfer_beside_compute / timeline.transfer : 0.0, "us a step", "launches",
       "share");
   for (const Timeline::Row& row : timeline.rows)
     text += fmt::format("{:12.1f} {:9.1f} {:6.2f}%  {:.140}\n", row.microseconds, row.launches,
                         100.0 * row.microseconds / timeline.microseconds, row.name);
+  text += fmt::format("\n{:>12} {:>9}  idle between\n", "us of a step", "times");
+  for (const Timeline::Gap& gap : timeline.gaps)
+    text += fmt::format("{:12.1f} {:9.1f}  {:.60} -> {:.60}\n", gap.microseconds, gap.launches, gap.after, gap.before);
   return text;
 }
 

@@ -28,11 +28,18 @@ struct Timeline {
     double microseconds = 0, launches = 0;  // of one step
   };
 
+  /// The time between the end of all earlier work and the begin of an activity.
+  struct Gap {
+    std::string after, before;              // names of the activities beside it
+    double microseconds = 0, launches = 0;  // of one step
+  };
+
   std::int64_t steps = 0;   // that were looked at
   double microseconds = 0;  // of one step, as are those below
   double busy = 0;          // at least one activity ran
   double transfer = 0, transfer_beside_compute = 0;
   std::vector<Row> rows;  // the longest first
+  std::vector<Gap> gaps;  // likewise
 
   double idle_share() const { return microseconds > 0 ? 1.0 - busy / microseconds : 0.0; }
 };
@@ -47,7 +54,8 @@ struct StepMarks {
 /// of them `steps` is 0.
 Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks);
 
-/// Lines "steps N", "idle_share X" and so on, which scripts read, and a table of the kernels.
+/// Lines "steps N", "idle_share X" and so on, which scripts read, a table of the kernels and one of the gaps between
+/// them.
 std::string text_of(const Timeline& timeline);
 
 }  // namespace ferula::gpu_test

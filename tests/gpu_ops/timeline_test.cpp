@@ -47,6 +47,16 @@ TEST(Timeline, ListsTheLongestKernelsFirstByReadableNames) {
   EXPECT_DOUBLE_EQ(found.rows[2].launches, 1.0);
 }
 
+TEST(Timeline, ListsTheGapsByWhatStandsBesideThem) {
+  const Timeline found = look_at(six_steps(), kMarks);
+
+  ASSERT_EQ(found.gaps.size(), 1u);
+  EXPECT_EQ(found.gaps[0].after, "copy to the host");
+  EXPECT_EQ(found.gaps[0].before, "embed_kernel");
+  EXPECT_DOUBLE_EQ(found.gaps[0].microseconds, 2.0);
+  EXPECT_DOUBLE_EQ(found.gaps[0].launches, 1.0);
+}
+
 TEST(Timeline, KernelsOnTwoStreamsCountOnce) {
   std::vector<GpuActivity> activities = six_steps();
   activities.push_back({"_Z7productPf", 1'042'000, 1'046'000, Work::compute});

@@ -1,6 +1,7 @@
 // GELU and SwiGLU with their gradients, one sweep over memory each.
 #include "ops/cuda/activation.hpp"
 #include "ops/cuda/pointwise.cuh"
+#include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
 namespace {
@@ -46,6 +47,7 @@ template <int V, class T>
 __global__ void __launch_bounds__(kPointwiseThreads)
     swiglu_backward_kernel(std::int64_t rows, std::int64_t width, Rows<const T> gate_up, Rows<const T> dy,
                            Rows<T> dgate_up) {
+  await_previous_kernel();
   const Piece piece = piece_at<V>(static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, rows, width);
   if (piece.count == 0) return;
   float gate[V], up[V], upstream[V];
@@ -116,12 +118,11 @@ void swiglu_backward(cudaStream_t stream, TensorView gate_up, TensorView dy, Ten
     const auto launch = [&](auto elements_per_thread) {
       constexpr int kV = decltype(elements_per_thread)::value;
       const unsigned blocks = blocks_for(rows * ceil_div(width, kV), kPointwiseThreads);
-      swiglu_backward_kernel<kV, T><<<blocks, kPointwiseThreads, 0, stream>>>(
-          rows, width, {elements<const T>(gate_up), gate_up.stride(0)}, {elements<const T>(dy), dy.stride(0)},
-          {elements<T>(dgate_up), dgate_up.stride(0)});
+      launch_kernel({stream, blocks, kPointwiseThreads}, "swiglu_backward", swiglu_backward_kernel<kV, T>, rows, width,
+                    {elements<const T>(gate_up), gate_up.stride(0)}, {elements<const T>(dy), dy.stride(0)},
+                    {elements<T>(dgate_up), dgate_up.stride(0)});
     };
     wide ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
-    check_launch("swiglu_backward");
   });
 }
 

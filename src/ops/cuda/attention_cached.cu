@@ -3,6 +3,7 @@
 // joined.
 #include "ops/cuda/attention.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rows.cuh"
 
@@ -126,6 +127,7 @@ __device__ __forceinline__ void store_lane(const float (&x)[E], float factor, in
 
 template <int E, bool kWide, class T>
 __global__ void __launch_bounds__(kThreads) attention_cached_kernel(const __grid_constant__ CachedCall<T> call) {
+  await_previous_kernel();
   __shared__ float maxima[kWarps], totals[kWarps], sums[kWarps][E * kWarp];
   const std::int64_t row = blockIdx.x;
   const int head = static_cast<int>(blockIdx.y), part = static_cast<int>(blockIdx.z);
@@ -167,6 +169,7 @@ __global__ void __launch_bounds__(kThreads) attention_cached_kernel(const __grid
 /// Joins the parts of each row in their order; one warp a head.
 template <int E, class T>
 __global__ void __launch_bounds__(kWarp) join_parts_kernel(const __grid_constant__ CachedCall<T> call) {
+  await_previous_kernel();
   const std::int64_t row = blockIdx.x;
   const int head = static_cast<int>(blockIdx.y);
   Online<E> all;
@@ -197,13 +200,11 @@ template <int E, class T>
 void launch(cudaStream_t stream, const CachedCall<T>& call, std::int64_t rows, bool wide) {
   const dim3 grid(blocks_for(rows, 1), static_cast<unsigned>(call.heads), static_cast<unsigned>(call.parts));
   if (wide)
-    attention_cached_kernel<E, true, T><<<grid, kThreads, 0, stream>>>(call);
+    launch_kernel({stream, grid, kThreads}, "attention_cached", attention_cached_kernel<E, true, T>, call);
   else
-    attention_cached_kernel<E, false, T><<<grid, kThreads, 0, stream>>>(call);
-  check_launch("attention_cached");
+    launch_kernel({stream, grid, kThreads}, "attention_cached", attention_cached_kernel<E, false, T>, call);
   if (call.parts == 1) return;
-  join_parts_kernel<E, T><<<dim3(grid.x, grid.y), kWarp, 0, stream>>>(call);
-  check_launch("attention_cached");
+  launch_kernel({stream, dim3(grid.x, grid.y), kWarp}, "join_parts", join_parts_kernel<E, T>, call);
 }
 
 /// Elements of a lane: a power of two, so that lanes hold all of the head.

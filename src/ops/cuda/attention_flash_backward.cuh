@@ -5,6 +5,7 @@
 
 #include "ops/cuda/attention_flash.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/tensor_core.cuh"
 
 namespace ferula::cuda {
@@ -70,6 +71,7 @@ __device__ __forceinline__ void multiply_owned(const OwnedRows<D>& owned, std::u
 template <int D>
 __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::blocks)
     flash_attention_dq_kernel(const __grid_constant__ Backward call) {
+  await_previous_kernel();
   using Shape = BackwardShape<D>;
   extern __shared__ __align__(16) unsigned char memory[];
   const AttentionShape& shape = call.shape;
@@ -202,6 +204,7 @@ __device__ __forceinline__ void weigh_keys(const AttentionShape& shape, const Qu
 template <int D>
 __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::blocks)
     flash_attention_dkv_kernel(const __grid_constant__ Backward call) {
+  await_previous_kernel();
   using Shape = BackwardShape<D>;
   extern __shared__ __align__(16) unsigned char memory[];
   const AttentionShape& shape = call.shape;
@@ -277,11 +280,11 @@ void launch_flash_attention_backward(cudaStream_t stream, const Backward& call) 
   allow(flash_attention_dkv_kernel<D>);
   const unsigned tiles = blocks_for(call.shape.rows, Shape::rows);
   const dim3 query_grid(tiles, static_cast<unsigned>(call.shape.heads));
-  flash_attention_dq_kernel<D><<<query_grid, Shape::threads, Shape::shared_bytes, stream>>>(call);
-  check_launch("flash_attention_dq");
+  launch_kernel({stream, query_grid, Shape::threads, Shape::shared_bytes}, "flash_attention_dq",
+                flash_attention_dq_kernel<D>, call);
   const dim3 key_grid(tiles, static_cast<unsigned>(call.shape.kv_heads), D / Shape::out);
-  flash_attention_dkv_kernel<D><<<key_grid, Shape::threads, Shape::shared_bytes, stream>>>(call);
-  check_launch("flash_attention_dkv");
+  launch_kernel({stream, key_grid, Shape::threads, Shape::shared_bytes}, "flash_attention_dkv",
+                flash_attention_dkv_kernel<D>, call);
 }
 
 }  // namespace ferula::cuda

@@ -4,6 +4,7 @@
 
 #include "ops/cuda/attention_flash.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/tensor_core.cuh"
 
 namespace ferula::cuda {
@@ -119,6 +120,7 @@ __device__ __forceinline__ void forward_step(std::uint32_t keys, int row, int ke
 template <int D>
 __global__ void __launch_bounds__(ForwardShape<D>::threads, ForwardShape<D>::blocks)
     flash_attention_kernel(const __grid_constant__ AttentionForward<__nv_bfloat16> call) {
+  await_previous_kernel();
   using Shape = ForwardShape<D>;
   extern __shared__ __align__(16) unsigned char memory[];
   const std::uint32_t stages = shared_address(memory);
@@ -177,8 +179,8 @@ void launch_flash_attention(cudaStream_t stream, const AttentionForward<__nv_bfl
                                   static_cast<int>(Shape::shared_bytes)),
              "cudaFuncSetAttribute");
   const dim3 grid(blocks_for(call.shape.rows, Shape::rows), static_cast<unsigned>(call.shape.heads));
-  flash_attention_kernel<D><<<grid, Shape::threads, Shape::shared_bytes, stream>>>(call);
-  check_launch("flash_attention");
+  launch_kernel({stream, grid, Shape::threads, Shape::shared_bytes}, "flash_attention", flash_attention_kernel<D>,
+                call);
 }
 
 }  // namespace ferula::cuda

@@ -1,5 +1,6 @@
 // Attention backward with multiply-adds in f32: a pass over keys for dq, and one over heads and queries for dk and dv.
 #include "ops/cuda/attention_tile.cuh"
+#include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
 namespace {
@@ -28,6 +29,7 @@ struct Tiles {
 /// dq[r] = scale · Σ p (dp − delta) k, with p = e^(score − logsumexp) and dp = dout · v.
 template <class Shape, class T>
 __global__ void __launch_bounds__(kTileThreads) plain_attention_dq_kernel(const AttentionBackward<T> call) {
+  await_previous_kernel();
   extern __shared__ float memory[];
   const Tiles<Shape> tiles(memory);
   const AttentionShape& shape = call.shape;
@@ -99,6 +101,7 @@ __device__ __forceinline__ void key_slopes(const AttentionShape& shape, std::int
 /// dv[k] = Σ p dout and dk[k] = scale · Σ p (dp − delta) q over the heads of the group, then over the queries.
 template <class Shape, class T>
 __global__ void __launch_bounds__(kTileThreads) plain_attention_dkv_kernel(const AttentionBackward<T> call) {
+  await_previous_kernel();
   extern __shared__ float memory[];
   const Tiles<Shape> tiles(memory);
   const AttentionShape& shape = call.shape;
@@ -149,12 +152,10 @@ void launch(cudaStream_t stream, const AttentionBackward<T>& call) {
   allow_shared(plain_attention_dq_kernel<Shape, T>, kShared);
   allow_shared(plain_attention_dkv_kernel<Shape, T>, kShared);
   const unsigned tiles = blocks_for(call.shape.rows, Shape::rows);
-  plain_attention_dq_kernel<Shape, T>
-      <<<dim3(tiles, static_cast<unsigned>(call.shape.heads)), kTileThreads, kShared, stream>>>(call);
-  check_launch("plain_attention_dq");
-  plain_attention_dkv_kernel<Shape, T>
-      <<<dim3(tiles, static_cast<unsigned>(call.shape.kv_heads)), kTileThreads, kShared, stream>>>(call);
-  check_launch("plain_attention_dkv");
+  launch_kernel({stream, dim3(tiles, static_cast<unsigned>(call.shape.heads)), kTileThreads, kShared},
+                "plain_attention_dq", plain_attention_dq_kernel<Shape, T>, call);
+  launch_kernel({stream, dim3(tiles, static_cast<unsigned>(call.shape.kv_heads)), kTileThreads, kShared},
+                "plain_attention_dkv", plain_attention_dkv_kernel<Shape, T>, call);
 }
 
 }  // namespace

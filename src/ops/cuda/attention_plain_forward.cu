@@ -1,5 +1,6 @@
 // Attention forward with multiply-adds in f32: for f32 models, and for bf16 heads that tensor cores cannot read.
 #include "ops/cuda/attention_tile.cuh"
+#include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
 namespace {
@@ -50,6 +51,7 @@ __device__ __forceinline__ void weigh(float (&scores)[Shape::R][Shape::C], const
 
 template <class Shape, class T>
 __global__ void __launch_bounds__(kTileThreads) plain_attention_kernel(const AttentionForward<T> call) {
+  await_previous_kernel();
   extern __shared__ float memory[];
   float* queries = memory;
   float* staging = queries + Shape::rows * Shape::stride;  // keys, then values
@@ -98,8 +100,7 @@ void launch(cudaStream_t stream, const AttentionForward<T>& call) {
   static_assert(kShared <= 99 * 1024, "what every architecture of 8.0 and later has");
   allow_shared(plain_attention_kernel<Shape, T>, kShared);
   const dim3 grid(blocks_for(call.shape.rows, Shape::rows), static_cast<unsigned>(call.shape.heads));
-  plain_attention_kernel<Shape, T><<<grid, kTileThreads, kShared, stream>>>(call);
-  check_launch("plain_attention");
+  launch_kernel({stream, grid, kTileThreads, kShared}, "plain_attention", plain_attention_kernel<Shape, T>, call);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "ops/cuda/attention_rows.hpp"
 
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rows.cuh"
 
@@ -13,6 +14,7 @@ constexpr int kStarts = 1024;  // held at once; they may lie in host memory, so 
 __global__ void __launch_bounds__(kThreads)
     find_sequences_kernel(const std::int32_t* starts, std::int64_t count, std::int64_t rows, std::int32_t* begin,
                           std::int32_t* end) {
+  await_previous_kernel();
   __shared__ std::int32_t held[kStarts];
   const auto row = static_cast<std::int32_t>(blockIdx.x * kThreads + threadIdx.x);
   std::int32_t before = -1, after = 0x7fffffff;
@@ -38,6 +40,7 @@ __global__ void __launch_bounds__(kThreads)
 template <int V, int kLanes, class T>
 __global__ void __launch_bounds__(kThreads)
     dot_rows_kernel(std::int64_t rows, int heads, int head_dim, Heads<const T> out, Heads<const T> dout, float* delta) {
+  await_previous_kernel();
   const std::int64_t item = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kLanes;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const bool inside = item < rows * heads;
@@ -60,6 +63,7 @@ __global__ void __launch_bounds__(kThreads)
 /// A block copies a piece of one head of one sequence.
 __global__ void __launch_bounds__(kThreads)
     pack_logsumexp_kernel(const float* logsumexp, std::int64_t stride, int heads, std::int64_t length, float* packed) {
+  await_previous_kernel();
   const std::int64_t place = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const std::int64_t head = blockIdx.y, sequence = blockIdx.z;
   if (place >= length) return;
@@ -70,8 +74,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void find_sequences(cudaStream_t stream, const std::int32_t* starts, std::int64_t count, std::int64_t rows,
                     std::int32_t* begin, std::int32_t* end) {
-  find_sequences_kernel<<<blocks_for(rows, kThreads), kThreads, 0, stream>>>(starts, count, rows, begin, end);
-  check_launch("find_sequences");
+  launch_kernel({stream, blocks_for(rows, kThreads), kThreads}, "find_sequences", find_sequences_kernel, starts, count,
+                rows, begin, end);
 }
 
 template <class T>
@@ -81,19 +85,18 @@ void dot_rows(cudaStream_t stream, const AttentionShape& shape, const Heads<cons
   constexpr int kLanes = 64 / kWide;  // one step for 64 elements
   const std::int64_t items = shape.rows * shape.heads;
   if (wide)
-    dot_rows_kernel<kWide, kLanes, T><<<blocks_for(items * kLanes, kThreads), kThreads, 0, stream>>>(
-        shape.rows, shape.heads, shape.head_dim, out, dout, delta);
+    launch_kernel({stream, blocks_for(items * kLanes, kThreads), kThreads}, "dot_rows",
+                  dot_rows_kernel<kWide, kLanes, T>, shape.rows, shape.heads, shape.head_dim, out, dout, delta);
   else
-    dot_rows_kernel<1, kWarp, T><<<blocks_for(items * kWarp, kThreads), kThreads, 0, stream>>>(
-        shape.rows, shape.heads, shape.head_dim, out, dout, delta);
-  check_launch("dot_rows");
+    launch_kernel({stream, blocks_for(items * kWarp, kThreads), kThreads}, "dot_rows", dot_rows_kernel<1, kWarp, T>,
+                  shape.rows, shape.heads, shape.head_dim, out, dout, delta);
 }
 
 void pack_logsumexp(cudaStream_t stream, const float* logsumexp, std::int64_t stride, std::int64_t sequences, int heads,
                     std::int64_t length, float* packed) {
   const dim3 grid(blocks_for(length, kThreads), static_cast<unsigned>(heads), narrow<unsigned>(sequences));
-  pack_logsumexp_kernel<<<grid, kThreads, 0, stream>>>(logsumexp, stride, heads, length, packed);
-  check_launch("pack_logsumexp");
+  launch_kernel({stream, grid, kThreads}, "pack_logsumexp", pack_logsumexp_kernel, logsumexp, stride, heads, length,
+                packed);
 }
 
 template void dot_rows<float>(cudaStream_t, const AttentionShape&, const Heads<const float>&, const Heads<const float>&,

@@ -1,6 +1,7 @@
 // Keys and values of new rows into the key-value cache.
 #include "ops/cuda/attention.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/rows.cuh"
 
 namespace ferula::cuda {
@@ -22,6 +23,7 @@ __global__ void __launch_bounds__(kThreads)
     cache_append_kernel(AppendRows<T> keys, AppendRows<T> values, const std::int32_t* slot,
                         const std::int32_t* position, std::int64_t slots, std::int64_t length, int heads,
                         int head_dim) {
+  await_previous_kernel();
   const AppendRows<T> rows = blockIdx.y == 0 ? keys : values;
   const std::int64_t row = blockIdx.x, to_slot = slot[row], to_position = position[row];
   if (to_slot < 0 || to_slot >= slots || to_position < 0 || to_position >= length) __trap();
@@ -58,12 +60,11 @@ void cache_append(cudaStream_t stream, TensorView k, TensorView v, TensorView sl
   check_append(v, v_cache, slot, position);
   with_type(k.dtype, [&](auto type) {
     using T = decltype(type);
-    cache_append_kernel<T><<<dim3(blocks_for(k.dim(0), 1), 2), kThreads, 0, stream>>>(
-        append_rows<T>(k, k_cache), append_rows<T>(v, v_cache), elements<const std::int32_t>(slot),
-        elements<const std::int32_t>(position), std::min(k_cache.dim(0), v_cache.dim(0)),
-        std::min(k_cache.dim(1), v_cache.dim(1)), static_cast<int>(k.dim(1)), static_cast<int>(k.dim(2)));
+    launch_kernel({stream, dim3(blocks_for(k.dim(0), 1), 2), kThreads}, "cache_append", cache_append_kernel<T>,
+                  append_rows<T>(k, k_cache), append_rows<T>(v, v_cache), elements<const std::int32_t>(slot),
+                  elements<const std::int32_t>(position), std::min(k_cache.dim(0), v_cache.dim(0)),
+                  std::min(k_cache.dim(1), v_cache.dim(1)), static_cast<int>(k.dim(1)), static_cast<int>(k.dim(2)));
   });
-  check_launch("cache_append");
 }
 
 }  // namespace ferula::cuda

@@ -1,6 +1,7 @@
 // Column sums in two steps: blocks of rows, then the blocks.
 #include "ops/cuda/column_sums.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/rows.cuh"
 
 namespace ferula::cuda {
@@ -15,6 +16,7 @@ constexpr int kPartialThreads = 32;  // rows that a block of the second step rea
 /// A block of 32 columns; each thread sums every 32nd row, then the first of a column adds the others in order.
 __global__ void __launch_bounds__(kColumnThreads* kPartialThreads)
     add_column_sums_kernel(PartialSums first, PartialSums second, std::int64_t rows, std::int64_t width) {
+  await_previous_kernel();
   __shared__ float sums[kPartialThreads][kColumnThreads + 1];
   const PartialSums each = blockIdx.y == 0 ? first : second;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kColumnThreads + threadIdx.x;
@@ -35,6 +37,7 @@ __global__ void __launch_bounds__(kColumnThreads* kPartialThreads)
 template <int V, class T>
 __global__ void __launch_bounds__(kColumnThreads* kRowThreads, kBlocksOfMultiprocessor)
     column_sums_kernel(Rows<const T> x, std::int64_t rows, std::int64_t width, float* partial) {
+  await_previous_kernel();
   __shared__ float sums[kRowThreads][kColumnThreads * V];
   const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * kColumnThreads + threadIdx.x) * V;
   const std::int64_t step = static_cast<std::int64_t>(gridDim.y) * kRowThreads;
@@ -80,8 +83,8 @@ void add_column_sums(cudaStream_t stream, PartialSums first, PartialSums second,
   if (first.total == nullptr) std::swap(first, second);
   if (first.total == nullptr) return;
   const dim3 grid(blocks_for(width, kColumnThreads), second.total == nullptr ? 1 : 2);
-  add_column_sums_kernel<<<grid, dim3(kColumnThreads, kPartialThreads), 0, stream>>>(first, second, rows, width);
-  check_launch("add_column_sums");
+  launch_kernel({stream, grid, dim3(kColumnThreads, kPartialThreads)}, "add_column_sums", add_column_sums_kernel, first,
+                second, rows, width);
 }
 
 std::int64_t column_sums_scratch(int multiprocessors, std::int64_t rows, std::int64_t width) {
@@ -103,11 +106,11 @@ void column_sums(Workspace& workspace, int multiprocessors, cudaStream_t stream,
       return dim3(blocks_for(width, static_cast<std::int64_t>(kColumnThreads) * v), static_cast<unsigned>(blocks));
     };
     if (rows_aligned(x, 16) && width % kWide == 0)
-      column_sums_kernel<kWide, T><<<grid(kWide), shape, 0, stream>>>(matrix, rows, width, partial);
+      launch_kernel({stream, grid(kWide), shape}, "column_sums", column_sums_kernel<kWide, T>, matrix, rows, width,
+                    partial);
     else
-      column_sums_kernel<1, T><<<grid(1), shape, 0, stream>>>(matrix, rows, width, partial);
+      launch_kernel({stream, grid(1), shape}, "column_sums", column_sums_kernel<1, T>, matrix, rows, width, partial);
   });
-  check_launch("column_sums");
   add_column_sums(stream, {partial, elements<float>(total)}, {}, blocks, width);
 }
 

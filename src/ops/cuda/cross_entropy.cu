@@ -3,6 +3,7 @@
 // writes the gradient: the longest run one a multiprocessor, so that the second pass finds them in the L2 cache.
 #include "ops/cuda/cross_entropy.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rows.cuh"
 
@@ -85,6 +86,7 @@ __device__ __forceinline__ void write_gradient(const LossRows<T>& views, const f
 
 template <class T>
 __global__ void __launch_bounds__(kLongRowThreads) cross_entropy_kernel(LossRows<T> views) {
+  await_previous_kernel();
   const std::int64_t row = blockIdx.x;
   const std::int64_t target = views.target[row];
   T* gradient = views.gradient.data == nullptr ? nullptr : views.gradient.row(row);
@@ -104,6 +106,7 @@ __global__ void __launch_bounds__(kLongRowThreads) cross_entropy_kernel(LossRows
 
 constexpr int kHeldThreads = 512;  // 128 registers each, of which the longest row takes 100
 constexpr int kHeldColumns = kHeldThreads * kLogits;
+constexpr std::int64_t kSharedOverhead = 2048;  // of a multiprocessor: what the system and the sums take
 
 /// Asks for a row of logits in the L2 cache, by sectors of 32 bytes.
 __device__ __forceinline__ void fetch_row(const float* row, std::int64_t columns) {
@@ -112,19 +115,80 @@ __device__ __forceinline__ void fetch_row(const float* row, std::int64_t columns
     asm volatile("prefetch.global.L2 [%0];" ::"l"(row + at));
 }
 
+/// Begins to copy the thread's own logits of a row into shared memory, where the thread alone reads them.
+template <int K>
+__device__ __forceinline__ void begin_copy(const float* row, int columns, float* staged) {
+  const int first = static_cast<int>(threadIdx.x) * kLogits;
+#pragma unroll
+  for (int k = 0; k < K; ++k)
+    if (const int at = first + k * kHeldColumns; at < columns)
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                       static_cast<unsigned>(__cvta_generic_to_shared(staged + at))),
+                   "l"(row + at)
+                   : "memory");
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+__device__ __forceinline__ void await_copy() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
+
+/// The thread's logits of a row, −∞ beyond the vocabulary, and the largest of them.
+template <int K>
+__device__ __forceinline__ float take_logits(const float* row, int columns, int vocabulary, float (&x)[K][kLogits]) {
+  const int first = static_cast<int>(threadIdx.x) * kLogits;
+#pragma unroll
+  for (int k = 0; k < K; ++k)
+    if (first + k * kHeldColumns < columns) load<kLogits>(row + first + k * kHeldColumns, x[k]);
+  float largest = -INFINITY;
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    if ((k + 1) * kHeldColumns > vocabulary)
+#pragma unroll
+      for (int i = 0; i < kLogits; ++i)
+        if (first + k * kHeldColumns + i >= vocabulary) x[k][i] = -INFINITY;
+#pragma unroll
+    for (int i = 0; i < kLogits; ++i) largest = fmaxf(largest, x[k][i]);
+  }
+  return largest;
+}
+
+/// x becomes e^(x − largest), 0 beyond the vocabulary; their sum.
+template <int K>
+__device__ __forceinline__ float take_powers(float largest, float (&x)[K][kLogits]) {
+  float sum = 0.0f;
+#pragma unroll
+  for (int k = 0; k < K; ++k)
+#pragma unroll
+    for (int i = 0; i < kLogits; ++i) {
+      x[k][i] = __expf(x[k][i] - largest);
+      sum += x[k][i];
+    }
+  return sum;
+}
+
+/// How the next row comes nearer while a block computes and writes this one.
+enum class NextRow : std::uint8_t { stays, into_cache, into_shared };
+
 /// A block walks over rows and holds each of them, K · kLogits columns a thread; columns are a multiple of kLogits.
-/// `fetches` asks for the next row when this one has arrived, so that memory works while the block computes and writes.
-template <int K, class T>
-__global__ void __launch_bounds__(kHeldThreads, 1)
-    held_cross_entropy_kernel(LossRows<T> views, int rows, bool fetches) {
+template <int K, NextRow Next, class T>
+__global__ void __launch_bounds__(kHeldThreads, 1) held_cross_entropy_kernel(LossRows<T> views, int rows) {
+  await_previous_kernel();
   __shared__ float maxima[kWarp], sums[kWarp];
+  extern __shared__ __align__(16) float staged[];  // a row of logits
   const auto columns = static_cast<int>(views.columns), vocabulary = static_cast<int>(views.vocabulary);
   const int first = static_cast<int>(threadIdx.x) * kLogits;
+  const auto fetch = [&](int row) {
+    if (row >= rows) return;
+    if constexpr (Next == NextRow::into_cache) fetch_row(views.logits.row(row), columns);
+    if constexpr (Next == NextRow::into_shared) begin_copy<K>(views.logits.row(row), columns, staged);
+  };
+  if constexpr (Next == NextRow::into_shared) fetch(static_cast<int>(blockIdx.x));
   for (int row = static_cast<int>(blockIdx.x); row < rows; row += static_cast<int>(gridDim.x)) {
-    const int target = views.target[row];
+    const int target = views.target[row], next = row + static_cast<int>(gridDim.x);
     if (target >= vocabulary) __trap();
     T* gradient = views.gradient.data == nullptr ? nullptr : views.gradient.row(row) + first;
+    if constexpr (Next == NextRow::into_shared) await_copy();
     if (target < 0) {  // the same for the whole block
+      fetch(next);
       const float zeros[kLogits] = {};
       if (threadIdx.x == 0) views.losses[row] = 0.0f;
       for (int at = 0; gradient != nullptr && at + first < columns; at += kHeldColumns) store(zeros, gradient + at);
@@ -133,31 +197,11 @@ __global__ void __launch_bounds__(kHeldThreads, 1)
     const float* logits = views.logits.row(row);
     const float target_logit = logits[target];
     float x[K][kLogits];
-#pragma unroll
-    for (int k = 0; k < K; ++k)
-      if (first + k * kHeldColumns < columns) load<kLogits>(logits + first + k * kHeldColumns, x[k]);
-    float largest = -INFINITY;
-#pragma unroll
-    for (int k = 0; k < K; ++k) {
-      if ((k + 1) * kHeldColumns > vocabulary)
-#pragma unroll
-        for (int i = 0; i < kLogits; ++i)
-          if (first + k * kHeldColumns + i >= vocabulary) x[k][i] = -INFINITY;
-#pragma unroll
-      for (int i = 0; i < kLogits; ++i) largest = fmaxf(largest, x[k][i]);
-    }
-    largest = block_max(largest, maxima);
-    const int next = row + static_cast<int>(gridDim.x);
-    if (fetches && next < rows) fetch_row(views.logits.row(next), columns);
-    float sum = 0.0f;
-#pragma unroll
-    for (int k = 0; k < K; ++k)
-#pragma unroll
-      for (int i = 0; i < kLogits; ++i) {
-        x[k][i] = __expf(x[k][i] - largest);  // 0 beyond the vocabulary
-        sum += x[k][i];
-      }
-    sum = block_sum(sum, sums);
+    const float mine = take_logits<K>(Next == NextRow::into_shared ? staged : logits, columns, vocabulary, x);
+    if constexpr (Next == NextRow::into_shared) fetch(next);  // the thread has read what this overwrites
+    const float largest = block_max(mine, maxima);
+    if constexpr (Next == NextRow::into_cache) fetch(next);  // this row has arrived
+    const float sum = block_sum(take_powers<K>(largest, x), sums);
     if (threadIdx.x == 0) views.losses[row] = logf(sum) + (largest - target_logit);
     if (gradient == nullptr) continue;
     const float factor = views.scale / sum;
@@ -172,16 +216,38 @@ __global__ void __launch_bounds__(kHeldThreads, 1)
   }
 }
 
+template <int K, NextRow Next, class T>
+void launch_held(const LossRows<T>& views, int rows, unsigned blocks, cudaStream_t stream) {
+  std::size_t shared = 0;
+  if constexpr (Next == NextRow::into_shared) {
+    shared = static_cast<std::size_t>(views.columns) * sizeof(float);
+    check_cuda(cudaFuncSetAttribute(held_cross_entropy_kernel<K, Next, T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(shared)),
+               "cudaFuncSetAttribute");
+  }
+  launch_kernel({stream, blocks, kHeldThreads, shared}, "cross_entropy", held_cross_entropy_kernel<K, Next, T>, views,
+                rows);
+}
+
 /// Whether a held row was launched.
 template <class T>
 bool launch_held(const LossRows<T>& views, std::int64_t rows, const LossGpu& gpu, cudaStream_t stream) {
   if (!views.wide || views.columns % kLogits != 0 || views.columns < kLongRow) return false;
   const std::int64_t blocks = std::min<std::int64_t>(rows, gpu.multiprocessors);
-  const bool fetches = blocks * views.columns * static_cast<std::int64_t>(sizeof(float)) <= gpu.cache_bytes / 3 * 2;
+  const std::int64_t row_bytes = views.columns * static_cast<std::int64_t>(sizeof(float));
+  const bool shared = row_bytes + kSharedOverhead <= gpu.multiprocessor_shared_bytes;
+  const bool cache = blocks * row_bytes <= gpu.cache_bytes / 3 * 2;
   const auto launch = [&](auto k) {
     if (views.columns > k.value * kHeldColumns) return false;
-    held_cross_entropy_kernel<k.value, T>
-        <<<static_cast<unsigned>(blocks), kHeldThreads, 0, stream>>>(views, narrow<int>(rows), fetches);
+    const auto with = [&](auto next) {
+      launch_held<k.value, next.value>(views, narrow<int>(rows), static_cast<unsigned>(blocks), stream);
+    };
+    if (shared)
+      with(std::integral_constant<NextRow, NextRow::into_shared>{});
+    else if (cache)
+      with(std::integral_constant<NextRow, NextRow::into_cache>{});
+    else
+      with(std::integral_constant<NextRow, NextRow::stays>{});
     return true;
   };
   return launch(std::integral_constant<int, 8>{}) || launch(std::integral_constant<int, 16>{}) ||
@@ -223,10 +289,10 @@ void cross_entropy(cudaStream_t stream, const LossGpu& gpu, TensorView logits, T
         .wide = rows_aligned(logits, 16) && (!has_gradient || rows_aligned(dlogits, pack_bytes(dlogits, kLogits)))};
     if (launch_held<T>(views, rows, gpu, stream)) return;
     const bool is_long = columns >= kLongRow;
-    cross_entropy_kernel<T><<<blocks_for(rows, 1), is_long ? kLongRowThreads : kShortRowThreads,
-                              is_long ? reserved_bytes<T>(gpu.multiprocessor_shared_bytes) : 0, stream>>>(views);
+    launch_kernel({stream, blocks_for(rows, 1), is_long ? kLongRowThreads : kShortRowThreads,
+                   is_long ? reserved_bytes<T>(gpu.multiprocessor_shared_bytes) : 0},
+                  "cross_entropy", cross_entropy_kernel<T>, views);
   });
-  check_launch("cross_entropy");
 }
 
 }  // namespace ferula::cuda

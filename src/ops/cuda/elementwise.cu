@@ -1,6 +1,7 @@
 // Additions, conversions and constants, one sweep over memory each.
 #include "ops/cuda/elementwise.hpp"
 #include "ops/cuda/pointwise.cuh"
+#include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
 namespace {
@@ -27,6 +28,7 @@ template <int kBytes>
 __global__ void __launch_bounds__(kPointwiseThreads)
     move_rows_kernel(std::int64_t rows, std::int64_t units, Rows<const unsigned char> from, const std::int32_t* row,
                      std::int64_t from_rows, Rows<unsigned char> to) {
+  await_previous_kernel();
   const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const std::int64_t target = rows == 1 ? 0 : index / units;
   const std::int64_t at = index - target * units;
@@ -38,12 +40,14 @@ __global__ void __launch_bounds__(kPointwiseThreads)
 }
 
 template <int kBytes>
-void launch_move(cudaStream_t stream, const TensorView& from, const std::int32_t* row, const TensorView& to) {
+void launch_move(cudaStream_t stream, const char* name, const TensorView& from, const std::int32_t* row,
+                 const TensorView& to) {
   const std::int64_t width = bytes_of(from.dtype);
   const std::int64_t units = to.dim(1) * width / kBytes;
-  move_rows_kernel<kBytes><<<blocks_for(to.dim(0) * units, kPointwiseThreads), kPointwiseThreads, 0, stream>>>(
-      to.dim(0), units, {reinterpret_cast<const unsigned char*>(from.data), from.stride(0) * width}, row, from.dim(0),
-      {reinterpret_cast<unsigned char*>(to.data), to.stride(0) * width});
+  launch_kernel({stream, blocks_for(to.dim(0) * units, kPointwiseThreads), kPointwiseThreads}, name,
+                move_rows_kernel<kBytes>, to.dim(0), units,
+                {reinterpret_cast<const unsigned char*>(from.data), from.stride(0) * width}, row, from.dim(0),
+                {reinterpret_cast<unsigned char*>(to.data), to.stride(0) * width});
 }
 
 /// Moves whole rows of two matrices of one type in the largest units that both allow.
@@ -53,16 +57,15 @@ void move_rows(cudaStream_t stream, const char* name, const TensorView& from, co
     return rows_aligned(from, bytes) && rows_aligned(to, bytes) && to.dim(1) * bytes_of(to.dtype) % bytes == 0;
   };
   if (fits(16))
-    launch_move<16>(stream, from, row, to);
+    launch_move<16>(stream, name, from, row, to);
   else if (fits(8))
-    launch_move<8>(stream, from, row, to);
+    launch_move<8>(stream, name, from, row, to);
   else if (fits(4))
-    launch_move<4>(stream, from, row, to);
+    launch_move<4>(stream, name, from, row, to);
   else if (fits(2))
-    launch_move<2>(stream, from, row, to);
+    launch_move<2>(stream, name, from, row, to);
   else
-    launch_move<1>(stream, from, row, to);
-  check_launch(name);
+    launch_move<1>(stream, name, from, row, to);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "ops/cuda/embedding.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rows.cuh"
 
@@ -21,6 +22,7 @@ __global__ void __launch_bounds__(kThreads)
     embed_kernel(const std::int32_t* token, const std::int32_t* position, Rows<const T> table, std::int64_t table_rows,
                  Rows<const T> positions, std::int64_t position_rows, Rows<T> y, std::int64_t rows,
                  std::int64_t width) {
+  await_previous_kernel();
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kWarps + warp) * kRowsOfWarp;
   const bool has_index = lane < kRowsOfWarp && first + lane < rows;
@@ -64,6 +66,7 @@ struct GradientTables {
 /// key[i] is the number of the table row that look-up i has read, row[i] its row of the gradient.
 __global__ void __launch_bounds__(kThreads)
     make_keys_kernel(GradientTables tables, std::int64_t rows, std::int64_t count, unsigned* key, std::int32_t* row) {
+  await_previous_kernel();
   const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= count) return;
   const bool is_second = at >= rows;
@@ -131,6 +134,7 @@ __device__ __forceinline__ void add_long_run(SortedLookUps sorted, unsigned key,
 template <int V, class T>
 __global__ void __launch_bounds__(kThreads)
     add_runs_kernel(SortedLookUps sorted, Rows<const T> dy, std::int64_t width, GradientTables tables) {
+  await_previous_kernel();
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   const std::int64_t base = static_cast<std::int64_t>(blockIdx.x) * kWarp, mine = base + lane;
   const std::int64_t column = (static_cast<std::int64_t>(blockIdx.y) * kWarp + lane) * V;
@@ -188,21 +192,21 @@ void add_rows_of(Workspace& workspace, cudaStream_t stream, const GradientTables
       workspace.lease(stream, 4 * scratch_bytes(count, sizeof(unsigned)) + scratch_bytes(sort_scratch, 1));
   const LookUpBuffers buffers{scratch.take<unsigned>(count), scratch.take<unsigned>(count),
                               scratch.take<std::int32_t>(count), scratch.take<std::int32_t>(count)};
-  make_keys_kernel<<<blocks_for(count, kThreads), kThreads, 0, stream>>>(tables, rows, count, buffers.key, buffers.row);
-  check_launch("embed_backward");
+  launch_kernel({stream, blocks_for(count, kThreads), kThreads}, "make_keys", make_keys_kernel, tables, rows, count,
+                buffers.key, buffers.row);
   sort_look_ups(scratch.take<std::byte>(sort_scratch), sort_bytes, buffers, count, keys, stream);
   with_type(dy.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr int kWide = 16 / static_cast<int>(sizeof(T));
     const auto launch = [&](auto v) {
       const dim3 grid(blocks_for(count, kWarp), blocks_for(width, static_cast<std::int64_t>(kWarp) * v.value));
-      add_runs_kernel<v.value, T><<<grid, kThreads, 0, stream>>>({buffers.sorted_key, buffers.sorted_row, count},
-                                                                 {elements<const T>(dy), dy.stride(0)}, width, tables);
+      launch_kernel({stream, grid, kThreads}, "add_runs", add_runs_kernel<v.value, T>,
+                    {buffers.sorted_key, buffers.sorted_row, count}, {elements<const T>(dy), dy.stride(0)}, width,
+                    tables);
     };
     tables_aligned&& rows_aligned(dy, 16) && width % kWide == 0 ? launch(std::integral_constant<int, kWide>{})
                                                                 : launch(std::integral_constant<int, 1>{});
   });
-  check_launch("embed_backward");
 }
 
 }  // namespace
@@ -220,7 +224,8 @@ void embed(cudaStream_t stream, TensorView token, TensorView position, TensorVie
     const bool wide = rows_aligned(table, 16) && rows_aligned(y, 16) && width % kWide == 0 &&
                       (positions.empty() || rows_aligned(positions, 16));
     const auto launch = [&](auto v) {
-      embed_kernel<v.value, T><<<blocks_for(rows, kWarps * kRowsOfWarp), kThreads, 0, stream>>>(
+      launch_kernel(
+          {stream, blocks_for(rows, kWarps * kRowsOfWarp), kThreads}, "embed", embed_kernel<v.value, T>,
           elements<const std::int32_t>(token), positions.empty() ? nullptr : elements<const std::int32_t>(position),
           {elements<const T>(table), table.stride(0)}, table.dim(0),
           {positions.empty() ? nullptr : elements<const T>(positions), positions.empty() ? 0 : positions.stride(0)},
@@ -228,7 +233,6 @@ void embed(cudaStream_t stream, TensorView token, TensorView position, TensorVie
     };
     wide ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
   });
-  check_launch("embed");
 }
 
 void embed_backward(Workspace& workspace, cudaStream_t stream, TensorView token, TensorView position, TensorView dy,

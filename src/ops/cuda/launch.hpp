@@ -19,6 +19,36 @@ namespace ferula::cuda {
 /// Throws a DeviceError with the name of the kernel when its launch failed.
 inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), "launch of {}", kernel); }
 
+/// Where a kernel runs, and in which shape.
+struct Grid {
+  cudaStream_t stream = nullptr;
+  dim3 blocks, threads;
+  std::size_t shared_bytes = 0;  // dynamic ones
+};
+
+/// Whether kernels are launched so that their blocks may take free multiprocessors while the kernel before ends
+/// (programmatic dependent launch, compute capability 9.0); FERULA_DEPENDENT_LAUNCH=none says no.
+bool launches_dependents();
+
+/// Launches kernel(arguments…), whose first statement is await_previous_kernel(). Throws as check_launch.
+template <class... Parameters>
+void launch_kernel(const Grid& grid, const char* name, void (*kernel)(Parameters...),
+                   std::type_identity_t<Parameters>... arguments) {
+  std::array<void*, sizeof...(Parameters)> pointers{const_cast<void*>(static_cast<const void*>(&arguments))...};
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid.blocks;
+  config.blockDim = grid.threads;
+  config.dynamicSmemBytes = grid.shared_bytes;
+  config.stream = grid.stream;
+  config.attrs = &early;
+  config.numAttrs = launches_dependents() ? 1 : 0;
+  static_cast<void>(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), pointers.data()));
+  check_launch(name);
+}
+
 /// A grid's size; FERULA_CHECKs that it is one.
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {
   const std::int64_t blocks = ceil_div(items, per_block);

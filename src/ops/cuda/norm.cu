@@ -2,6 +2,7 @@
 // deviation, and writes.
 #include "ops/cuda/norm.hpp"
 #include "ops/cuda/norm_shape.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rows.cuh"
 
@@ -74,6 +75,7 @@ __global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : 10
                                                                                     : K < 4                ? 4
                                                                                                            : 3)
     residual_norm_kernel(ForwardRows<T> views, std::int64_t rows) {
+  await_previous_kernel();
   __shared__ float sums[kWarp], squares[kWarp];
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= rows) return;  // a whole warp, which meets no barrier
@@ -137,16 +139,15 @@ void residual_norm(cudaStream_t stream, const NormSpec& spec, TensorView residua
                                .centred = spec.kind == NormKind::layer};
     const std::int64_t rows = residual.dim(0);
     const auto by_warps = [&](auto v, auto k) {
-      residual_norm_kernel<RowTeam::warp, v.value, k.value, T>
-          <<<blocks_for(rows, kRowWarps), dim3(kWarp, kRowWarps), 0, stream>>>(views, rows);
+      launch_kernel({stream, blocks_for(rows, kRowWarps), dim3(kWarp, kRowWarps)}, "residual_norm",
+                    residual_norm_kernel<RowTeam::warp, v.value, k.value, T>, views, rows);
     };
     const auto by_blocks = [&](auto v, auto k, unsigned threads) {
-      residual_norm_kernel<RowTeam::block, v.value, k.value, T>
-          <<<blocks_for(rows, 1), threads, 0, stream>>>(views, rows);
+      launch_kernel({stream, blocks_for(rows, 1), threads}, "residual_norm",
+                    residual_norm_kernel<RowTeam::block, v.value, k.value, T>, views, rows);
     };
     with_norm_shape<T>(wide, residual.dim(1), 1024, by_warps, by_blocks);
   });
-  check_launch("residual_norm");
 }
 
 }  // namespace ferula::cuda

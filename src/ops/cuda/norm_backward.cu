@@ -3,6 +3,7 @@
 #include "ops/cuda/column_sums.hpp"
 #include "ops/cuda/norm.hpp"
 #include "ops/cuda/norm_shape.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rows.cuh"
 
@@ -95,6 +96,7 @@ template <RowTeam Team, int V, int K, class T>
 __global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : kMostThreads,
                                   K < (Team == RowTeam::warp ? 4 : 2) ? kBlocksOfMultiprocessor : 1)
     norm_backward_kernel(BackwardRows<T> views) {
+  await_previous_kernel();
   __shared__ RowSums sums;
   __shared__ float columns[kSharedColumns];
   constexpr bool kEarly = Team == RowTeam::warp || K == 1;  // there are registers for all that is read of a row
@@ -197,18 +199,17 @@ void norm_backward(Workspace& workspace, int multiprocessors, cudaStream_t strea
                                 .centred = spec.kind == NormKind::layer,
                                 .adds = accumulate == Accumulate::add};
     const auto by_warps = [&](auto v, auto k) {
-      norm_backward_kernel<RowTeam::warp, v.value, k.value, T>
-          <<<static_cast<unsigned>(blocks), dim3(kWarp, kRowWarps), 0, stream>>>(views);
+      launch_kernel({stream, static_cast<unsigned>(blocks), dim3(kWarp, kRowWarps)}, "norm_backward",
+                    norm_backward_kernel<RowTeam::warp, v.value, k.value, T>, views);
     };
     const auto by_blocks = [&](auto v, auto k, unsigned threads) {
       const bool fits = k.value == 1 && static_cast<int>(threads) * v.value <= kSharedColumns;
       const dim3 shape(threads, fits ? std::min(kRowsTogether, kMostThreads / static_cast<int>(threads)) : 1);
-      norm_backward_kernel<RowTeam::block, v.value, k.value, T>
-          <<<static_cast<unsigned>(blocks), shape, 0, stream>>>(views);
+      launch_kernel({stream, static_cast<unsigned>(blocks), shape}, "norm_backward",
+                    norm_backward_kernel<RowTeam::block, v.value, k.value, T>, views);
     };
     with_norm_shape<T>(norm_is_wide({dy, x, dx}, {weight}), width, kMostThreads, by_warps, by_blocks);
   });
-  check_launch("norm_backward");
   add_column_sums(stream, {dweight_parts, dweight_parts == nullptr ? nullptr : elements<float>(dweight)},
                   {dbias_parts, dbias_parts == nullptr ? nullptr : elements<float>(dbias)}, blocks, width);
 }

@@ -3,6 +3,7 @@
 
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/optimizer.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/rows.cuh"
 #include "ops/optimizer_range.hpp"
 
@@ -147,6 +148,7 @@ __device__ __forceinline__ void update_four(const Rule& rule, const Step& step, 
 template <class Kind>
 __global__ void __launch_bounds__(kThreads)
     optimizer_kernel(Rule rule, const float* scalars, Range range, const __grid_constant__ DecayPieces pieces) {
+  await_previous_kernel();
   __shared__ Step shared;
   if (threadIdx.x == 0) shared = step_of(scalars, rule);
   __syncthreads();
@@ -220,8 +222,8 @@ void launch(int multiprocessors, cudaStream_t stream, const Rule& rule, const fl
             const DecayPieces& pieces) {
   const std::int64_t most = static_cast<std::int64_t>(multiprocessors) * kBlocksEach;
   const std::int64_t blocks = std::min(most, ceil_div(range.end - range.begin, kThreads * kElements));
-  optimizer_kernel<Kind><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(rule, scalars, range, pieces);
-  check_launch("optimizer_update");
+  launch_kernel({stream, static_cast<unsigned>(blocks), kThreads}, "optimizer", optimizer_kernel<Kind>, rule, scalars,
+                range, pieces);
 }
 
 void launch_kind(const OptimizerRule& rule, int multiprocessors, cudaStream_t stream, const float* scalars,

@@ -2,6 +2,7 @@
 // than the result's.
 #include "ops/cuda/matmul.hpp"
 #include "ops/cuda/pointwise.cuh"
+#include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
 namespace {
@@ -23,6 +24,7 @@ template <class T, class Out>
 __global__ void __launch_bounds__(kTile* kTile)
     plain_product_kernel(Operand<T> a, Operand<T> b, Rows<Out> c, std::int64_t m, std::int64_t n, std::int64_t k,
                          bool adds) {
+  await_previous_kernel();
   __shared__ float left[kTile][kTile + 1], right[kTile][kTile + 1];
   const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * kTile + y;
@@ -61,12 +63,12 @@ void plain_product(cudaStream_t stream, const Product& product) {
     with_type(product.c.dtype, [&](auto out_type) {
       using T = decltype(type);
       using Out = decltype(out_type);
-      plain_product_kernel<T, Out><<<grid, block, 0, stream>>>(
-          operand<T>(product.a, product.a_transpose), operand<T>(product.b, product.b_transpose),
-          {elements<Out>(product.c), product.c.stride(0)}, product.m(), product.n(), product.k(), product.adds);
+      launch_kernel({stream, grid, block}, "plain_product", plain_product_kernel<T, Out>,
+                    operand<T>(product.a, product.a_transpose), operand<T>(product.b, product.b_transpose),
+                    {elements<Out>(product.c), product.c.stride(0)}, product.m(), product.n(), product.k(),
+                    product.adds);
     });
   });
-  check_launch("plain_product");
 }
 
 void add_bias(cudaStream_t stream, TensorView y, TensorView bias) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/rows.cuh"
 
 namespace ferula::cuda {
@@ -30,6 +31,7 @@ __device__ __forceinline__ Piece piece_at(std::int64_t index, std::int64_t rows,
 template <int V, class F, class Out, class... In>
 __global__ void __launch_bounds__(kPointwiseThreads)
     pointwise_kernel(F f, std::int64_t rows, std::int64_t width, Rows<Out> out, Rows<const In>... in) {
+  await_previous_kernel();
   const Piece piece = piece_at<V>(static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, rows, width);
   if (piece.count == 0) return;
   float result[V];
@@ -66,11 +68,10 @@ void pointwise(cudaStream_t stream, const char* name, F f, Typed<Out> out, Typed
   const auto launch = [&](auto elements_per_thread) {
     constexpr int kV = decltype(elements_per_thread)::value;
     const unsigned blocks = blocks_for(rows * ceil_div(width, kV), kPointwiseThreads);
-    pointwise_kernel<kV, F, Out, In...>
-        <<<blocks, kPointwiseThreads, 0, stream>>>(f, rows, width, out.rows(), in.rows()...);
+    launch_kernel({stream, blocks, kPointwiseThreads}, name, pointwise_kernel<kV, F, Out, In...>, f, rows, width,
+                  out.rows(), in.rows()...);
   };
   wide ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
-  check_launch(name);
 }
 
 }  // namespace ferula::cuda

@@ -2,6 +2,7 @@
 #include "ops/cuda/fast_divide.hpp"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/pointwise.cuh"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/random.hpp"
 #include "ops/dropout_counter.hpp"
 
@@ -67,6 +68,7 @@ __device__ __forceinline__ void drop(const DropoutRows& rule, std::uint64_t key,
 template <int V, class T>
 __global__ void __launch_bounds__(kThreads)
     dropout_kernel(DropoutRows rule, Rows<T> x, std::int64_t rows, int block_rows, FastDivide per_row) {
+  await_previous_kernel();
   __shared__ std::int64_t samples[kMostRowsOfBlock];
   __shared__ std::int32_t positions[kMostRowsOfBlock];
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * block_rows;
@@ -114,6 +116,7 @@ __device__ double normal_number(std::uint64_t key, std::uint64_t index) {
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     fill_normal_kernel(T* x, std::int64_t count, std::uint64_t key, std::int64_t first, double std) {
+  await_previous_kernel();
   const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= count) return;
   const double value = normal_number(key, static_cast<std::uint64_t>(first) + static_cast<std::uint64_t>(at));
@@ -142,13 +145,13 @@ void dropout(cudaStream_t stream, const DropoutSpec& spec, TensorView x) {
     const auto launch = [&](auto v) {
       const std::int64_t per_row = width / v.value;
       const auto block_rows = std::clamp<std::int64_t>(kPiecesOfBlock / per_row, 1, kMostRowsOfBlock);
-      dropout_kernel<v.value, T><<<blocks_for(rows, block_rows), kThreads, 0, stream>>>(
-          rule, {elements<T>(matrix), matrix.stride(0)}, rows, static_cast<int>(block_rows), fast_divide_by(per_row));
+      launch_kernel({stream, blocks_for(rows, block_rows), kThreads}, "dropout", dropout_kernel<v.value, T>, rule,
+                    {elements<T>(matrix), matrix.stride(0)}, rows, static_cast<int>(block_rows),
+                    fast_divide_by(per_row));
     };
     rows_aligned(matrix, 16) && width % kWide == 0 ? launch(std::integral_constant<int, kWide>{})
                                                    : launch(std::integral_constant<int, 1>{});
   });
-  check_launch("dropout");
 }
 
 void fill_normal(cudaStream_t stream, TensorView x, std::uint64_t key, std::int64_t first, float std) {
@@ -157,10 +160,9 @@ void fill_normal(cudaStream_t stream, TensorView x, std::uint64_t key, std::int6
   if (x.count() == 0) return;
   with_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    fill_normal_kernel<T><<<blocks_for(x.count(), kThreads), kThreads, 0, stream>>>(elements<T>(x), x.count(), key,
-                                                                                    first, static_cast<double>(std));
+    launch_kernel({stream, blocks_for(x.count(), kThreads), kThreads}, "fill_normal", fill_normal_kernel<T>,
+                  elements<T>(x), x.count(), key, first, static_cast<double>(std));
   });
-  check_launch("fill_normal");
 }
 
 }  // namespace ferula::cuda

@@ -4,6 +4,7 @@
 
 #include "ops/cuda/fast_divide.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/rotary.hpp"
 #include "ops/cuda/rows.cuh"
 
@@ -70,6 +71,7 @@ __device__ __forceinline__ void take_turns(const RotaryRows<T>& views, const Fre
 template <int V, class T>
 __global__ void __launch_bounds__(kThreads)
     rotary_kernel(RotaryRows<T> views, const __grid_constant__ Frequencies frequencies) {
+  await_previous_kernel();
   extern __shared__ float2 turns[];
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * views.block_rows;
   const auto count = static_cast<int>(min(static_cast<std::int64_t>(views.block_rows), views.rows - first));
@@ -145,11 +147,11 @@ void rotary(cudaStream_t stream, TensorView x, TensorView position, float theta,
                                 .per_head = fast_divide_by(per_head),
                                 .position = elements<const std::int32_t>(position)};
       const auto shared = static_cast<std::size_t>(block_rows * half) * sizeof(float2);
-      rotary_kernel<v.value, T><<<blocks_for(x.dim(0), block_rows), kThreads, shared, stream>>>(views, frequencies);
+      launch_kernel({stream, blocks_for(x.dim(0), block_rows), kThreads, shared}, "rotary", rotary_kernel<v.value, T>,
+                    views, frequencies);
     };
     wide ? launch(std::integral_constant<int, kWide>{}) : launch(std::integral_constant<int, 1>{});
   });
-  check_launch("rotary");
 }
 
 }  // namespace ferula::cuda

@@ -1,6 +1,7 @@
 // The sum of squares in f64.
 #include "ops/cuda/elementwise.hpp"
 #include "ops/cuda/launch.hpp"
+#include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/workspace.hpp"
 
@@ -13,6 +14,7 @@ constexpr std::int64_t kMostBlocks = 1024;
 /// partial[block] = Σ x² of the elements that the block's threads meet in steps of the whole grid.
 __global__ void __launch_bounds__(kThreads)
     sum_of_squares_kernel(const float* x, std::int64_t count, bool wide, double* partial) {
+  await_previous_kernel();
   __shared__ double shared[kWarp];
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
@@ -33,6 +35,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads) add_partial_kernel(const double* partial, int count, double* total) {
+  await_previous_kernel();
   __shared__ double shared[kWarp];
   double sum = 0.0;
   for (int at = static_cast<int>(threadIdx.x); at < count; at += kThreads) sum += partial[at];
@@ -50,11 +53,10 @@ void sum_of_squares(Workspace& workspace, cudaStream_t stream, TensorView x, Ten
   Workspace::Lease scratch = workspace.lease(stream, blocks * static_cast<std::int64_t>(sizeof(double)));
   double* partial = scratch.take<double>(blocks);
   const bool wide = reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0;
-  sum_of_squares_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(elements<const float>(x), count, wide,
-                                                                                partial);
-  check_launch("sum_of_squares");
-  add_partial_kernel<<<1, kThreads, 0, stream>>>(partial, static_cast<int>(blocks), elements<double>(total));
-  check_launch("sum_of_squares");
+  launch_kernel({stream, static_cast<unsigned>(blocks), kThreads}, "sum_of_squares", sum_of_squares_kernel,
+                elements<const float>(x), count, wide, partial);
+  launch_kernel({stream, 1, kThreads}, "add_partial", add_partial_kernel, partial, static_cast<int>(blocks),
+                elements<double>(total));
 }
 
 }  // namespace ferula::cuda
