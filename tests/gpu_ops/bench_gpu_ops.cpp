@@ -110,7 +110,7 @@ void Bench::product(const std::string& name, const cuda::Product& product) {
       2.0 * static_cast<double>(product.m()) * static_cast<double>(product.n()) * static_cast<double>(product.k());
   const double seconds = timer_.seconds([&] { matmul_.run(native_stream(stream()), product); });
   double best = seconds;
-  for (const auto& algorithm : matmul_.algorithms(product, 16))
+  for (const auto& algorithm : matmul_.algorithms(product, 64))
     best = std::min(best, timer_.seconds([&] { matmul_.run_with(native_stream(stream()), product, algorithm); }));
   results_.push_back({name, seconds, flops, "TFLOP/s", flops / best, "best cuBLASLt algorithm"});
 }

@@ -78,11 +78,12 @@ class Matmul {
   cublasStatus_t launch(cudaStream_t stream, const Plan& plan, const Product& product,
                         const cublasLtMatmulAlgo_t& algorithm, float alpha);
   void execute(cudaStream_t stream, const Plan& plan, const Product& product, const cublasLtMatmulAlgo_t& algorithm);
-  /// Replaces the plan's algorithm by one that is clearly faster, if there is one.
+  /// Replaces the plan's algorithm by the fastest of the library's suggestions.
   void settle(cudaStream_t stream, Plan& plan, const Product& product);
-  /// Seconds of one launch; nothing where it fails. c stays what it was where the product adds to it.
+  /// Seconds of a launch, the mean of some that follow each other; nothing where one fails. c stays what it was where
+  /// the product adds to it.
   std::optional<double> seconds(cudaStream_t stream, const Plan& plan, const Product& product,
-                                const cublasLtMatmulAlgo_t& algorithm);
+                                const cublasLtMatmulAlgo_t& algorithm, int launches);
 
   std::mutex mutex_;
   cublasLtHandle_t handle_ = nullptr;

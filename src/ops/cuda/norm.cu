@@ -37,25 +37,26 @@ __device__ __forceinline__ Raw<T, V> load_chunk(const T* from, std::int64_t widt
 /// Loads the row, adds delta and writes the sum; keeps what memory then holds. Loads of `Together` chunks come before
 /// their first store, behind which the compiler may not move them.
 template <int Together, int V, int K, class T>
-__device__ __forceinline__ void add_row(const ForwardRows<T>& views, std::int64_t row, float (&x)[K][V]) {
+__device__ __forceinline__ void add_row(const ForwardRows<T>& views, std::int64_t row, Raw<T, V> (&x)[K]) {
   T* residual = views.residual.row(row);
   const T* delta = views.delta.data == nullptr ? nullptr : views.delta.row(row);
 #pragma unroll
   for (int first = 0; first < K; first += Together) {
-    Raw<T, V> values[Together], added[Together];
+    Raw<T, V> added[Together];
 #pragma unroll
     for (int each = 0; each < Together; ++each) {
-      values[each] = load_chunk<V, T>(residual, views.width, first + each);
+      x[first + each] = load_chunk<V, T>(residual, views.width, first + each);
       added[each] = load_chunk<V, T>(delta, views.width, first + each);
     }
 #pragma unroll
     for (int each = 0; each < Together; ++each) {
       const int k = first + each;
-      to_floats(values[each], x[k]);
       if (delta == nullptr || column_of<V>(k) >= views.width) continue;
+      float sum[V];
 #pragma unroll
-      for (int i = 0; i < V; ++i) x[k][i] = rounded<T>(x[k][i] + added[each].at(i));
-      store<V>(x[k], residual + column_of<V>(k));
+      for (int i = 0; i < V; ++i) sum[i] = x[k].at(i) + added[each].at(i);
+      x[k] = to_raw<T>(sum);
+      store_raw(x[k], residual + column_of<V>(k));
     }
   }
 }
@@ -69,18 +70,36 @@ __device__ __forceinline__ float row_sum(float value, float* shared) {
     return block_sum(value, shared);
 }
 
-/// A warp's blocks leave each thread 64 registers, 80 for the widest rows.
+/// Σ (x − mean)² of the thread's part of a row.
+template <int V, int K, class T>
+__device__ __forceinline__ float square_sum(Raw<T, V> (&x)[K], std::int64_t width, float mean) {
+  float sum = 0.0f;
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    forget_origin(x[k]);  // else the compiler would keep the row twice
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      const float deviation = column_of<V>(k) < width ? x[k].at(i) - mean : 0.0f;
+      sum = fmaf(deviation, deviation, sum);
+    }
+  }
+  return sum;
+}
+
+/// Warps' blocks on a multiprocessor: as many as leave each thread what its part of a row takes.
+constexpr int warp_blocks(int chunks) { return chunks < 3 ? 6 : chunks == 3 ? 5 : 4; }
+
+/// A thread holds its part of a row as memory does.
 template <RowTeam Team, int V, int K, class T>
-__global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : 1024, Team == RowTeam::block ? 1
-                                                                                    : K < 4                ? 4
-                                                                                                           : 3)
+__global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : 1024,
+                                  Team == RowTeam::warp ? warp_blocks(K) : 1)
     residual_norm_kernel(ForwardRows<T> views, std::int64_t rows) {
   await_previous_kernel();
   __shared__ float sums[kWarp], squares[kWarp];
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= rows) return;  // a whole warp, which meets no barrier
   const auto width = static_cast<float>(views.width);
-  float x[K][V];
+  Raw<T, V> x[K];
   add_row<Team == RowTeam::warp ? K : 1, V, K>(views, row, x);
 
   float mean = 0.0f;
@@ -89,29 +108,23 @@ __global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : 10
 #pragma unroll
     for (int k = 0; k < K; ++k)
 #pragma unroll
-      for (int i = 0; i < V; ++i) sum += x[k][i];  // zeros behind the width
+      for (int i = 0; i < V; ++i) sum += x[k].at(i);  // zeros behind the width
     mean = row_sum<Team>(sum, sums) / width;
   }
-  float square = 0.0f;
-#pragma unroll
-  for (int k = 0; k < K; ++k)
-#pragma unroll
-    for (int i = 0; i < V; ++i) {
-      const float deviation = column_of<V>(k) < views.width ? x[k][i] - mean : 0.0f;
-      square = fmaf(deviation, deviation, square);
-    }
-  const float inverse = 1.0f / sqrtf(row_sum<Team>(square, squares) / width + views.eps);
+  const float square = row_sum<Team>(square_sum<V, K>(x, views.width, mean), squares);
+  const float inverse = 1.0f / sqrtf(square / width + views.eps);
 
 #pragma unroll
   for (int k = 0; k < K; ++k) {
     const std::int64_t column = column_of<V>(k);
     if (column >= views.width) continue;
-    float weight[V], bias[V] = {};
+    forget_origin(x[k]);
+    float y[V], weight[V], bias[V] = {};
     load<V>(views.weight + column, weight);
     if (views.bias != nullptr) load<V>(views.bias + column, bias);
 #pragma unroll
-    for (int i = 0; i < V; ++i) x[k][i] = fmaf((x[k][i] - mean) * inverse, weight[i], bias[i]);
-    store<V>(x[k], views.y.row(row) + column);
+    for (int i = 0; i < V; ++i) y[i] = fmaf((x[k].at(i) - mean) * inverse, weight[i], bias[i]);
+    store<V>(y, views.y.row(row) + column);
   }
   if (threadIdx.x == 0) {
     views.statistics.row(row)[0] = mean;

@@ -104,23 +104,39 @@ __device__ __forceinline__ void store(const float (&from)[V], float* to) {
   *reinterpret_cast<Pack<float, V>*>(to) = pack;
 }
 
+/// V elements as memory holds them.
+template <class T, int V>
+__device__ __forceinline__ Raw<T, V> to_raw(const float (&from)[V]) {
+  Raw<T, V> raw;
+  if constexpr (sizeof(T) == 4) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) raw.words[i] = __float_as_uint(from[i]);
+  } else if constexpr (V == 1) {
+    raw.words[0] = __bfloat16_as_ushort(from_float<bfloat>(from[0]));
+  } else {
+#pragma unroll
+    for (int i = 0; i < V / 2; ++i) {
+      const __nv_bfloat162 both = __floats2bfloat162_rn(from[2 * i], from[2 * i + 1]);
+      raw.words[i] = *reinterpret_cast<const unsigned*>(&both);
+    }
+  }
+  return raw;
+}
+
+template <class T, int V>
+__device__ __forceinline__ void store_raw(const Raw<T, V>& raw, T* to) {
+  if constexpr (raw.kBytes == 2) *reinterpret_cast<unsigned short*>(to) = static_cast<unsigned short>(raw.words[0]);
+  if constexpr (raw.kBytes == 4) *reinterpret_cast<unsigned*>(to) = raw.words[0];
+  if constexpr (raw.kBytes == 8) *reinterpret_cast<uint2*>(to) = make_uint2(raw.words[0], raw.words[1]);
+  if constexpr (raw.kBytes == 16)
+    *reinterpret_cast<uint4*>(to) = make_uint4(raw.words[0], raw.words[1], raw.words[2], raw.words[3]);
+}
+
 /// By whole words: two-byte stores of elements would be merged with those of a guarded tail, and stay two bytes each.
 template <int V>
 __device__ __forceinline__ void store(const float (&from)[V], bfloat* to) {
   static_assert(V == 1 || V == 2 || V == 4 || V == 8);
-  if constexpr (V == 1) {
-    *to = from_float<bfloat>(from[0]);
-  } else {
-    unsigned words[V / 2];
-#pragma unroll
-    for (int i = 0; i < V / 2; ++i) {
-      const __nv_bfloat162 both = __floats2bfloat162_rn(from[2 * i], from[2 * i + 1]);
-      words[i] = *reinterpret_cast<const unsigned*>(&both);
-    }
-    if constexpr (V == 2) *reinterpret_cast<unsigned*>(to) = words[0];
-    if constexpr (V == 4) *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
-    if constexpr (V == 8) *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
-  }
+  store_raw(to_raw<bfloat>(from), to);
 }
 
 /// The first `count` of V elements; the others become `missing`.
