@@ -49,7 +49,7 @@ def page(results):
     yield "# What ran on a GPU"
     yield ""
     yield "This page is made by `docs/gpu_page.py` from `docs/gpu.json`, the result of `tests/gpu.sh` on a machine with a GPU."
-    yield "A ratio to PyTorch is that of the figures of one run. Operations stand beside a copy of memory, products beside the"
+    yield "A ratio to PyTorch is that of the figures of one run. Operations stand beside a copy that moves as many bytes, products beside the"
     yield "best algorithm of cuBLASLt."
     yield ""
     yield f"- program: {results['program']}"

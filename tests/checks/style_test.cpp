@@ -28,11 +28,12 @@ const std::vector<Forbidden> kForbidden{
      {"src/base/log.cpp", "src/device/cuda/cuda_stream", "src/comm/nccl_library.cpp"}},
     {R"(\b(getenv|secure_getenv|environ)\b)",
      "the environment is read in config/ and comm/",
-     {"src/config/", "src/comm/", "src/ops/cuda/fused_attention.cpp"}},  // which of a GPU's libraries is used
+     {"src/config/", "src/comm/", "src/ops/cuda/fused_attention.cpp",  // which of a GPU's libraries is used
+      "src/ops/cuda/launch.cpp"}},                                     // which of its ways to launch
     {R"(\batexit\s*\()", "work at exit: end it in a destructor", {}},
     {R"(^\s*#\s*(if|ifdef|ifndef|elif)\b)",
      "conditional code: CMake chooses files",
-     {"src/ops/cpu/", "src/comm/group_channel.cpp", "src/comm/ordered_reduce.cpp"}},
+     {"src/ops/cpu/", "src/ops/cuda/previous_kernel.cuh", "src/comm/group_channel.cpp", "src/comm/ordered_reduce.cpp"}},
     {R"((\bzero_?stage\w*|(config|settings|zero\w*)_?\.stage)\s*(==|!=|<=|>=|<|>)\s*[0-9])",
      "a ZeRO stage is known to the plan alone",
      {"src/params/zero_plan.cpp", "src/config/", "src/interchange/", "src/app/"}},
@@ -115,6 +116,25 @@ TEST(Style, OwnershipEnvironmentAndBackendsStayInTheirPlaces) {
     }
   }
   EXPECT_TRUE(findings.empty()) << listed(findings);
+}
+
+/// Else it could read what the kernel before it has yet to write (src/ops/cuda/previous_kernel.cuh).
+TEST(Style, EveryKernelFirstAwaitsTheOneBefore) {
+  const std::regex kernel(R"(^__global__\b)"), opens(R"(\{\s*$)"), launch("<<<");
+  std::vector<std::string> findings;
+  int kernels = 0;
+  for (const SourceFile& file : source_files())
+    for (std::size_t index = 0; file.root() == "src" && index < file.code.size(); ++index) {
+      if (std::regex_search(file.code[index], launch)) findings.push_back(at(file, index, "use launch_kernel"));
+      if (!std::regex_search(file.code[index], kernel)) continue;
+      ++kernels;
+      std::size_t body = index;
+      while (body + 2 < file.code.size() && !std::regex_search(file.code[body], opens)) ++body;
+      if (file.code[body + 1].find("await_previous_kernel();") == std::string::npos)
+        findings.push_back(at(file, index, "a kernel that does not begin with await_previous_kernel()"));
+    }
+  EXPECT_TRUE(findings.empty()) << listed(findings);
+  EXPECT_GE(kernels, 20);
 }
 
 TEST(Style, NothingIsLeftForLater) {

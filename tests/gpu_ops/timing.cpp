@@ -40,11 +40,11 @@ double GpuTimer::seconds(const std::function<void()>& call) {
   return rounds[kRounds / 2];
 }
 
-double copy_bandwidth(Device& device, GpuTimer& timer) {
-  constexpr std::int64_t kBytes = std::int64_t{1} << 30;
-  const Buffer from = device.allocate(kBytes, MemoryKind::buffers), to = device.allocate(kBytes, MemoryKind::buffers);
-  const double seconds = timer.seconds([&] { device.copy(timer.stream(), from.data(), to.data(), kBytes); });
-  return 2.0 * static_cast<double>(kBytes) / seconds;
+double copy_bandwidth(Device& device, GpuTimer& timer, std::int64_t bytes) {
+  const std::int64_t half = bytes / 2;
+  const Buffer from = device.allocate(half, MemoryKind::buffers), to = device.allocate(half, MemoryKind::buffers);
+  const double seconds = timer.seconds([&] { device.copy(timer.stream(), from.data(), to.data(), half); });
+  return 2.0 * static_cast<double>(half) / seconds;
 }
 
 }  // namespace ferula::gpu_test

@@ -25,7 +25,7 @@ class GpuTimer {
   CudaEventHandle begin_, end_;
 };
 
-/// Bytes a second that a copy of memory which no cache holds reads and writes together.
-double copy_bandwidth(Device& device, GpuTimer& timer);
+/// Bytes a second that a copy of memory reads and writes together, of `bytes` in all. Few may be held by the cache.
+double copy_bandwidth(Device& device, GpuTimer& timer, std::int64_t bytes = std::int64_t{1} << 31);
 
 }  // namespace ferula::gpu_test

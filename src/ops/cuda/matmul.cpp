@@ -8,8 +8,8 @@
 namespace ferula::cuda {
 namespace {
 
-constexpr int kMostTried = 32, kTimedLaunches = 2, kFinalLaunches = 10;
-constexpr double kFinalist = 1.06;        // of the least time of single launches
+constexpr int kMostTried = 32, kTimedLaunches = 3, kFinalLaunches = 10;
+constexpr double kFinalist = 1.15;        // of the least time of single launches
 constexpr double kLeastTriedFlops = 1e9;  // below, launches cost more than the best choice saves
 constexpr double kClearlyFaster = 0.995;
 /// A product times this, added to a matrix, leaves it as it was but for zeros; 0 could be skipped by the library.
