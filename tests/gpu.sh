@@ -15,8 +15,8 @@ usage: tests/gpu.sh [options] [CHECK…]
   --steps N     steps of each short run (default: 12)
   --full        the benchmark of 1558M parameters, too
 
-checks: operations device compute layouts nccl resume generate train timeline peer bench; without a name all of them, in
-this order. Exits 0 where all passed or were skipped, 1 where one failed.
+checks: operations device compute layouts offload nccl faults resume generate train timeline overlap collectives memory
+peer bench; without a name all of them, in this order. Exits 0 where all passed or were skipped, 1 where one failed.
 TEXT
 }
 
@@ -35,7 +35,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$chosen" ] || chosen="operations device compute layouts nccl resume generate train timeline peer bench"
+if [ -z "$chosen" ]; then
+  chosen="operations device compute layouts offload nccl faults resume generate train timeline overlap"
+  chosen="$chosen collectives memory peer bench"
+fi
 if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
 if [ -n "$bundle" ]; then
   bundle=$(CDPATH='' cd "$bundle" && pwd) ferula=$bundle/bin/ferula
@@ -51,6 +54,7 @@ mkdir -p "$out" && out=$(CDPATH='' cd "$out" && pwd)
 rm -rf "$out/runs" && : >"$out/rows" && : >"$out/gpu.txt"
 started=$(date +%s)
 failures=0
+limit=300  # seconds of a short run
 
 # --- results ----------------------------------------------------------------------------------------------------------
 
@@ -74,7 +78,7 @@ last_words() { grep -v '^ *$' "$1" | tail -n 1 | cut -c 1-160; }
 train() {
   name=$1 device=$2
   shift 2
-  (cd "$here" && timeout 300 "$ferula" train configs/quickstart.toml --set "run.output_dir=$out/runs" \
+  (cd "$here" && timeout "$limit" "$ferula" train configs/quickstart.toml --set "run.output_dir=$out/runs" \
     --set "run.name=$name" --set "run.device=$device" --set run.share_gpu=true --set "training.steps=$steps" \
     --set scheduler.params.total_num_steps=100 --set scheduler.params.warmup_num_steps=2 --set training.train_batch_size=12 \
     --set training.train_micro_batch_size_per_gpu=1 --set training.evaluate_every=0 \
@@ -150,20 +154,6 @@ check_layouts() {
   unset FERULA_NCCL_LIBRARY
 }
 
-check_nccl() {
-  [ -n "$nccl" ] || { row nccl "process groups on one GPU" skipped "" "" "no library was named with --nccl"; return; }
-  [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
-  export FERULA_NCCL_LIBRARY="$nccl" NCCL_MULTI_RANK_GPU_ENABLE=1
-  for stage in 0 1 2 3; do
-    train "nccl-stage$stage" cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=$stage
-    compare nccl "2 ranks, NCCL, stage $stage, against one" one "nccl-stage$stage" 1e-4
-    grep -q 'communication *nccl' "$out/nccl-stage$stage.log" ||
-      row nccl "2 ranks, stage $stage: over NCCL" failed "" "" \
-        "$(sed -n 's/^ *communication */found /p' "$out/nccl-stage$stage.log")"
-  done
-  unset FERULA_NCCL_LIBRARY NCCL_MULTI_RANK_GPU_ENABLE
-}
-
 # Stops half way, then goes on: from the GPU on the GPU with another layout, and from the GPU on the CPU.
 check_resume() {
   [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
@@ -190,15 +180,18 @@ check_generate() {
   fi
 }
 
-# long_run NAME LAYERS WIDTH HEADS MICRO-BATCH STEPS: a run in bf16 with sequences of 1,024.
+# long_run NAME LAYERS WIDTH HEADS MICRO-BATCH STEPS args…: a run in bf16 with sequences of 1,024.
 long_run() {
+  run=$1 layers=$2 width=$3 heads=$4 rows=$5 last_step=$6
+  shift 6
   (cd "$here" && timeout 200 "$ferula" train configs/gpt2-124m.toml --resume never --set "run.output_dir=$out/runs" \
-    --set "run.name=$1" --set run.device=cuda --set "model.layers=$2" --set "model.width=$3" --set "model.heads=$4" \
-    --set 'data.tokens=""' --set 'data.text=["src/**/*.cpp", "src/**/*.hpp", "docs/**/*.md"]' --set data.tokenizer=bytes \
-    --set training.epochs=auto --set "training.steps=$6" --set "training.train_batch_size=$5" \
-    --set "training.train_micro_batch_size_per_gpu=$5" --set training.evaluate_every=0 --set bf16.enabled=true \
-    --set zero_optimization.stage=0 --set scheduler.params.warmup_num_steps=2 \
-    --set checkpoint.every_steps=0) >"$out/$1.log" 2>&1
+    --set "run.name=$run" --set run.device=cuda --set "model.layers=$layers" --set "model.width=$width" \
+    --set "model.heads=$heads" --set 'data.tokens=""' \
+    --set 'data.text=["src/**/*.cpp", "src/**/*.hpp", "docs/**/*.md"]' --set data.tokenizer=bytes \
+    --set training.epochs=auto --set "training.steps=$last_step" --set "training.train_batch_size=$rows" \
+    --set "training.train_micro_batch_size_per_gpu=$rows" --set training.evaluate_every=0 --set bf16.enabled=true \
+    --set zero_optimization.stage=0 --set scheduler.params.warmup_num_steps=2 --set checkpoint.every_steps=0 \
+    "$@") >"$out/$run.log" 2>&1
 }
 
 # rate NAME: the tokens a second of a finished run.
@@ -302,11 +295,14 @@ check_bench() {
   esac
 }
 
+. "$here/tests/gpu_ranks.sh"
+
 # --- run --------------------------------------------------------------------------------------------------------------
 
 for check in $chosen; do
   case $check in
-    operations | device | compute | layouts | nccl | resume | generate | train | timeline | peer | bench) ;;
+    operations | device | compute | layouts | offload | nccl | faults | resume | generate | train | timeline) ;;
+    overlap | collectives | memory | peer | bench) ;;
     *) echo "expected one of the checks in --help, found '$check'" >&2; exit 2 ;;
   esac
   before=$(date +%s)

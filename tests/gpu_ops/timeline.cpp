@@ -26,11 +26,21 @@ std::vector<Interval> merged(std::vector<Interval> intervals) {
   return result;
 }
 
-double length(const std::vector<Interval>& apart) {
+/// How much of the time at least one of them takes.
+double length(std::vector<Interval> intervals) {
   double total = 0;
-  for (const auto& [begin, end] : apart) total += static_cast<double>(end - begin);
+  for (const auto& [begin, end] : merged(std::move(intervals))) total += static_cast<double>(end - begin);
   return total;
 }
+
+/// How much of the time both take.
+double beside(const std::vector<Interval>& some, const std::vector<Interval>& others) {
+  std::vector<Interval> all = some;
+  all.insert(all.end(), others.begin(), others.end());
+  return length(some) + length(others) - length(std::move(all));
+}
+
+double share(double part, double whole) { return whole > 0 ? part / whole : 0.0; }
 
 std::string readable(const std::string& linker_name) {
   int status = 0;
@@ -96,31 +106,33 @@ std::vector<Timeline::Gap> gaps_of(const std::vector<GpuActivity>& in_order, con
 }  // namespace
 
 Work work_of_kernel(const std::string& linker_name) {
-  return linker_name.find("nccl") != std::string::npos ? Work::transfer : Work::compute;
+  return linker_name.find("nccl") != std::string::npos ? Work::collective : Work::compute;
 }
 
 Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks) {
   std::sort(activities.begin(), activities.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
   const Window window = window_of(activities, marks);
   if (window.steps == 0) return {};
-  std::vector<Interval> all, compute, transfer;
+  std::vector<Interval> all;
+  std::map<Work, std::vector<Interval>> of;
   std::map<std::string, Timeline::Row> by_name;
   const double of_a_step = 1e-3 / static_cast<double>(window.steps);
   for (const GpuActivity& each : activities) {
     const Interval inside{std::max(each.begin, window.begin), std::min(each.end, window.end)};
     if (inside.first >= inside.second) continue;
     all.push_back(inside);
-    (each.work == Work::compute ? compute : transfer).push_back(inside);
+    of[each.work].push_back(inside);
     Timeline::Row& row = by_name[each.name];
     row.microseconds += static_cast<double>(inside.second - inside.first) * of_a_step;
     row.launches += 1.0 / static_cast<double>(window.steps);
   }
-  const double busy = length(merged(all)), computing = length(merged(compute)), moving = length(merged(transfer));
   Timeline result{.steps = window.steps,
                   .microseconds = static_cast<double>(window.end - window.begin) * of_a_step,
-                  .busy = busy * of_a_step,
-                  .transfer = moving * of_a_step,
-                  .transfer_beside_compute = (computing + moving - busy) * of_a_step,
+                  .busy = length(std::move(all)) * of_a_step,
+                  .copies = length(of[Work::copy]) * of_a_step,
+                  .copies_beside_compute = beside(of[Work::copy], of[Work::compute]) * of_a_step,
+                  .collectives = length(of[Work::collective]) * of_a_step,
+                  .collectives_beside_compute = beside(of[Work::collective], of[Work::compute]) * of_a_step,
                   .rows = {},
                   .gaps = gaps_of(activities, window)};
   for (auto& [name, row] : by_name) {
@@ -135,11 +147,12 @@ Timeline look_at(std::vector<GpuActivity> activities, const StepMarks& marks) {
 std::string text_of(const Timeline& timeline) {
   std::string text = fmt::format(
       "steps {}\nmicroseconds_per_step {:.1f}\nbusy_microseconds_per_step {:.1f}\nidle_share "
-      "{:.4f}\ntransfer_microseconds_per_step {:.1f}\n"
-      "transfer_beside_compute {:.4f}\n\n{:>12} {:>9} {:>7}  kernel\n",
-      timeline.steps, timeline.microseconds, timeline.busy, timeline.idle_share(), timeline.transfer,
-      timeline.transfer > 0 ? timeline.transfer_beside_compute / timeline.transfer : 0.0, "us a step", "launches",
-      "share");
+      "{:.4f}\ncopy_microseconds_per_step {:.1f}\n"
+      "copies_beside_compute {:.4f}\ncollective_microseconds_per_step {:.1f}\ncollectives_beside_compute {:.4f}\n\n"
+      "{:>12} {:>9} {:>7}  kernel\n",
+      timeline.steps, timeline.microseconds, timeline.busy, timeline.idle_share(), timeline.copies,
+      share(timeline.copies_beside_compute, timeline.copies), timeline.collectives,
+      share(timeline.collectives_beside_compute, timeline.collectives), "us a step", "launches", "share");
   for (const Timeline::Row& row : timeline.rows)
     text += fmt::format("{:12.1f} {:9.1f} {:6.2f}%  {:.140}\n", row.microseconds, row.launches,
                         100.0 * row.microseconds / timeline.microseconds, row.name);

@@ -8,7 +8,7 @@
 namespace ferula::gpu_test {
 
 /// Copies, and kernels of a communication library, against all other kernels and memory sets.
-enum class Work : std::uint8_t { compute, transfer };
+enum class Work : std::uint8_t { compute, copy, collective };
 
 /// One kernel, copy or memory set on a GPU.
 struct GpuActivity {
@@ -37,7 +37,8 @@ struct Timeline {
   std::int64_t steps = 0;   // that were looked at
   double microseconds = 0;  // of one step, as are those below
   double busy = 0;          // at least one activity ran
-  double transfer = 0, transfer_beside_compute = 0;
+  double copies = 0, copies_beside_compute = 0;
+  double collectives = 0, collectives_beside_compute = 0;
   std::vector<Row> rows;  // the longest first
   std::vector<Gap> gaps;  // likewise
 

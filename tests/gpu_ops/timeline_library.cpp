@@ -67,7 +67,7 @@ class Recorder {
       activities_.push_back({kernel.name, kernel.start, kernel.end, work_of_kernel(kernel.name)});
     } else if (record.kind == CUPTI_ACTIVITY_KIND_MEMCPY) {
       const auto& copy = reinterpret_cast<const CUpti_ActivityMemcpy5&>(record);
-      activities_.push_back({name_of_copy(copy.copyKind), copy.start, copy.end, Work::transfer});
+      activities_.push_back({name_of_copy(copy.copyKind), copy.start, copy.end, Work::copy});
     } else if (record.kind == CUPTI_ACTIVITY_KIND_MEMSET) {
       const auto& set = reinterpret_cast<const CUpti_ActivityMemset4&>(record);
       activities_.push_back({"memory set", set.start, set.end, Work::compute});

@@ -1,6 +1,7 @@
 // The timeline of a run, from activities whose times are known.
 #include "timeline.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace ferula::gpu_test {
@@ -14,7 +15,7 @@ std::vector<GpuActivity> six_steps() {
   std::vector<GpuActivity> result;
   for (std::uint64_t step = 0; step < 6; ++step) {
     const std::uint64_t begin = 1'000'000 + step * 10'000;
-    result.push_back({"copy to the host", begin + 4'000, begin + 8'000, Work::transfer});
+    result.push_back({"copy to the host", begin + 4'000, begin + 8'000, Work::copy});
     result.push_back({"_Z12embed_kernelPf", begin, begin + 2'000, Work::compute});
     result.push_back({"_Z7productPf", begin + 2'000, begin + 5'000, Work::compute});
     result.push_back({"_Z13update_kernelPf", begin + 5'000, begin + 6'000, Work::compute});
@@ -31,11 +32,28 @@ TEST(Timeline, CountsTheIdleShareOfTheLaterSteps) {
   EXPECT_NEAR(found.idle_share(), 0.2, 1e-12);
 }
 
-TEST(Timeline, CountsTransfersBesideCompute) {
+TEST(Timeline, CountsCopiesBesideCompute) {
   const Timeline found = look_at(six_steps(), kMarks);
 
-  EXPECT_DOUBLE_EQ(found.transfer, 4.0);
-  EXPECT_DOUBLE_EQ(found.transfer_beside_compute, 2.0);
+  EXPECT_DOUBLE_EQ(found.copies, 4.0);
+  EXPECT_DOUBLE_EQ(found.copies_beside_compute, 2.0);
+  EXPECT_DOUBLE_EQ(found.collectives, 0.0);
+}
+
+TEST(Timeline, CountsCollectivesBesideComputeButNotBesideCopies) {
+  std::vector<GpuActivity> activities = six_steps();
+  for (std::uint64_t step = 0; step < 6; ++step) {  // 1 µs beside the update, 2 µs beside the copy alone
+    const std::uint64_t begin = 1'000'000 + step * 10'000;
+    activities.push_back({"ncclDevKernel_AllGather_RING_LL", begin + 5'000, begin + 8'000, Work::collective});
+  }
+
+  const Timeline found = look_at(std::move(activities), kMarks);
+
+  EXPECT_DOUBLE_EQ(found.collectives, 3.0);
+  EXPECT_DOUBLE_EQ(found.collectives_beside_compute, 1.0);
+  EXPECT_DOUBLE_EQ(found.copies_beside_compute, 2.0);
+  EXPECT_THAT(text_of(found), testing::HasSubstr("\ncollective_microseconds_per_step 3.0\n"
+                                                 "collectives_beside_compute 0.3333\n"));
 }
 
 TEST(Timeline, ListsTheLongestKernelsFirstByReadableNames) {
@@ -80,8 +98,8 @@ TEST(Timeline, HasNoStepsWhereNoneCanBeTold) {
   EXPECT_EQ(look_at(six_steps(), {.first = "no such kernel", .update = "update_kernel"}).steps, 0);
 }
 
-TEST(Timeline, KernelsOfNcclAreTransfers) {
-  EXPECT_EQ(work_of_kernel("_Z30ncclDevKernel_AllGather_RING_LLPv"), Work::transfer);
+TEST(Timeline, KernelsOfNcclAreCollectives) {
+  EXPECT_EQ(work_of_kernel("_Z30ncclDevKernel_AllGather_RING_LLPv"), Work::collective);
   EXPECT_EQ(work_of_kernel("_Z12embed_kernelPf"), Work::compute);
 }
 

@@ -67,6 +67,41 @@ __device__ __forceinline__ void multiply_owned(const OwnedRows<D>& owned, std::u
       column_tile, me, [&](int, int step, Fragment& to) { owned.get(own_tile, me, step, to); }, sums);
 }
 
+/// What a lane knows of its two rows of queries: the first key that each sees, logsumexp in powers of two, and delta.
+struct QueryRows {
+  int begin[2];
+  float normal[2], delta[2];
+
+  __device__ __forceinline__ QueryRows(const Backward& call, int head, int warp_row, int last_row, const Lane& me) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = min(warp_row + 8 * half + me.row, last_row);
+      begin[half] = call.shape.begin[row];
+      normal[half] = call.logsumexp[head * call.logsumexp_stride + row] * kLog2OfE;
+      delta[half] = call.delta[head * call.shape.rows + row];
+    }
+  }
+};
+
+/// Slopes dp [queries, keys] become p (dp − delta).
+template <int D>
+__device__ __forceinline__ void weigh_queries(const QueryRows& mine, float scale, int warp_row, int key, int last_begin,
+                                              const Lane& me,
+                                              const float (&scores)[1][BackwardShape<D>::columns / 8][4],
+                                              float (&slopes)[1][BackwardShape<D>::columns / 8][4]) {
+  constexpr int kColumns = BackwardShape<D>::columns;
+  const bool masked = key + kColumns - 1 > warp_row || key < last_begin;
+#pragma unroll
+  for (int n = 0; n < kColumns / 8; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int half = i / 2, row = warp_row + 8 * half + me.row, column = key + 8 * n + me.column + i % 2;
+      const bool visible = !masked || (column <= row && column >= mine.begin[half]);
+      const float weight = visible ? power_of_two(fmaf(scores[0][n][i], scale, -mine.normal[half])) : 0.0f;
+      slopes[0][n][i] = weight * (slopes[0][n][i] - mine.delta[half]);
+    }
+}
+
 /// dq[r] = scale · Σ p (dp − delta) k, with p = e^(score − logsumexp) and dp = dout · v.
 template <int D>
 __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::blocks)
@@ -93,15 +128,7 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
   load_stage(first_key, stages);
 
   const int warp_row = first_row + 16 * me.warp;
-  int begin[2];
-  float normal[2], delta[2];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = min(warp_row + 8 * half + me.row, last_row);
-    begin[half] = shape.begin[row];
-    normal[half] = call.logsumexp[head * call.logsumexp_stride + row] * kLog2OfE;
-    delta[half] = call.delta[head * shape.rows + row];
-  }
+  const QueryRows mine(call, head, warp_row, last_row, me);
   wait_for_copies();
   __syncthreads();
   OwnedRows<D> q, dout;
@@ -120,16 +147,7 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
     float scores[1][Shape::columns / 8][4], slopes[1][Shape::columns / 8][4];
     multiply_owned<D>(q, queries, keys, me, scores);
     multiply_owned<D>(dout, upstream, keys + Shape::column_bytes, me, slopes);
-    const bool masked = key + Shape::columns - 1 > warp_row || key < last_begin;
-#pragma unroll
-    for (int n = 0; n < Shape::columns / 8; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int half = i / 2, row = warp_row + 8 * half + me.row, column = key + 8 * n + me.column + i % 2;
-        const bool visible = !masked || (column <= row && column >= begin[half]);
-        const float weight = visible ? power_of_two(fmaf(scores[0][n][i], scale, -normal[half])) : 0.0f;
-        slopes[0][n][i] = weight * (slopes[0][n][i] - delta[half]);
-      }
+    weigh_queries<D>(mine, scale, warp_row, key, last_begin, me, scores, slopes);
     Fragment left[1][Shape::columns / 16];
     as_left<Shape::columns, 1>(slopes, left);
     multiply_by_columns<D, Shape::columns, D, 1>(keys, 0, me, left, dq);
@@ -200,6 +218,21 @@ __device__ __forceinline__ void weigh_keys(const AttentionShape& shape, const Qu
   }
 }
 
+/// Writes the warp's rows of dk and dv, columns [first_out, first_out + out).
+template <int D>
+__device__ __forceinline__ void store_keys(const Backward& call, int kv_head, int warp_key, int last_key, int first_out,
+                                           const Lane& me, const float (&dk)[BackwardShape<D>::out / 8][4],
+                                           const float (&dv)[BackwardShape<D>::out / 8][4]) {
+  constexpr int kOut = BackwardShape<D>::out;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int key = warp_key + 8 * half + me.row;
+    if (key > last_key) continue;
+    store_row<kOut>(dk, half, call.shape.scale, first_out, call.shape.head_dim, me, call.dk.at(key, kv_head));
+    store_row<kOut>(dv, half, 1.0f, first_out, call.shape.head_dim, me, call.dv.at(key, kv_head));
+  }
+}
+
 /// dv[k] = Σ p dout and dk[k] = scale · Σ p (dp − delta) q over the heads of the group, then over the queries.
 template <int D>
 __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::blocks)
@@ -258,13 +291,7 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
     as_left<Shape::columns, 1>(slopes, left);
     multiply_by_columns<D, Shape::columns, Shape::out, 1>(stage.queries, first_out, me, left, dk);
   }
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int key = warp_key + 8 * half + me.row;
-    if (key > last_key) continue;
-    store_row<Shape::out>(dk[0], half, shape.scale, first_out, shape.head_dim, me, call.dk.at(key, kv_head));
-    store_row<Shape::out>(dv[0], half, 1.0f, first_out, shape.head_dim, me, call.dv.at(key, kv_head));
-  }
+  store_keys<D>(call, kv_head, warp_key, last_key, first_out, me, dk[0], dv[0]);
 }
 
 template <int D>

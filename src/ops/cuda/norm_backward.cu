@@ -91,6 +91,32 @@ __device__ __forceinline__ float2 team_sums(RowSums& shared, int buffer, float g
     return row_sums(shared, buffer, gradient, normal);
 }
 
+/// V elements' part in the gradients of weight and bias, and in the thread's sums of the row.
+template <int V>
+__device__ __forceinline__ void add_elements(const float (&gradient)[V], const float (&normal)[V],
+                                             const float (&weighted)[V], float (&dweight)[V], float (&dbias)[V],
+                                             float& gradient_sum, float& normal_sum) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) {
+    dweight[i] = fmaf(gradient[i], normal[i], dweight[i]);
+    dbias[i] += gradient[i];
+    gradient_sum += weighted[i];
+    normal_sum = fmaf(weighted[i], normal[i], normal_sum);
+  }
+}
+
+/// Writes V elements of dx, added to `before`.
+template <int V, class T>
+__device__ __forceinline__ void store_gradient(const float (&normal)[V], const float (&weighted)[V],
+                                               float mean_gradient, float mean_normal, float inverse,
+                                               const Raw<T, V>& before, T* dx) {
+  float result[V];
+#pragma unroll
+  for (int i = 0; i < V; ++i)
+    result[i] = fmaf(weighted[i] - mean_gradient - normal[i] * mean_normal, inverse, before.at(i));
+  store<V>(result, dx);
+}
+
 /// dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ with g = dy · weight; for rms without mean(g).
 template <RowTeam Team, int V, int K, class T>
 __global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : kMostThreads,
@@ -135,13 +161,7 @@ __global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : kM
     for (int k = 0; k < K; ++k) {
       float gradient[V], normal[V], weighted[V];
       elements_of(k, gradient, normal, weighted);
-#pragma unroll
-      for (int i = 0; i < V; ++i) {
-        dweight[k][i] = fmaf(gradient[i], normal[i], dweight[k][i]);
-        dbias[k][i] += gradient[i];
-        gradient_sum += weighted[i];
-        normal_sum = fmaf(weighted[i], normal[i], normal_sum);
-      }
+      add_elements(gradient, normal, weighted, dweight[k], dbias[k], gradient_sum, normal_sum);
     }
     const float2 total = team_sums<Team>(sums, buffer, gradient_sum, normal_sum);
     buffer ^= 1;
@@ -152,12 +172,9 @@ __global__ void __launch_bounds__(Team == RowTeam::warp ? kRowWarps * kWarp : kM
       if (!inside || column_of(k) >= views.width) continue;
       forget_origin(dy[k]);  // else the compiler would keep what it can compute again, and run out of registers
       forget_origin(x[k]);
-      float gradient[V], normal[V], weighted[V], result[V];
+      float gradient[V], normal[V], weighted[V];
       elements_of(k, gradient, normal, weighted);
-#pragma unroll
-      for (int i = 0; i < V; ++i)
-        result[i] = fmaf(weighted[i] - mean_gradient - normal[i] * mean_normal, inverse, dx[k].at(i));
-      store<V>(result, views.dx.row(row) + column_of(k));
+      store_gradient(normal, weighted, mean_gradient, mean_normal, inverse, dx[k], views.dx.row(row) + column_of(k));
     }
   }
   write_partial<V, K>(dweight, columns, views.dweight, views.width);
