@@ -41,7 +41,7 @@ rank_one() {
 # with 1 and a message that holds WORDS, a regular expression.
 lose_rank() {
   all=$steps steps=1000000 limit=90
-  train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=5 &
+  train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=10 &
   job=$!
   steps=$all limit=300
   while kill -0 "$job" 2>/dev/null && [ "$(losses "$2" | wc -l)" -lt 3 ]; do sleep 0.2; done
@@ -59,11 +59,14 @@ lose_rank() {
 }
 
 check_faults() {
+  export FERULA_NCCL_LIBRARY=none
+  lose_rank "2 ranks, staged: one is killed" lost-staged KILL 'a rank was ended by signal 9|rank 1 .*has ended'
+  off_nccl
   on_nccl faults || return
   lose_rank "2 ranks, NCCL: one is killed" lost-killed KILL \
     'a rank was ended by signal 9|rank 1 .*has ended|rank 0 [^:]*: .*remote process exited'
   lose_rank "2 ranks, NCCL: one stands still" lost-stopped STOP \
-    'rank 0 [^:]*: .*has waited for more than 5000 ms for its peers.*GPU-'
+    'rank 0 [^:]*: .*has waited for more than 10000 ms for its peers.*GPU-'
   off_nccl
 }
 
