@@ -103,13 +103,13 @@ uncounted() {
   memory_used="nvidia-smi -i ${gpu_index%%,*} --query-gpu=memory.used --format=csv,noheader,nounits"
   idle=$($memory_used 2>/dev/null)
   case $idle in '' | *[!0-9]*) row memory "$title" skipped "" "" "nvidia-smi tells no used memory"; return ;; esac
-  $memory_used -lms 50 >"$out/memory-$run.txt" 2>/dev/null &
+  while :; do $memory_used; sleep 0.1; done >"$out/memory-$run.txt" 2>/dev/null &
   watcher=$!
   "$@"
   kill "$watcher" && wait "$watcher" 2>/dev/null
   taken=$(sort -n "$out/memory-$run.txt" | tail -n 1)
   grep -o '"peak": *[0-9]*' "$out/runs/$run/summary.json" 2>/dev/null | sed 's/.*: *//' >"$out/a"
-  if [ -s "$out/a" ]; then
+  if [ -n "$taken" ] && [ -s "$out/a" ]; then
     row memory "$title" measured "$(awk -v taken="$((taken - idle))" \
       '{ counted += $1 / 1048576; ranks++ } END { printf "%.0f", (taken - counted) / ranks }' "$out/a")" MiB \
       "of $((taken - idle)) MiB; ferula plan sets 1024 MiB aside"
