@@ -67,6 +67,7 @@ check_faults() {
     'a rank was ended by signal 9|rank 1 .*has ended|rank 0 [^:]*: .*remote process exited'
   lose_rank "2 ranks, NCCL: one stands still" lost-stopped STOP \
     'rank 0 [^:]*: .*has waited for more than 10000 ms for its peers.*GPU-'
+  was_nccl faults "2 ranks that lose one" lost-stopped
   off_nccl
 }
 
@@ -103,11 +104,11 @@ uncounted() {
   memory_used="nvidia-smi -i ${gpu_index%%,*} --query-gpu=memory.used --format=csv,noheader,nounits"
   idle=$($memory_used 2>/dev/null)
   case $idle in '' | *[!0-9]*) row memory "$title" skipped "" "" "nvidia-smi tells no used memory"; return ;; esac
-  while :; do $memory_used; sleep 0.1; done >"$out/memory-$run.txt" 2>/dev/null &
+  while :; do $memory_used; sleep 0.1; done >"$out/$run.used" 2>/dev/null &
   watcher=$!
   "$@"
   kill "$watcher" && wait "$watcher" 2>/dev/null
-  taken=$(sort -n "$out/memory-$run.txt" | tail -n 1)
+  taken=$(sort -n "$out/$run.used" | tail -n 1)
   grep -o '"peak": *[0-9]*' "$out/runs/$run/summary.json" 2>/dev/null | sed 's/.*: *//' >"$out/a"
   if [ -n "$taken" ] && [ -s "$out/a" ]; then
     row memory "$title" measured "$(awk -v taken="$((taken - idle))" \
