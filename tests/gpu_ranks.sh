@@ -41,7 +41,7 @@ rank_one() {
 # with 1 and a message that holds WORDS, a regular expression.
 lose_rank() {
   all=$steps steps=1000000 limit=90
-  train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=5 &
+  train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=10 &
   job=$!
   steps=$all limit=300
   while kill -0 "$job" 2>/dev/null && [ "$(losses "$2" | wc -l)" -lt 3 ]; do sleep 0.2; done
@@ -59,11 +59,15 @@ lose_rank() {
 }
 
 check_faults() {
+  export FERULA_NCCL_LIBRARY=none
+  lose_rank "2 ranks, staged: one is killed" lost-staged KILL 'a rank was ended by signal 9|rank 1 .*has ended'
+  off_nccl
   on_nccl faults || return
   lose_rank "2 ranks, NCCL: one is killed" lost-killed KILL \
     'a rank was ended by signal 9|rank 1 .*has ended|rank 0 [^:]*: .*remote process exited'
   lose_rank "2 ranks, NCCL: one stands still" lost-stopped STOP \
-    'rank 0 [^:]*: .*has waited for more than 5000 ms for its peers.*GPU-'
+    'rank 0 [^:]*: .*has waited for more than 10000 ms for its peers.*GPU-'
+  was_nccl faults "2 ranks that lose one" lost-stopped
   off_nccl
 }
 
@@ -100,13 +104,13 @@ uncounted() {
   memory_used="nvidia-smi -i ${gpu_index%%,*} --query-gpu=memory.used --format=csv,noheader,nounits"
   idle=$($memory_used 2>/dev/null)
   case $idle in '' | *[!0-9]*) row memory "$title" skipped "" "" "nvidia-smi tells no used memory"; return ;; esac
-  $memory_used -lms 50 >"$out/memory-$run.txt" 2>/dev/null &
+  while :; do $memory_used; sleep 0.1; done >"$out/$run.used" 2>/dev/null &
   watcher=$!
   "$@"
   kill "$watcher" && wait "$watcher" 2>/dev/null
-  taken=$(sort -n "$out/memory-$run.txt" | tail -n 1)
+  taken=$(sort -n "$out/$run.used" | tail -n 1)
   grep -o '"peak": *[0-9]*' "$out/runs/$run/summary.json" 2>/dev/null | sed 's/.*: *//' >"$out/a"
-  if [ -s "$out/a" ]; then
+  if [ -n "$taken" ] && [ -s "$out/a" ]; then
     row memory "$title" measured "$(awk -v taken="$((taken - idle))" \
       '{ counted += $1 / 1048576; ranks++ } END { printf "%.0f", (taken - counted) / ranks }' "$out/a")" MiB \
       "of $((taken - idle)) MiB; ferula plan sets 1024 MiB aside"

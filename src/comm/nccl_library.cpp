@@ -211,7 +211,7 @@ class NcclLibrary final : public NcclApi {
     }
     const NcclMark mark = free_.back();
     check_cuda(cudaEventRecord(event_of(mark), native_stream(stream)), "cudaEventRecord beside a collective");
-    faults_[static_cast<std::size_t>(mark)] = cuda_stream(stream).fault();
+    faults_[static_cast<std::size_t>(mark)] = &cuda_stream(stream).fault();
     free_.pop_back();
     return mark;
   }
@@ -249,7 +249,7 @@ class NcclLibrary final : public NcclApi {
   std::string gpu_;
   std::mutex mutex_;  // guards all below
   std::vector<CudaEventHandle> events_;
-  std::vector<std::shared_ptr<StreamFault>> faults_;  // of the streams of `events_`
+  std::vector<StreamFault*> faults_;  // of the streams of `events_`
   std::vector<NcclMark> free_;
 };
 

@@ -23,9 +23,7 @@ const std::vector<Forbidden> kForbidden{
     {R"((^|[^=\w]\s*)\bdelete\b(?!\s*;))", "a raw delete: make an owner", {}},
     {R"(\b(malloc|calloc|realloc)\s*\()", "C memory: use Buffer, Arena or std::vector", {}},
     {R"(\b(aligned_alloc|free)\s*\()", "tensor memory comes from the device", {"src/device/"}},
-    {R"(\b(shared_ptr|make_shared)\b)",
-     "shared ownership: say who owns it",
-     {"src/base/log.cpp", "src/device/cuda/cuda_stream", "src/comm/nccl_library.cpp"}},
+    {R"(\b(shared_ptr|make_shared)\b)", "shared ownership: say who owns it", {"src/base/log.cpp"}},
     {R"(\b(getenv|secure_getenv|environ)\b)",
      "the environment is read in config/ and comm/",
      {"src/config/", "src/comm/", "src/ops/cuda/fused_attention.cpp",  // which of a GPU's libraries is used

@@ -79,7 +79,8 @@ TEST_F(CudaFaults, AFailingLaunchNamesKernelGpuAndRemedy) {
 }
 
 TEST_F(CudaFaults, AKernelThatFailsIsToldByWhoeverWaitsForItsStream) {
-  CudaStream stream(0, "compute"), other(0, "communication");
+  StreamFault of_stream, of_other;
+  CudaStream stream(0, "compute", of_stream), other(0, "communication", of_other);
   other.wait(stream.record());
   fake_cuda().fails["cudaStreamSynchronize"] = cudaErrorIllegalAddress;
 
@@ -94,10 +95,11 @@ TEST_F(CudaFaults, AMemoryFaultTellsTheAdministrator) {
 }
 
 TEST_F(CudaFaults, WorkThatWasEndedFromOutsideIsAnErrorOfItsStreamAndOfThoseThatWaitedForIt) {
-  CudaStream communication(0, "communication"), compute(0, "compute"), apart(0, "apart");
+  StreamFault fault, of_compute, of_apart;
+  CudaStream communication(0, "communication", fault), compute(0, "compute", of_compute), apart(0, "apart", of_apart);
   compute.wait(communication.record());
-  communication.fault()->set(std::make_exception_ptr(CommError("all_gather has failed")));
-  communication.fault()->set(std::make_exception_ptr(CommError("an echo")));
+  communication.fault().set(std::make_exception_ptr(CommError("all_gather has failed")));
+  communication.fault().set(std::make_exception_ptr(CommError("an echo")));
 
   for (CudaStream* stream : {&communication, &compute}) {
     EXPECT_EQ(message_of<CommError>([&] { stream->synchronize(); }), "all_gather has failed");

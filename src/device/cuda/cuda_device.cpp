@@ -1,6 +1,8 @@
 #include "device/cuda/cuda_device.hpp"
 
 #include <cstring>
+#include <deque>
+#include <utility>
 
 #include "base/narrow.hpp"
 #include "device/cuda/cuda_stream.hpp"
@@ -18,10 +20,8 @@ class CudaDevice final : public Device {
   DeviceKind kind() const override { return DeviceKind::cuda; }
   std::string name() const override { return fmt::format("cuda:{}", index_); }
   MemoryLedger& ledger() override { return *ledger_; }
-  std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(index_, "compute"); }
-  std::unique_ptr<Stream> make_side_stream(std::string_view name) override {
-    return std::make_unique<CudaStream>(index_, std::string(name));
-  }
+  std::unique_ptr<Stream> make_stream() override { return make("compute"); }
+  std::unique_ptr<Stream> make_side_stream(std::string_view name) override { return make(std::string(name)); }
 
   /// cudaMalloc aligns to 256 bytes. Costs a synchronisation, so everything is allocated before the steps.
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override {
@@ -63,6 +63,10 @@ class CudaDevice final : public Device {
   }
 
  private:
+  std::unique_ptr<Stream> make(std::string name) {
+    return std::make_unique<CudaStream>(index_, std::move(name), faults_.emplace_back());
+  }
+
   [[noreturn]] void refuse(std::int64_t bytes, MemoryKind kind) const {
     cudaGetLastError();  // it does not stick
     std::size_t free = 0, all = 0;
@@ -74,6 +78,7 @@ class CudaDevice final : public Device {
 
   int index_;
   MemoryLedger* ledger_;
+  std::deque<StreamFault> faults_;  // of each stream that it has made
 };
 
 }  // namespace

@@ -23,8 +23,8 @@ CudaEventHandle make_event() {
 
 }  // namespace
 
-CudaStream::CudaStream(int device, std::string name)
-    : device_(device), name_(std::move(name)), stream_(make_stream(device)) {
+CudaStream::CudaStream(int device, std::string name, StreamFault& fault)
+    : device_(device), name_(std::move(name)), stream_(make_stream(device)), fault_(&fault) {
   for (CudaEventHandle& event : events_) event = make_event();
 }
 
@@ -93,15 +93,15 @@ void CudaStream::synchronize(std::uint64_t ticket) {
   rethrow_faults();
 }
 
-std::vector<std::shared_ptr<StreamFault>> CudaStream::faults() {
+std::vector<const StreamFault*> CudaStream::faults() {
   const std::lock_guard lock(mutex_);
   return faults_;
 }
 
 /// Few: of the streams of a rank.
-void CudaStream::hear_of(const std::vector<std::shared_ptr<StreamFault>>& faults) {
+void CudaStream::hear_of(const std::vector<const StreamFault*>& faults) {
   const std::lock_guard lock(mutex_);
-  for (const std::shared_ptr<StreamFault>& fault : faults)
+  for (const StreamFault* fault : faults)
     if (std::find(faults_.begin(), faults_.end(), fault) == faults_.end()) faults_.push_back(fault);
 }
 
@@ -144,7 +144,7 @@ void CudaStream::await_recorded(std::uint64_t ticket) {
 
 void CudaStream::rethrow_locked() {
   if (error_) std::rethrow_exception(error_);
-  for (const std::shared_ptr<StreamFault>& fault : faults_) fault->rethrow();
+  for (const StreamFault* fault : faults_) fault->rethrow();
 }
 
 void CudaStream::work() {

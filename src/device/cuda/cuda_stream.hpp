@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -16,7 +15,8 @@
 
 namespace ferula {
 
-/// Why work of a stream was ended from outside, if it was. The stream and who may end its work share it.
+/// Why work of a stream was ended from outside, if it was. The device owns it, so that who ends the work, and streams
+/// that have waited for it, may outlive the stream.
 class StreamFault {
  public:
   /// The first error is kept.
@@ -41,8 +41,9 @@ class StreamFault {
 /// dropped and the error is thrown as device/stream.hpp says.
 class CudaStream final : public Stream {
  public:
-  /// `device`: its index among the visible GPUs. `name` is the thread's.
-  CudaStream(int device, std::string name);
+  /// `device`: its index among the visible GPUs. `name` is the thread's. `fault` is this stream's own, and lives as
+  /// long as anything that waits for it.
+  CudaStream(int device, std::string name, StreamFault& fault);
   ~CudaStream() override;
 
   /// A task of the host: starts when the GPU has done what came before. Does not block the caller.
@@ -60,7 +61,7 @@ class CudaStream final : public Stream {
   cudaStream_t native();
   int device() const { return device_; }
   /// Once it is set, this stream and those that have waited for it throw it as an error of their work.
-  const std::shared_ptr<StreamFault>& fault() const { return fault_; }
+  StreamFault& fault() { return *fault_; }
 
  private:
   /// What a later record of the same slot overwrites is then an event further on: waits are longer, never too short.
@@ -69,8 +70,8 @@ class CudaStream final : public Stream {
   void give(std::function<void()> job);
   void work();
   void await_recorded(std::uint64_t ticket);
-  std::vector<std::shared_ptr<StreamFault>> faults();
-  void hear_of(const std::vector<std::shared_ptr<StreamFault>>& faults);
+  std::vector<const StreamFault*> faults();
+  void hear_of(const std::vector<const StreamFault*>& faults);
   void rethrow_faults();
   void rethrow_locked();
   cudaEvent_t slot(std::uint64_t ticket) const { return events_[ticket % kEvents].get(); }
@@ -79,7 +80,7 @@ class CudaStream final : public Stream {
   std::string name_;
   CudaStreamHandle stream_;
   std::array<CudaEventHandle, kEvents> events_;
-  std::shared_ptr<StreamFault> fault_ = std::make_shared<StreamFault>();
+  StreamFault* fault_;
 
   std::mutex mutex_;  // guards all below
   std::condition_variable given_, finished_;
@@ -88,7 +89,7 @@ class CudaStream final : public Stream {
   std::uint64_t accepted_ = 0;              // tickets given out
   std::uint64_t recorded_ = 0;              // of which the event is on the GPU's stream
   std::exception_ptr error_;
-  std::vector<std::shared_ptr<StreamFault>> faults_{fault_};  // its own, then those of streams waited for
+  std::vector<const StreamFault*> faults_{fault_};  // its own, then those of streams waited for
   bool stopping_ = false;
   std::thread thread_;  // runs from the first host task on
 };
