@@ -30,21 +30,22 @@ check_nccl() {
 # rank_one NAME: the process of rank 1 of a run.
 rank_one() {
   for process in /proc/[0-9]*; do
-    tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qx "run.name=$1" || continue
-    tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -qx OMPI_COMM_WORLD_RANK=1 || continue
+    tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qx "run.name=$1" || continue
+    tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx OMPI_COMM_WORLD_RANK=1 || continue
     echo "${process#/proc/}"
     return
   done
 }
 
 # lose_rank ROW RUN SIGNAL WORDS: rank 1 of 2 gets SIGNAL in the middle of a run; within 30 s the job must have ended
-# with 1 and a message that holds WORDS, a regular expression.
+# with 1 and a message that holds WORDS, a regular expression. Steps are long, so that it is not between two of them.
 lose_rank() {
   all=$steps steps=1000000 limit=90
-  train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=10 &
+  train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=10 \
+    --set training.train_batch_size=240 --set checkpoint.every_steps=0 &
   job=$!
   steps=$all limit=300
-  while kill -0 "$job" 2>/dev/null && [ "$(losses "$2" | wc -l)" -lt 3 ]; do sleep 0.2; done
+  while kill -0 "$job" 2>/dev/null && [ "$(losses "$2" | wc -l)" -lt 1 ]; do sleep 0.1; done
   lost=$(rank_one "$2")
   [ -z "$lost" ] || kill "-$3" "$lost"
   before_loss=$(date +%s)
