@@ -78,7 +78,7 @@ last_words() { grep -v '^ *$' "$1" | tail -n 1 | cut -c 1-160; }
 train() {
   name=$1 device=$2
   shift 2
-  (cd "$here" && timeout "$limit" "$ferula" train configs/quickstart.toml --set "run.output_dir=$out/runs" \
+  (cd "$here" && timeout -k 10 "$limit" "$ferula" train configs/quickstart.toml --set "run.output_dir=$out/runs" \
     --set "run.name=$name" --set "run.device=$device" --set run.share_gpu=true --set "training.steps=$steps" \
     --set scheduler.params.total_num_steps=100 --set scheduler.params.warmup_num_steps=2 --set training.train_batch_size=12 \
     --set training.train_micro_batch_size_per_gpu=1 --set training.evaluate_every=0 \
@@ -104,20 +104,28 @@ compare() {
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
-# gtests CHECK NAME PROGRAM: all tests of a program that returns 77 where it finds no GPU.
+# gtests CHECK NAME PROGRAM SHARDS: all tests of a program that returns 77 where it finds no GPU, by as many processes.
 gtests() {
   [ -x "$3" ] || { row "$1" "$2" skipped "" "" "$3 is not there"; return; }
-  timeout 300 "$3" --gtest_brief=1 >"$out/$1.log" 2>&1
-  code=$?
-  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$out/$1.log")
+  processes="" shard=0 code=0
+  while [ "$shard" -lt "$4" ]; do
+    GTEST_TOTAL_SHARDS=$4 GTEST_SHARD_INDEX=$shard timeout -k 10 300 "$3" --gtest_brief=1 >"$out/$1-$shard.log" 2>&1 &
+    processes="$processes $!" shard=$((shard + 1))
+  done
+  for process in $processes; do wait "$process" || code=$?; done
+  cat "$out/$1"-[0-9]*.log >"$out/$1.log"
+  passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$out/$1.log" | awk '{ sum += $1 } END { print sum + 0 }')
   case $code in
-    0) row "$1" "$2" passed "${passed:-0}" tests "" ;;
+    0) row "$1" "$2" passed "$passed" tests "" ;;
     77) row "$1" "$2" skipped "" "" "$(last_words "$out/$1.log")" ;;
-    *) row "$1" "$2" failed "${passed:-0}" passed "exit $code: $(grep -m 3 'FAILED' "$out/$1.log" | tr '\n' ' ')" ;;
+    *) row "$1" "$2" failed "$passed" passed "exit $code: $(grep -m 3 'FAILED' "$out/$1.log" | tr '\n' ' ')" ;;
   esac
 }
-check_operations() { gtests operations "every operation against the reference" "$gpu_ops"; }
-check_device() { gtests device "streams, memory and tiny runs" "$gpu_device"; }
+check_operations() {
+  cores=$(nproc 2>/dev/null || echo 1)
+  gtests operations "every operation against the reference" "$gpu_ops" $((cores < 8 ? cores : 8))
+}
+check_device() { gtests device "streams, memory and tiny runs" "$gpu_device" 1; }
 
 # f32 sums in another order: 1e-4 after a few steps of AdamW. bf16 rounds at other places: 2 %.
 check_compute() {
@@ -184,7 +192,7 @@ check_generate() {
 long_run() {
   run=$1 layers=$2 width=$3 heads=$4 rows=$5 last_step=$6
   shift 6
-  (cd "$here" && timeout 200 "$ferula" train configs/gpt2-124m.toml --resume never --set "run.output_dir=$out/runs" \
+  (cd "$here" && timeout -k 10 200 "$ferula" train configs/gpt2-124m.toml --resume never --set "run.output_dir=$out/runs" \
     --set "run.name=$run" --set run.device=cuda --set "model.layers=$layers" --set "model.width=$width" \
     --set "model.heads=$heads" --set 'data.tokens=""' \
     --set 'data.text=["src/**/*.cpp", "src/**/*.hpp", "docs/**/*.md"]' --set data.tokenizer=bytes \
@@ -297,6 +305,19 @@ check_bench() {
 
 . "$here/tests/gpu_ranks.sh"
 
+gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)
+
+# The results so far: also where what comes next is cut off.
+write_json() {
+  {
+    printf '{"program": "%s",\n "gpu": "%s", "date": "%s", "seconds": %s, "failures": %s,\n "results": [\n' \
+      "$("$ferula" --version | head -n 1)" "$gpu" \
+      "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(($(date +%s) - started))" "$failures"
+    sed '$!s/$/,/' "$out/rows"
+    printf ']}\n'
+  } >"$out/gpu.json"
+}
+
 # --- run --------------------------------------------------------------------------------------------------------------
 
 for check in $chosen; do
@@ -307,17 +328,10 @@ for check in $chosen; do
   esac
   before=$(date +%s)
   "check_$check"
+  write_json
   echo "# $check took $(($(date +%s) - before)) s" | tee -a "$out/gpu.txt"
 done
 
-gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)
-{
-  printf '{"program": "%s",\n "gpu": "%s", "date": "%s", "seconds": %s, "failures": %s,\n "results": [\n' \
-    "$("$ferula" --version | head -n 1)" "$gpu" \
-    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(($(date +%s) - started))" "$failures"
-  sed '$!s/$/,/' "$out/rows"
-  printf ']}\n'
-} >"$out/gpu.json"
 rm -f "$out/a" "$out/b" "$out/rows" "$out/bench.rows" "$out/timeline.rows"
 echo "$gpu: $failures failed; $out/gpu.json"
 [ "$failures" -eq 0 ]

@@ -49,7 +49,8 @@ class NcclApi {
   virtual NcclResult begin(NcclComm& comm, const NcclId& id, int rank, int ranks) = 0;
   /// The state of the communicator: also an error that came after a call had returned.
   virtual NcclResult poll(NcclComm comm) = 0;
-  /// Ends everything that the communicator does, on the GPU too, and frees it; waits for nobody.
+  /// Ends everything that the communicator does, on the GPU too, and frees it; waits for peers for
+  /// a few seconds at most.
   virtual void abort(NcclComm comm) noexcept = 0;
   /// Frees a communicator whose work is done.
   virtual void destroy(NcclComm comm) noexcept = 0;

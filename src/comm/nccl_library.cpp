@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/narrow.hpp"
+#include "comm/bounded_call.hpp"
 #include "device/cuda/cuda_error.hpp"
 #include "device/cuda/cuda_stream.hpp"
 
@@ -25,7 +26,7 @@ using Status = NcclResult::Status;
 constexpr const char* kDefaultLibrary = "libnccl.so.2";
 constexpr int kOldest = 21403;        // 2.14.3: the first with communicators that do not block
 constexpr int kFirstSharing = 23000;  // 2.30: several ranks on one GPU
-constexpr std::chrono::seconds kFarewell{5};
+constexpr std::chrono::seconds kFarewell{3};
 
 /// The functions of NCCL that are used.
 struct Functions {
@@ -144,9 +145,13 @@ class NcclLibrary final : public NcclApi {
     return result_of(asked == ncclSuccess ? state : asked, native(comm));
   }
 
+  /// The library stops the GPU's work at once, but then waits until the other ranks of the node abort, too: a rank that
+  /// stands still never does.
   void abort(NcclComm comm) noexcept override {
-    use_device();
-    f_.abort(native(comm));
+    ends_within(kFarewell, [abort = f_.abort, device = device_, comm = native(comm)] {
+      cudaSetDevice(device);
+      abort(comm);
+    });
   }
 
   void destroy(NcclComm comm) noexcept override {
@@ -160,7 +165,7 @@ class NcclLibrary final : public NcclApi {
     if (state == ncclSuccess) {
       f_.destroy(native(comm));
     } else {
-      f_.abort(native(comm));  // a peer does not answer any more
+      abort(comm);  // a peer does not answer any more
     }
   }
 
