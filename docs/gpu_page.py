@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes docs/gpu.md from the results of tests/gpu.sh: gpu_page.py GPU.json > docs/gpu.md"""
+"""Writes docs/gpu.md from the results of tests/gpu.sh: gpu_page.py GPU.json > docs/gpu.md
+
+The JSON is the result of one run, or a list of them, the newest first: of a check's row the newest one counts.
+"""
 
 import json
 import sys
@@ -48,27 +51,40 @@ def figure(row):
     return f"{text} {row['unit']}".strip()
 
 
+def newest(runs):
+    """All rows with the number of their run; of those of one name the first."""
+    rows = {}
+    for number, run in enumerate(runs, 1):
+        for row in run["results"]:
+            rows.setdefault((row["check"], row["name"]), row | {"run": number})
+    return list(rows.values())
+
+
 def table(rows):
-    yield "| what | result | figure | |"
-    yield "|---|---|---|---|"
+    yield "| what | result | figure | | run |"
+    yield "|---|---|---|---|---|"
     for row in rows:
         note = row["note"].replace("|", "/")
-        yield f"| {row['name']} | {row['state']} | {figure(row)} | {note} |"
+        yield f"| {row['name']} | {row['state']} | {figure(row)} | {note} | {row['run']} |"
 
 
-def page(results):
+def page(runs):
+    results = newest(runs)
     yield "# What ran on a GPU"
     yield ""
     yield "This page is made by `docs/gpu_page.py` from `docs/gpu.json`, the result of `tests/gpu.sh` on a machine with a GPU."
     yield "A ratio to PyTorch is that of the figures of one run. Operations stand beside a copy that moves as many bytes,"
     yield "products beside the best algorithm of cuBLASLt."
     yield ""
-    yield f"- program: {results['program']}"
-    yield f"- GPU: {results['gpu']}"
-    yield f"- date: {results['date']}; {results['seconds']} s; {results['failures']} failed"
+    yield "| run | program | GPU | date | |"
+    yield "|---|---|---|---|---|"
+    for number, run in enumerate(runs, 1):
+        note = f"; {run['note']}" if "note" in run else ""
+        result = f"{run['seconds']} s, {run['failures']} failed{note}"
+        yield f"| {number} | {run['program']} | {run['gpu']} | {run['date']} | {result} |"
     yield ""
     for check, title in CHECKS.items():
-        rows = [row for row in results["results"] if row["check"] == check]
+        rows = [row for row in results if row["check"] == check]
         yield f"## {title}"
         yield ""
         if rows:
@@ -78,7 +94,7 @@ def page(results):
         yield ""
     yield "## Compiled, not run"
     yield ""
-    ran = [row for row in results["results"] if row["state"] != "skipped"]
+    ran = [row for row in results if row["state"] != "skipped"]
     for line in NEVER_RUN:
         yield f"- {line}"
     for (check, word), line in NOT_RUN_YET.items():
@@ -90,4 +106,5 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     with open(sys.argv[1], encoding="utf-8") as file:
-        print("\n".join(page(json.load(file))))
+        recorded = json.load(file)
+    print("\n".join(page(recorded if isinstance(recorded, list) else [recorded])))

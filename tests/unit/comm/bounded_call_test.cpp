@@ -1,3 +1,4 @@
+// A call that is left behind when it takes too long.
 #include "comm/bounded_call.hpp"
 
 #include <gtest/gtest.h>
