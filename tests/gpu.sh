@@ -15,8 +15,8 @@ usage: tests/gpu.sh [options] [CHECK…]
   --steps N     steps of each short run (default: 12)
   --full        the benchmark of 1558M parameters, too
 
-checks: operations device compute layouts offload nccl faults resume generate train timeline overlap collectives memory
-peer bench; without a name all of them, in this order. Exits 0 where all passed or were skipped, 1 where one failed.
+checks: operations device compute layouts offload nccl resume generate train timeline overlap collectives memory peer
+bench faults; without a name all of them, in this order. Exits 0 where all passed or were skipped, 1 where one failed.
 TEXT
 }
 
@@ -36,8 +36,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -z "$chosen" ]; then
-  chosen="operations device compute layouts offload nccl faults resume generate train timeline overlap"
-  chosen="$chosen collectives memory peer bench"
+  chosen="operations device compute layouts offload nccl resume generate train timeline overlap collectives memory peer"
+  chosen="$chosen bench faults"
 fi
 if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
 if [ -n "$bundle" ]; then

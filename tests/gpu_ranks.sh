@@ -27,31 +27,31 @@ check_nccl() {
 
 # --- a lost rank ------------------------------------------------------------------------------------------------------
 
-# rank_one NAME: the process of rank 1 of a run.
-rank_one() {
+# rank_of NAME RANK: the processes of a run that have this rank, a regular expression.
+rank_of() {
   for process in /proc/[0-9]*; do
     tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qx "run.name=$1" || continue
-    tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx OMPI_COMM_WORLD_RANK=1 || continue
+    tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$2" || continue
     echo "${process#/proc/}"
-    return
   done
 }
 
 # lose_rank ROW RUN SIGNAL WORDS: rank 1 of 2 gets SIGNAL in the middle of a run; within 30 s the job must have ended
 # with 1 and a message that holds WORDS, a regular expression. Steps are long, so that it is not between two of them.
 lose_rank() {
-  all=$steps steps=1000000 limit=90
+  all=$steps steps=1000000 limit=60
   train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=10 \
     --set training.train_batch_size=240 --set checkpoint.every_steps=0 &
   job=$!
   steps=$all limit=300
   while kill -0 "$job" 2>/dev/null && [ "$(losses "$2" | wc -l)" -lt 1 ]; do sleep 0.1; done
-  lost=$(rank_one "$2")
+  lost=$(rank_of "$2" 1)
   [ -z "$lost" ] || kill "-$3" "$lost"
   before_loss=$(date +%s)
   code=0
   wait "$job" || code=$?
   seconds=$(($(date +%s) - before_loss))
+  for process in $(rank_of "$2" '[0-9]*'); do kill -KILL "$process"; done  # of a job that has not ended by itself
   if [ -n "$lost" ] && [ "$code" = 1 ] && [ "$seconds" -le 30 ] && grep -Eq "$4" "$out/$2.log"; then
     row faults "$1" passed "$seconds" s "$(grep -Eo -m 1 "$4" "$out/$2.log" | cut -c 1-160)"
   else
