@@ -136,7 +136,7 @@ AskedRun asked_run(const CommandLine& line, int ranks) {
   AskedRun asked{.directory = line.text(kDirectory.name).value_or("."), .need = {}};
   if (line.positionals().empty()) return asked;
   ConfigDraft draft = draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
-  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
+  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config)->vocabulary();
   const ResolveFacts facts{.data_parallel_ranks = ranks,
                            .tokenizer_vocabulary = vocabulary,
                            .device = device_facts(*choose_compute(draft.loaded.config.run)),

@@ -37,7 +37,7 @@ void add_of_gpu(const GpuBackend& backend, std::vector<Feature>& features) {
                       nccl.api ? nccl_version_words(nccl.api->version())
                                : nccl.reason + "; GPUs exchange tensors through the host's memory"});
   const std::string kernels = backend.make_ops(*device, Determinism::fastest)->kernels_in_words();
-  features.push_back({"fused attention", kernels.find("fused") != std::string::npos,
+  features.push_back({"fused attention", !kernels.empty() && kernels.find("our own kernels") == std::string::npos,
                       kernels.empty() ? "this backend has kernels of its own alone" : kernels});
 }
 

@@ -119,10 +119,28 @@ MemoryRoom WizardView::room() const {
   return chosen != nullptr && !chosen->card.empty() ? room_of(card_meant(chosen->card)) : MemoryRoom{};
 }
 
+const ModelFolder* WizardView::model_folder() const {
+  for (const ModelFolder& folder : facts_->models)
+    if (is("model", folder.path)) return &folder;
+  return nullptr;
+}
+
+Config WizardView::tokens() const {
+  const ModelFolder* folder = model_folder();
+  Config known;
+  if (folder != nullptr && folder->ids > 0) {
+    known.data.tokenizer = "ids";
+    known.model.vocabulary.value = folder->ids;
+  } else if (facts_->earlier_config && (answer("model").empty() || is("model", kModelAsItIs))) {
+    known.data.tokenizer = facts_->earlier_config->data.tokenizer;
+    known.model.vocabulary = facts_->earlier_config->model.vocabulary;
+  }
+  return known;
+}
+
 ResolveFacts WizardView::resolve_facts() const {
-  const Config defaults;
   return {.data_parallel_ranks = ranks(),
-          .tokenizer_vocabulary = make_tokenizer(defaults)->vocabulary(),
+          .tokenizer_vocabulary = make_tokenizer(tokens())->vocabulary(),
           .device = {.kind = on_gpus() ? "cuda" : "cpu",
                      .reason = "the wizard's answer",
                      .has_native_bf16 = on_gpus() || facts_->has_native_bf16},
