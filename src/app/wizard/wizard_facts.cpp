@@ -23,6 +23,7 @@ namespace json = boost::json;
 constexpr std::size_t kMostFound = 8;
 constexpr std::int64_t kLongestSample = 1024;
 constexpr std::int64_t kMostModelBytes = 1 << 20;
+constexpr std::string_view kRuns = "runs";
 constexpr std::string_view kFineTuningRate = "2e-5";  // far below that of new weights, which would undo what is learned
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -112,7 +113,7 @@ void find_models(FileSystem& files, const std::string& folder, WizardFacts& fact
     try {
       if (auto found = model_at(files, path)) facts.models.push_back(*std::move(found));
     } catch (const Error& error) {
-      facts.notes.push_back(fmt::format("not used: {}", error.what()));
+      if (folder != kRuns) facts.notes.push_back(fmt::format("not used: {}", error.what()));  // of old runs: no news
     }
   }
 }
@@ -217,7 +218,8 @@ WizardFacts discover(const std::string& path, FileSystem& files) {
   facts.processors = static_cast<int>(allowed_cpus().count());
   facts.host_bytes = available_host_memory();
   find_gpus(facts);
-  for (const char* folder : {".", "models", "runs"}) find_models(files, folder, facts);
+  for (const std::string_view folder : {std::string_view("."), std::string_view("models"), kRuns})
+    find_models(files, std::string(folder), facts);
   facts.texts = texts_in(files);
   find_earlier(files, facts);
   find_cluster(facts);
