@@ -178,6 +178,7 @@ TEST(GpuCards, AreFoundByAPartOfTheirNameOrByMemory) {
   };
 
   EXPECT_THAT(names({"a5000"}), ElementsAre("RTX A5000"));
+  EXPECT_THAT(names({"a100"}), ElementsAre("A100 40 GB", "A100 80 GB"));
   EXPECT_THAT(names({"H200", "ada"}), ElementsAre("H200 SXM", "RTX 6000 Ada"));
   EXPECT_EQ(names({}).size(), known_cards().size());
   EXPECT_DOUBLE_EQ(cards_named({"24"}).front().memory_gib, 24.0);

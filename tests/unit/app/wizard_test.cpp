@@ -81,6 +81,8 @@ TEST(Wizard, KnowsTheCardsOfAPartition) {
   EXPECT_EQ(room_on("nvidia_rtx_a5000"), "RTX A5000");
   EXPECT_EQ(room_on("rtx_6000_ada"), "RTX 6000 Ada");
   EXPECT_EQ(room_on("a100-sxm4-80gb"), "A100 80 GB");
+  EXPECT_EQ(room_on("NVIDIA_A100-PCIE-40GB"), "A100 40 GB");
+  EXPECT_EQ(room_on("a100"), "asked") << "there are two";
   EXPECT_EQ(room_on("b9000"), "asked");
 }
 
