@@ -49,9 +49,13 @@ void add_gpus(std::vector<Feature>& features) {
     const std::unique_ptr<ComputeBackend> compute = choose_compute(run);
     features.push_back({"CUDA", true, compute->gpu_of({})->name});
     add_of_gpu(*open_gpu_backend(gpu_library().value()), features);
-  } catch (const Error& error) {
-    if (features.empty() || features.back().name != "CUDA") features.push_back({"CUDA", false, error.what()});
-    features.push_back({"NCCL", false, "it needs a GPU"});
+  } catch (const Error& error) {  // of the first that is missing
+    const auto has = [&](std::string_view name) {
+      return std::any_of(features.begin(), features.end(), [&](const Feature& each) { return each.name == name; });
+    };
+    const bool has_gpu = has("CUDA");
+    if (!has_gpu) features.push_back({"CUDA", false, error.what()});
+    if (!has("NCCL")) features.push_back({"NCCL", false, has_gpu ? error.what() : "it needs a GPU"});
   }
 }
 
