@@ -8,6 +8,7 @@
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/compute_backend.hpp"
+#include "app/features.hpp"
 #include "app/jobs/job_plan.hpp"
 #include "app/jobs/job_probes.hpp"
 #include "app/jobs/storage_check.hpp"
@@ -15,6 +16,7 @@
 #include "app/real_system.hpp"
 #include "base/output.hpp"
 #include "comm/gather_texts.hpp"
+#include "comm/launch_environment.hpp"
 #include "config/nearest_name.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
@@ -29,6 +31,7 @@ namespace json = boost::json;
 constexpr OptionSpec kOnly{"only", "NAME", "A group of checks or one of them; may be given many times."};
 constexpr OptionSpec kDirectory{"directory", "DIR",
                                 "Where runs will be written; default: [run] output_dir of CONFIG.toml, or here."};
+constexpr OptionSpec kFeatures{"features", "", "Prints what this build can do here, backend by backend, and why not."};
 constexpr OptionSpec kMarkdown{"markdown", "", "Prints the page of all checks instead of asking them."};
 
 std::vector<Check> wanted_checks(const CommandLine& line) {
@@ -133,7 +136,7 @@ AskedRun asked_run(const CommandLine& line, int ranks) {
   AskedRun asked{.directory = line.text(kDirectory.name).value_or("."), .need = {}};
   if (line.positionals().empty()) return asked;
   ConfigDraft draft = draft_config(line.positionals().front(), ferula_environment(), line.all(kSet.name));
-  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config.data.tokenizer)->vocabulary();
+  const std::int64_t vocabulary = make_tokenizer(draft.loaded.config)->vocabulary();
   const ResolveFacts facts{.data_parallel_ranks = ranks,
                            .tokenizer_vocabulary = vocabulary,
                            .device = device_facts(*choose_compute(draft.loaded.config.run)),
@@ -157,6 +160,12 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::vector<Check> checks = wanted_checks(line);
   if (line.has(kMarkdown.name)) {
     write_output(checks_markdown());
+    return ExitCode::done;
+  }
+  if (line.has(kFeatures.name)) {
+    const std::vector<Feature> features = features_here();
+    if (launched_rank().value_or(LaunchedRank{}).rank == 0)
+      write_output(line.has(kJson.name) ? features_json(features) : features_text(features));
     return ExitCode::done;
   }
   const AskedRun asked = asked_run(line, invocation.ranks);
@@ -192,10 +201,10 @@ Command doctor_command() {
           "On several ranks it asks all of them and names the hosts that differ. With a configuration it also holds "
           "what\n"
           "its run will write against disk and quota. Ends with 1 after a failure.",
-      .options = {kSet, kOnly, kDirectory, kMarkdown, kJson},
+      .options = {kSet, kOnly, kDirectory, kFeatures, kMarkdown, kJson},
       .examples = {"ferula doctor", "ferula doctor --ranks 4", "ferula doctor my.toml --only files",
                    "srun --mpi=pmix ferula doctor", "ferula doctor --only gpu --only shared-memory --json",
-                   "ferula doctor --only files --directory /scratch/runs"},
+                   "ferula doctor --only files --directory /scratch/runs", "ferula doctor --features"},
       .ranks = CommandRanks::all_ranks,
       .stop = CommandStop::ends,
       .run = run};

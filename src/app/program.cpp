@@ -89,13 +89,21 @@ class Start {
   }
   /// Heavy work belongs into a job; a look at what would be done does not count.
   void guard_head_node() const {
-    // The doctor alone is a look at this host, which a user begins with.
-    const bool is_look = command_.name == "doctor" && !line_.has("ranks") && !line_.has("ranks-simulated");
-    const bool is_heavy = (command_.ranks == CommandRanks::all_ranks && !is_look) || command_.name == "tokenize";
-    if (!is_heavy || launched_ || line_.has("dry-run")) return;
+    const std::optional<HeavyWork> work = heavy_work();
+    if (!work || launched_ || line_.has("dry-run")) return;
     const bool has_config = !line_.positionals().empty() && line_.positionals().front().ends_with(".toml");
     refuse_on_head_node(has_config ? line_.positionals().front() : "", line_.all(kSet.name),
-                        {arguments_.begin(), arguments_.end()});
+                        {arguments_.begin(), arguments_.end()}, *work);
+  }
+  std::optional<HeavyWork> heavy_work() const {
+    if (command_.name == "compare") return HeavyWork::own_ranks;
+    const bool is_import =
+        command_.name == "checkpoint" && !line_.positionals().empty() && line_.positionals().front() == "import";
+    if (command_.name == "tokenize" || is_import) return HeavyWork::one_task;
+    // The doctor alone is a look at this host, which a user begins with.
+    const bool is_look = command_.name == "doctor" && !line_.has("ranks") && !line_.has("ranks-simulated");
+    const bool has_ranks = command_.ranks == CommandRanks::all_ranks && !is_look;
+    return has_ranks ? std::optional(HeavyWork::ranks) : std::nullopt;
   }
   /// Tasks of srun that MPI does not know of would all do the same work, and get into each other's way.
   void refuse_strangers() const {

@@ -12,6 +12,7 @@
 #include "base/human.hpp"
 #include "base/output.hpp"
 #include "cluster/run_program.hpp"
+#include "cluster/slurm.hpp"
 #include "cluster/words.hpp"
 
 namespace ferula {
@@ -108,6 +109,7 @@ ExitCode in_session(const CommandLine& line, const JobPlan& plan) {
       line.has(kAllocate.name) ? allocation_words(plan.request) : interactive_words(plan.request, {"bash", "-i"});
   print_output("{}\n", command_text(words));
   if (line.has(kDryRun.name)) return ExitCode::done;
+  expect_controller();
   become_program(words, "interactive jobs start on the cluster's head node: log in there, or load SLURM's module");
 }
 

@@ -230,8 +230,8 @@ class RunStart {
 
   void say_finished(std::int64_t steps, const std::string& where) {
     context_.log.info(fmt::format(
-        "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {} --set {}",
-        steps, where, facts_.command, facts_.longer));
+        "this run is finished: {} steps are done ({}). Nothing but log.txt was changed. To train longer: {}", steps,
+        where, longer_command(facts_.command, facts_.longer)));
   }
 
   /// The last thing before the first step: nothing that is still to come depends on what the user gave.

@@ -23,6 +23,9 @@ constexpr OptionSpec kYes{"yes", "", "The wizard: takes the usual answer of ever
 constexpr OptionSpec kPrint{"print", "", "The wizard: prints the configuration, writes no file."};
 constexpr OptionSpec kOverwrite{"overwrite", "", "The wizard: replaces FILE, and keeps the old one as FILE.bak."};
 
+constexpr std::string_view kAnswersAdvice =
+    "a file of answers has lines like `num_gpus = 4`; `ferula config questions` lists the names";
+
 WizardOutput output_of(const CommandLine& line) {
   if (line.has(kPrint.name)) return WizardOutput::print;
   return line.has(kOverwrite.name) ? WizardOutput::replace : WizardOutput::ask_before_replacing;
@@ -55,7 +58,7 @@ void check_place(FileSystem& files, const std::string& path, WizardOutput output
 /// The answers of --answers, else on a terminal those that an earlier conversation has kept.
 Answers answers_for(const CommandLine& line, FileSystem& files, const std::string& path, bool asks,
                     std::string& kept_at) {
-  if (const auto file = line.text(kAnswers.name)) return answers_in(read_config_text(*file), *file);
+  if (const auto file = line.text(kAnswers.name)) return answers_in(read_config_text(*file, kAnswersAdvice), *file);
   const std::string kept = kept_answers_path(path);
   if (!asks || !files.exists(kept) || files.is_directory(kept)) return {};
   const std::string text = read_file(files, kept, kMostConfigBytes);
@@ -71,6 +74,7 @@ std::string unused_in_words(const std::vector<std::string>& unused) {
 
 /// --yes and --answers without a conversation.
 ExitCode write_without_asking(Wizard& wizard, FileSystem& files, const std::string& path, WizardOutput output) {
+  for (const std::string& note : wizard.view().facts().notes) fmt::print(stderr, "{}\n", note);
   if (output == WizardOutput::print) return print_output("{}", wizard.outcome().toml()), ExitCode::done;
   for (const std::string& name : missing_texts(files, wizard.outcome().config().data))
     print_output("no file here matches '{}' yet\n", name);

@@ -95,8 +95,10 @@ void CheckpointReader::read_shard(std::span<const PlannedRead> reads, std::span<
       ElementSink sink(read, *device_, copies);
       file.read_at(read.position, read.stored_bytes(), [&](std::span<const std::byte> piece) { sink.take(piece); });
     } catch (const DamageError& damage) {
-      throw DamageError(fmt::format("{}; they hold elements of {} ({}) from {} on", damage.what(), read.tensor,
-                                    read.role, read.first_element));
+      throw DamageError(
+          fmt::format("{}; they hold elements of {} ({}) from {} on, and perhaps of others, which `ferula "
+                      "checkpoint verify` names",
+                      damage.what(), read.tensor, read.role, read.first_element));
     }
     statistics_.needed_bytes += read.stored_bytes();
   }

@@ -179,6 +179,10 @@ std::vector<std::filesystem::path> profile_files(const std::vector<std::string>&
   return files;
 }
 
+constexpr std::string_view kProfileAdvice =
+    "slurm.profile or FERULA_SLURM__PROFILE names it: the path of a cluster's profile, or a word for one that comes "
+    "with the program (prometheus)";
+
 }  // namespace
 
 const ClusterPartition* ClusterProfile::partition(std::string_view wanted) const {
@@ -195,7 +199,7 @@ ClusterProfile parse_profile(const std::string& text, const std::string& origin)
 
 ClusterProfile load_profile(const std::string& wanted, const std::vector<std::string>& folders) {
   if (wanted.find('/') != std::string::npos || wanted.ends_with(".toml"))
-    return parse_profile(read_config_text(wanted), wanted);
+    return parse_profile(read_config_text(wanted, kProfileAdvice), wanted);
   std::vector<std::string> names;
   for (const std::filesystem::path& file : profile_files(folders)) {
     if (file.stem() == wanted) return parse_profile(read_config_text(file.string()), file);

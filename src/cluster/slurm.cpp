@@ -32,7 +32,7 @@ struct Advice {
   const char* message;  // a part of what SLURM says
   const char* advice;
 };
-constexpr std::array<Advice, 21> kAdvice{{
+constexpr std::array<Advice, 22> kAdvice{{
     // the first that fits counts
     {"nvalid partition", "`sinfo -s` lists the partitions; name one as slurm.partition"},
     {"nvalid qos", "`sacctmgr show assoc user=$USER format=qos%60` lists yours; name one as slurm.qos"},
@@ -64,6 +64,7 @@ constexpr std::array<Advice, 21> kAdvice{{
     {"ontact slurm controller",
      "SLURM's controller does not answer: try again in some minutes; `scontrol ping` tells "
      "whether it is back"},
+    {"configuration source", "this host belongs to no cluster: do it on the cluster's head node (log in there)"},
     {"ependency", "the job to wait for is not known (any more): `squeue --me` lists those that wait or run"},
 }};
 
@@ -123,6 +124,16 @@ std::string submit_script(const std::string& script, const std::vector<std::stri
   const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
   if (outcome.code != 0 || !is_number) refuse(command, outcome);
   return number;
+}
+
+void expect_controller() {
+  const ProgramOutcome outcome = ask({"scontrol", "ping"});
+  const std::string said = outcome.said();
+  if (outcome.code == kNotFound || (outcome.code == 0 && said.find(" UP") != std::string::npos)) return;
+  const std::string advice = advice_on(said);
+  throw DeviceError(fmt::format("tried: scontrol ping\nSLURM answered (code {}): {}\n{}. Nothing was started",
+                                outcome.code, said.empty() ? "nothing" : said,
+                                advice.empty() ? "try again in some minutes: its controller is not up" : advice));
 }
 
 const QueuedJob* job_with_work_left(const std::map<std::string, QueuedJob>& jobs, const std::string& number) {

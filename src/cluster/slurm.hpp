@@ -20,6 +20,10 @@ class UnknownSubmission : public DeviceError {
 /// what to do about it, where nothing was submitted; UnknownSubmission where that cannot be told.
 std::string submit_script(const std::string& script, const std::vector<std::string>& options);
 
+/// Before srun and salloc, which wait for minutes for a controller that does not answer: throws DeviceError with what
+/// `scontrol ping` says, and what to do. Nothing where there is no scontrol.
+void expect_controller();
+
 /// What squeue knows of a job.
 struct QueuedJob {
   std::string state;   // "RUNNING", "PENDING", …

@@ -86,6 +86,7 @@ constexpr KeyAndText kLaterFeatures[] = {
     {"network", "a coordinator of workers"},
     {"workers", "a coordinator of workers"},
     {"workload", "a coordinator of workers"},
+    {"experiment", "experiments on what a steered model decides"},
 };
 
 constexpr KeyAndText kMeaningless[] = {

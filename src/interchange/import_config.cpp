@@ -107,6 +107,7 @@ class Import {
     drop_parameters_of_other_types();
     drop_groups_below_stage_3();
     follow_the_schedule();
+    hold_the_samples();
     for (const auto& [ours, value] : values_) imported_.sets.push_back(fmt::format("{}={}", ours, value));
     imported_.ranks = ranks();
     std::stable_sort(imported_.keys.begin(), imported_.keys.end(),
@@ -281,6 +282,14 @@ class Import {
     if (length == values_.end() || length->second == "\"auto\"") return;
     if (!values_.contains("training.steps") && !values_.contains("training.epochs"))
       imply("training.steps", length->second, "as long as the schedule");
+  }
+
+  /// A script's model comes from elsewhere and reads its samples; the preset's is shorter, perhaps.
+  void hold_the_samples() {
+    const std::int64_t length = config_.data.sequence_length;
+    if (!values_.contains("data.sequence_length") || length <= Config{}.model.context) return;
+    if (!values_.contains("model.context") && !values_.contains("model.path"))
+      imply("model.context", std::to_string(length), "as long as the samples");
   }
 
   std::int64_t ranks() const {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -84,30 +85,36 @@ std::vector<KeyMapping> other_rows() {
       {kOther, "batch_size", "training.train_micro_batch_size_per_gpu"},
       {kOther, "num_epochs", "training.epochs"},
       {kOther, "epochs", "training.epochs"},
+      {kOther, "model.name", "model.path", Conversion::model_folder},
   };
 }
 
 /// How the values of renamed keys (foreign_names.cpp) change.
 Conversion conversion_of_name(const std::string& name) {
-  static const std::map<std::string_view, Conversion> kOf = {{"adam_beta1", Conversion::first_beta},
-                                                             {"adam_beta2", Conversion::second_beta},
-                                                             {"mixed_precision", Conversion::precision},
-                                                             {"torch_dtype", Conversion::precision},
-                                                             {"dtype", Conversion::precision},
-                                                             {"use_cpu", Conversion::on_cpu},
-                                                             {"no_cuda", Conversion::on_cpu},
-                                                             {"optim", Conversion::optimizer_name},
-                                                             {"optimizer_type", Conversion::optimizer_name},
-                                                             {"lr_scheduler_type", Conversion::choice},
-                                                             {"lr_scheduler", Conversion::choice},
-                                                             {"model_type", Conversion::choice},
-                                                             {"arch", Conversion::choice},
-                                                             {"architecture", Conversion::choice},
-                                                             {"gres", Conversion::gres},
-                                                             {"offload_optimizer", Conversion::offload},
-                                                             {"offload_optimizer_device", Conversion::choice},
-                                                             {"cpu_offload", Conversion::offload},
-                                                             {"validation_split_percentage", Conversion::percent}};
+  static const std::map<std::string_view, Conversion> kOf = {
+      {"adam_beta1", Conversion::first_beta},
+      {"adam_beta2", Conversion::second_beta},
+      {"mixed_precision", Conversion::precision},
+      {"torch_dtype", Conversion::precision},
+      {"dtype", Conversion::precision},
+      {"use_cpu", Conversion::on_cpu},
+      {"no_cuda", Conversion::on_cpu},
+      {"optim", Conversion::optimizer_name},
+      {"optimizer_type", Conversion::optimizer_name},
+      {"lr_scheduler_type", Conversion::choice},
+      {"lr_scheduler", Conversion::choice},
+      {"model_type", Conversion::choice},
+      {"arch", Conversion::choice},
+      {"architecture", Conversion::choice},
+      {"gres", Conversion::gres},
+      {"offload_optimizer", Conversion::offload},
+      {"offload_optimizer_device", Conversion::choice},
+      {"cpu_offload", Conversion::offload},
+      {"model_name_or_path", Conversion::model_folder},
+      {"pretrained_model_name_or_path", Conversion::model_folder},
+      {"pretrained", Conversion::model_folder},
+      {"model_name", Conversion::model_folder},
+      {"validation_split_percentage", Conversion::percent}};
   const auto found = kOf.find(name);
   return found == kOf.end() ? Conversion::same : found->second;
 }
@@ -207,6 +214,18 @@ Converted offload_device(const std::string& ours, const TomlNode& node) {
   return chosen(ours, node);
 }
 
+/// What `ferula checkpoint import` has made, a run or a checkpoint; for anything else, how it becomes one.
+Converted model_folder(const TomlNode& node) {
+  const auto* text = std::get_if<std::string>(&node.value);
+  if (text == nullptr || text->empty() || std::filesystem::exists(*text + "/config.toml")) return {.value = node};
+  const bool is_downloaded = std::filesystem::exists(*text + "/config.json");
+  const std::string folder = is_downloaded ? *text : "DIR";
+  return {.refused = fmt::format(
+              "names a model of Hugging Face, which is not read by itself: {}`ferula checkpoint import {} OUT` makes a "
+              "checkpoint of it, and then set model.path = \"OUT\"; until then the model is the preset's",
+              is_downloaded ? "" : fmt::format("`hf download {} --local-dir DIR` fetches it, ", *text), folder)};
+}
+
 Converted hundredth(const TomlNode& node) {
   if (const auto* whole = std::get_if<std::int64_t>(&node.value))
     return {.value = with_value(node, static_cast<double>(*whole) / 100)};
@@ -235,7 +254,7 @@ const std::vector<KeyMapping>& key_mappings() {
 std::optional<KeyMapping> find_mapping(const std::string& path) {
   const std::string name = path.substr(path.rfind('.') + 1);
   for (const KeyMapping& each : key_mappings())
-    if (each.theirs == (each.dialect == Dialect::other ? name : path)) return each;
+    if (each.theirs == path || (each.dialect == Dialect::other && each.theirs == name)) return each;
   Config any;
   std::vector<KeyMapping> same;
   const auto depth = [](const std::string& key) { return std::count(key.begin(), key.end(), '.'); };
@@ -275,6 +294,8 @@ Converted convert(const KeyMapping& mapping, const TomlNode& node) {
       return gpus_of(node);
     case Conversion::offload:
       return offload_device(mapping.ours, node);
+    case Conversion::model_folder:
+      return model_folder(node);
     case Conversion::same:
     case Conversion::first_beta:
     case Conversion::second_beta:
@@ -309,6 +330,8 @@ std::string_view conversion_text(Conversion conversion) {
       return "`gpu:a5000:4` is 4";
     case Conversion::offload:
       return "`true` is `\"cpu\"`, `false` is `\"none\"`";
+    case Conversion::model_folder:
+      return "a folder of `ferula checkpoint import`, a run or a checkpoint";
     case Conversion::same:
       break;
   }

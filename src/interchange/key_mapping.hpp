@@ -29,11 +29,12 @@ enum class Conversion : unsigned char {
   percent,         // a hundredth
   gres,            // "gpu:a5000:4" is 4
   offload,         // true is "cpu", false "none"; a word of any case
+  model_folder,    // a folder that [model] path takes; names of the Hub are none
 };
 
 struct KeyMapping {
   Dialect dialect = Dialect::deepspeed;
-  std::string theirs;  // dotted; of Dialect::other a name at any depth
+  std::string theirs;  // dotted; of Dialect::other, without a dot, a name at any depth
   std::string ours;    // the setting
   Conversion conversion = Conversion::same;
   std::string absent{};   // what a file without the key means, as TOML; empty: the same as here

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <regex>
 
 #include "base/error.hpp"
 #include "base/human.hpp"
@@ -137,6 +138,15 @@ std::string progress_text(const ProgressLine& line) {
                      human_duration(line.seconds_left));
 }
 
+std::string longer_command(std::string command, const std::string& settings) {
+  const std::regex of_setting("(?:^| --set )([^ =]+)="), dot("\\.");
+  for (std::sregex_iterator each(settings.begin(), settings.end(), of_setting), end; each != end; ++each) {
+    const std::string key = std::regex_replace((*each)[1].str(), dot, "\\.");
+    command = std::regex_replace(command, std::regex(" --set[ =]'?" + key + "=[^ ']*'?"), "");
+  }
+  return fmt::format("{} --set {}", command, settings);
+}
+
 std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
                         const std::vector<RankSummary>& ranks) {
   std::string text = fmt::format("{} after step {} of {}: loss {:.4f}", outcome.exit_reason, outcome.steps, facts.steps,
@@ -153,7 +163,7 @@ std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const 
     text += fmt::format("last checkpoint: {}\nwrite text:  ferula generate --checkpoint {} --prompt \"{}\"\n",
                         outcome.checkpoint, shell_word(outcome.checkpoint), facts.prompt);
   text += outcome.steps < facts.steps ? fmt::format("go on:       {}", facts.continuing)
-                                      : fmt::format("train longer: {} --set {}", facts.continuing, facts.longer);
+                                      : "train longer: " + longer_command(facts.continuing, facts.longer);
   return text;
 }
 

@@ -82,6 +82,9 @@ struct RunOutcome {
   std::string checkpoint;                                             // the last one; empty where there is none
 };
 
+/// `command` with `settings` ("a=1 --set b=2") behind it, in the place of what it said of these keys itself.
+std::string longer_command(std::string command, const std::string& settings);
+
 /// Where the time went, memory by kind, traffic, the slowest rank, the files and the command that goes on.
 std::string run_account(const RunFacts& facts, const RunOutcome& outcome, const PhaseTimes& phases,
                         const std::vector<RankSummary>& ranks);

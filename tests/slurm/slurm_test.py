@@ -341,6 +341,10 @@ def refused_in_advance(cluster):
     said = cluster.ferula("train", "two.toml", code=2)
     expect("is a head node of cluster" in said and "now:    srun --partition=defq" in said,
            f"the way into a job, found:\n{said}")
+    for words in (("compare", "two.toml"), ("tokenize", "text.txt")):
+        said = cluster.ferula(*words, code=2, environment={"FERULA_SLURM__PROFILE": "./cluster.toml"})
+        expect(re.search(rf"--ntasks-per-node=1 .*--pty ferula {' '.join(words)}", said),
+               f"one task of a job for {words}, found:\n{said}")
     expect(not (cluster.folder / "runs/refused").exists(), "nothing left behind by what was refused")
     expect(cluster.run("squeue", "--noheader", "--states=PENDING,RUNNING") == jobs, "nothing new in the queue")
 

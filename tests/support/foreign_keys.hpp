@@ -143,6 +143,9 @@ inline const KeysOfSection kDeepSpeed[] = {
 
 /// Of transformers.TrainingArguments and the configurations of models, as they stand in a file or under [training].
 inline const char* const kHuggingFace[] = {"output_dir",
+                                           "packing",
+                                           "dataset_text_field",
+                                           "do_sample",
                                            "run_name",
                                            "per_device_train_batch_size",
                                            "per_device_eval_batch_size",

@@ -32,6 +32,20 @@ const json::object& check_named(const json::value& report, std::string_view name
   return found->as_object();
 }
 
+TEST(DoctorSystem, SaysWhichBackendsAreHereAndWhyNot) {
+  const Workplace workplace;
+
+  const json::value all = json::parse(workplace.ferula({"doctor", "--features", "--json"}).out);
+  const Outcome without = doctor_after(workplace, "PATH=/nowhere; ", "--features");
+
+  EXPECT_EQ(without.code, 0) << without.err;
+  EXPECT_THAT(without.out, AllOf(HasSubstr("yes  CPU "), HasSubstr("yes  MPI "), HasSubstr("no   --ranks  no mpirun"),
+                                 HasSubstr("no   SLURM    no sbatch in PATH; ")));
+  EXPECT_TRUE(all.at("--ranks").at("available").as_bool());
+  EXPECT_FALSE(all.at("CUDA").at("available").as_bool() &&
+               all.at("CUDA").at("why").as_string().starts_with("expected"));
+}
+
 /// What its probes have left in the directory of runs.
 std::vector<std::string> files_of_the_doctor(const Workplace& workplace) {
   std::vector<std::string> found;

@@ -48,6 +48,21 @@ TEST_F(GpuFaultsSystem, NoneAndTheRunIsDone) {
   EXPECT_EQ(train("nccl=22809,22809", {"--ranks-simulated", "2"}).code, 0);
 }
 
+TEST_F(GpuFaultsSystem, TheDoctorTellsWhatGpusCanDo) {
+  const Workplace workplace;
+  const auto features = [&](const std::string& faults) {
+    return workplace
+        .run({"env", "FERULA_FAKE_GPU=" + faults, "LD_LIBRARY_PATH=" FERULA_FAKE_DRIVER, FERULA_FAKE_GPU_PROGRAM,
+              "doctor", "--features"})
+        .out;
+  };
+
+  EXPECT_THAT(features("nccl=22809,22809"),
+              AllOf(ContainsRegex("yes +CUDA +Imaginary 9\n"), ContainsRegex("yes +NCCL +2\\.28\\.9\n")));
+  EXPECT_THAT(features(""), AllOf(ContainsRegex("yes +CUDA "), ContainsRegex("no +NCCL +.*through the host")));
+  EXPECT_THAT(features("driver=old"), AllOf(ContainsRegex("no +CUDA +.*driver"), ContainsRegex("no +NCCL ")));
+}
+
 TEST_F(GpuFaultsSystem, AMissingDriverIsNamed) {
   if (void* driver = dlopen("libcuda.so.1", RTLD_LAZY); driver != nullptr) GTEST_SKIP() << "this machine has a driver";
 

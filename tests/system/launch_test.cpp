@@ -82,6 +82,16 @@ TEST_F(LaunchSystem, TheCommandOfAHostfileIsShown) {
                                "CUDA_VISIBLE_DEVICES=1,3 \\S+ train tiny.toml\n"));
 }
 
+TEST_F(LaunchSystem, AHostfileThatIsNoneIsRefusedAsOne) {
+  workplace_.write("empty", "\n");
+  const auto refusal = [&](const std::string& file) {
+    return workplace_.ferula({"train", "tiny.toml", "--hostfile", file}).err;
+  };
+
+  EXPECT_THAT(refusal("nosuch"), HasSubstr("`NAME slots=N` for each host, found none at 'nosuch'"));
+  EXPECT_THAT(refusal("empty"), HasSubstr("Hostfile is empty or not formatted correctly"));
+}
+
 TEST_F(LaunchSystem, WhatARunWillWriteIsForeseen) {
   const Outcome plan = workplace_.ferula({"train", "tiny.toml", "--dry-run"});
   const Outcome doctor = workplace_.ferula({"doctor", "tiny.toml", "--only", "run-forecast"});

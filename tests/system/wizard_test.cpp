@@ -59,6 +59,18 @@ TEST(WizardSystem, GoesOnWhereSinfoDoesNotAnswer) {
   EXPECT_THAT(outcome.out + outcome.err, testing::Not(testing::HasSubstr("never")));
 }
 
+TEST(WizardSystem, TellsOfAProfileThatItCannotUseAlsoWithoutAConversation) {
+  const Workplace workplace;
+
+  const Outcome outcome =
+      workplace.run({"env", "FERULA_SLURM__PROFILE=nosuch", FERULA_PROGRAM, "config", "--yes", "--print"});
+
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, testing::HasSubstr("not used: "));
+  EXPECT_THAT(outcome.err, testing::HasSubstr("'nosuch'"));
+  EXPECT_THAT(outcome.out, testing::StartsWith("[run]\n"));
+}
+
 TEST(WizardSystem, TalksAsItsPageShows) {
   const Workplace workplace;
   workplace.write("data/book.txt", "Once upon a time.\n");

@@ -1,13 +1,16 @@
 #include "app/jobs/host_launch.hpp"
 
 #include <fmt/format.h>
+
+#include <memory>
+
 #include "app/common_options.hpp"
 #include "app/jobs/job_plan.hpp"
 #include "app/launch/mpirun.hpp"
 #include "cluster/run_program.hpp"
 #include "comm/launch_environment.hpp"
 #include "comm/mpi_environment.hpp"
-#include "config/load_config.hpp"
+#include "storage/file_system.hpp"
 
 namespace ferula {
 namespace {
@@ -20,6 +23,16 @@ constexpr OptionSpec kNumNodes{"num-nodes", "N", "The first N hosts."};
 constexpr OptionSpec kNumGpus{"num-gpus", "N", "The first N slots of each host."};
 constexpr OptionSpec kEnvForward{"env-forward", "NAME",
                                  "With --hostfile: also this variable (NAME, 'WANDB_*' or NAME=VALUE); repeatable."};
+
+constexpr std::int64_t kMostHostfileBytes = 1 << 20;
+
+std::string hostfile_text(const std::string& path) {
+  const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  if (!files->exists(path) || files->is_directory(path))
+    throw ConfigError(
+        fmt::format("--hostfile: expected a file with a line `NAME slots=N` for each host, found none at '{}'", path));
+  return read_file(*files, path, kMostHostfileBytes);
+}
 
 }  // namespace
 
@@ -41,7 +54,7 @@ std::optional<std::vector<HostSlots>> hosts_named(const CommandLine& line) {
                           .exclude = line.text(kExclude.name).value_or(""),
                           .num_nodes = line.integer(kNumNodes.name, 1),
                           .num_gpus = line.integer(kNumGpus.name, 1)};
-  return select_hosts(parse_hostfile(read_config_text(*file), *file), filter);
+  return select_hosts(parse_hostfile(hostfile_text(*file), *file), filter);
 }
 
 std::vector<std::string> words_over_hosts(const CommandLine& line, const std::vector<HostSlots>& hosts,

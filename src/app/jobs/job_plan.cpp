@@ -128,19 +128,21 @@ std::optional<ClusterProfile> profile_here(const std::string& config_path, const
 }
 
 void refuse_on_head_node(const std::string& config_path, const std::vector<std::string>& sets,
-                         const std::vector<std::string>& arguments) {
+                         const std::vector<std::string>& arguments, HeavyWork work) {
   if (!slurm_job().empty()) return;
-  const auto [config, profile] = named_profile(config_path, sets);
+  auto [config, profile] = named_profile(config_path, sets);
   if (!profile || !is_head_node(*profile, host_name())) return;
   std::vector<std::string> words{"ferula"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const bool is_training = !arguments.empty() && arguments.front() == "train" && !config_path.empty();
   const std::string submit = is_training ? fmt::format("\n  a job:  ferula submit {}", shell_word(config_path)) : "";
+  if (work == HeavyWork::one_task) config.slurm.gpus_per_node.value = 0;
+  const JobRequest request = job_request(config, &*profile);
   throw ConfigError(fmt::format(
       "{} is a head node of {} (its profile: {}), where nothing may compute; found no SLURM job around `{}`. Start "
       "it in one:{}\n  now:    {}",
       host_name(), profile->name, profile->origin, command_text(words), submit,
-      command_text(step_words(job_request(config, &*profile), words))));
+      command_text(work == HeavyWork::ranks ? step_words(request, words) : interactive_words(request, words))));
 }
 
 }  // namespace ferula

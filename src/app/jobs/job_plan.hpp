@@ -37,10 +37,13 @@ std::optional<ClusterProfile> profile_here(const std::string& config_path, const
 /// This program, absolute.
 std::string this_program();
 
+/// What a command takes of a node: ranks that `srun` starts, GPUs on which it starts ranks itself, or a processor.
+enum class HeavyWork : unsigned char { ranks, own_ranks, one_task };
+
 /// Throws ConfigError where this host is a head node of the cluster that the configuration `config_path` (empty: none)
-/// or the environment names and no job runs here: computing is for jobs. Says how `command` ("ferula train my.toml")
+/// or the environment names and no job runs here: computing is for jobs. Says how `arguments` ("train my.toml")
 /// becomes one.
 void refuse_on_head_node(const std::string& config_path, const std::vector<std::string>& sets,
-                         const std::vector<std::string>& arguments);
+                         const std::vector<std::string>& arguments, HeavyWork work);
 
 }  // namespace ferula

@@ -76,13 +76,17 @@ std::optional<PlannedLayout> FitPlanner::fewest_ranks(std::int64_t stage, std::i
   return std::nullopt;
 }
 
+std::int64_t FitPlanner::needed(const PlannedLayout& layout) const {
+  return config_->run.device == "cpu" ? layout.bytes_on_host() : layout.bytes();
+}
+
 std::optional<PlannedLayout> FitPlanner::nearest_fit(int ranks, std::int64_t room) const {
   const std::int64_t configured = config_->training.train_micro_batch_size_per_gpu.get();
   for (std::int64_t stage = config_->zero_optimization.stage; stage <= kHighestStage; ++stage)
-    if (const PlannedLayout found = layout(stage, ranks, configured); found.bytes() <= room) return found;
+    if (const PlannedLayout found = layout(stage, ranks, configured); needed(found) <= room) return found;
   for (std::int64_t micro_batch = configured / 2; micro_batch > 0; --micro_batch) {
     if (!is_legal(ranks, micro_batch)) continue;
-    if (const PlannedLayout found = layout(kHighestStage, ranks, micro_batch); found.bytes() <= room) return found;
+    if (const PlannedLayout found = layout(kHighestStage, ranks, micro_batch); needed(found) <= room) return found;
   }
   return std::nullopt;
 }

@@ -23,6 +23,8 @@ struct PlannedLayout {
   TrafficCounts traffic{};
 
   std::int64_t bytes() const { return sum_of(memory); }
+  /// What a rank takes that computes on the host's processors: there, offloading makes no room.
+  std::int64_t bytes_on_host() const { return bytes() + host_bytes; }
   std::int64_t samples() const { return micro_batch * accumulation * ranks; }  // a step
   std::int64_t sent_bytes() const;
 };
@@ -54,6 +56,8 @@ class FitPlanner {
   /// not even `most` ranks.
   std::optional<PlannedLayout> fewest_ranks(std::int64_t stage, std::int64_t micro_batch, std::int64_t room,
                                             int most) const;
+  /// Of the memory that limits a rank: with what is offloaded where the device is the host itself.
+  std::int64_t needed(const PlannedLayout& layout) const;
   /// The nearest layout on these ranks that fits: the lowest stage from the configured one on, then smaller micro
   /// batches at the highest stage. Empty where none does.
   std::optional<PlannedLayout> nearest_fit(int ranks, std::int64_t room) const;

@@ -10,8 +10,9 @@
 namespace ferula {
 namespace {
 
-constexpr std::array<GpuCardType, 5> kCards{{{"RTX A5000", 23.99, 111.0, 32.0, "A5000"},
+constexpr std::array<GpuCardType, 6> kCards{{{"RTX A5000", 23.99, 111.0, 32.0, "A5000"},
                                              {"RTX 6000 Ada", 47.99, 364.0, 32.0, "6000 Ada"},
+                                             {"A100 40 GB", 40.0, 312.0, 300.0, "A100"},
                                              {"A100 80 GB", 80.0, 312.0, 300.0, "A100"},
                                              {"H100 SXM", 79.65, 989.0, 450.0, "H100"},
                                              {"H200 SXM", 140.4, 989.0, 450.0, "H200"}}};

@@ -23,7 +23,7 @@ inline constexpr std::int64_t kGpuOverhead = std::int64_t{1} << 30;
 /// What is left for a rank.
 std::int64_t room_on(const GpuCardType& card);
 
-/// A5000, RTX 6000 Ada, A100, H100 and H200.
+/// A5000, RTX 6000 Ada, A100 of both sizes, H100 and H200.
 std::span<const GpuCardType> known_cards();
 
 /// The cards that the words name: a part of a name, in any case ("a5000"), or a size in GiB ("24"). All known ones for

@@ -82,6 +82,10 @@ struct Plan {
   double flops_per_step() const;
   bool is_for_cards() const { return names_cards && config.run.device == "cuda"; }
   std::optional<StepTime> time_of(const PlannedLayout& layout) const;
+  /// Bytes of `layout` that count against `room`.
+  std::int64_t needed(const PlannedLayout& layout) const {
+    return is_for_cards() || config.run.device != "cpu" ? layout.bytes() : layout.bytes_on_host();
+  }
   /// Bytes that a rank on the host may take; absent: unknown.
   std::optional<std::int64_t> host_room(int ranks_of_job) const;
   /// The same at the place that is planned for; absent where many cards are compared, too.

@@ -90,7 +90,7 @@ std::string plan_json(const Plan& plan) {
   for (const PlannedInference& each : plan.inferences) inferences.push_back(as_json(each));
   for (const PlannedCard& card : plan.cards) cards.push_back(as_json(plan, card));
   const std::optional<std::int64_t> room = plan.host_room(plan.ranks);
-  const bool fits = room && plan.own().bytes() <= *room;
+  const bool fits = room && plan.own().bytes_on_host() <= *room;
   const auto nearest_time = plan.nearest_fit ? plan.time_of(*plan.nearest_fit) : std::nullopt;
   return json::serialize(
       json::object{{"ranks", plan.ranks},

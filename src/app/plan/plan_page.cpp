@@ -69,7 +69,7 @@ std::string layouts_table(const Plan& plan) {
     row.push_back(human_bytes(layout.sent_bytes()));
     row.push_back(time_in_cell(plan.time_of(layout)));
     const std::optional<std::int64_t> room = plan.room(layout.ranks);
-    row.emplace_back(!room ? "-" : layout.bytes() <= *room ? "yes" : "no");
+    row.emplace_back(!room ? "-" : plan.needed(layout) <= *room ? "yes" : "no");
     table.add(std::move(row));
   };
   for (const PlannedLayout& layout : plan.stages)
@@ -173,8 +173,8 @@ std::string verdict_on_host(const Plan& plan) {
   const std::optional<std::int64_t> room = plan.host_room(plan.ranks);
   if (!room) return place + " does not tell how much memory is free\n";
   const std::string need = fmt::format("{}: a rank needs {} of the {} that are free for it", place,
-                                       human_bytes(plan.own().bytes()), human_bytes(*room));
-  if (plan.own().bytes() <= *room) return need + ": it fits\n";
+                                       human_bytes(plan.own().bytes_on_host()), human_bytes(*room));
+  if (plan.own().bytes_on_host() <= *room) return need + ": it fits\n";
   if (!plan.nearest_fit) return need + ": it does not fit on so many ranks at any stage and micro batch\n";
   const PlannedLayout& fit = *plan.nearest_fit;
   const std::string batch = fit.micro_batch == plan.own().micro_batch
@@ -184,7 +184,7 @@ std::string verdict_on_host(const Plan& plan) {
                                       "training.gradient_accumulation_steps={}",
                                       fit.micro_batch, fit.accumulation);
   return fmt::format("{}: it does not fit; this does: --set zero_optimization.stage={}{} ({} a rank)\n", need,
-                     fit.stage, batch, human_bytes(fit.bytes()));
+                     fit.stage, batch, human_bytes(fit.bytes_on_host()));
 }
 
 /// What comes of a run that is longer than a job may be.
@@ -249,7 +249,7 @@ bool does_not_fit(const Plan& plan) {
   const bool is_on_host = plan.config.run.device == "cpu";
   if (!is_on_host && !(plan.queue && plan.is_for_cards())) return false;
   const std::optional<std::int64_t> room = is_on_host ? plan.host_room(plan.ranks) : plan.room(plan.ranks);
-  return room && plan.own().bytes() > *room;
+  return room && plan.needed(plan.own()) > *room;
 }
 
 std::string plan_page(const Plan& plan) {

@@ -3,12 +3,15 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "app/compute_backend.hpp"
 #include "app/wizard/wizard_cluster.hpp"
 #include "comm/node_place.hpp"
 #include "config/config_text.hpp"
+#include "config/load_config.hpp"
+#include "config/setting_value.hpp"
 #include "config/toml_guard.hpp"
 #include "device/host_memory.hpp"
 
@@ -20,6 +23,8 @@ namespace json = boost::json;
 constexpr std::size_t kMostFound = 8;
 constexpr std::int64_t kLongestSample = 1024;
 constexpr std::int64_t kMostModelBytes = 1 << 20;
+constexpr std::string_view kRuns = "runs";
+constexpr std::string_view kFineTuningRate = "2e-5";  // far below that of new weights, which would undo what is learned
 
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
@@ -90,15 +95,25 @@ ModelFolder described(const std::string& path, const json::object& model, const 
   return found;
 }
 
+/// Nothing where the folder holds no model.
+std::optional<ModelFolder> model_at(FileSystem& files, const std::string& path) {
+  const std::string published = join_path(path, "config.json"), own = join_path(path, "config.toml");
+  const bool has_weights = files.exists(join_path(path, "MANIFEST.json")) ||
+                           files.exists(join_path(join_path(path, "checkpoints"), "latest"));
+  if (has_weights && files.exists(own)) return weights_in(path, read_file(files, own, kMostModelBytes));
+  if (!files.exists(published)) return std::nullopt;
+  return model_in(path, read_file(files, published, kMostModelBytes));
+}
+
 void find_models(FileSystem& files, const std::string& folder, WizardFacts& facts) {
+  if (!files.is_directory(folder)) return;
   for (const std::string& name : files.list(folder)) {
     const std::string path = folder == "." ? name : join_path(folder, name);
-    const std::string file = join_path(path, "config.json");
-    if (facts.models.size() >= kMostFound || name.starts_with(".") || !files.exists(file)) continue;
+    if (facts.models.size() >= kMostFound || name.starts_with(".") || !files.is_directory(path)) continue;
     try {
-      facts.models.push_back(model_in(path, read_file(files, file, kMostModelBytes)));
+      if (auto found = model_at(files, path)) facts.models.push_back(*std::move(found));
     } catch (const Error& error) {
-      facts.notes.push_back(fmt::format("not used: {}", error.what()));
+      if (folder != kRuns) facts.notes.push_back(fmt::format("not used: {}", error.what()));  // of old runs: no news
     }
   }
 }
@@ -168,6 +183,19 @@ ModelFolder model_in(const std::string& path, std::string_view config_json) {
   return described(path, model, family);
 }
 
+ModelFolder weights_in(const std::string& path, const std::string& config_toml) {
+  const std::array<std::string, 1> sets{"model.path="};  // what it began from itself may be gone
+  const Config config = load_config_text(config_toml, path, {}, sets, ConfigUse::inference).config;
+  const ModelConfig& model = config.model;
+  return {.path = path,
+          .in_words = fmt::format("{} of {} layers, width {}", model.family, model.layers, model.width),
+          .settings = {"model.path=" + toml_quoted(path),
+                       fmt::format("data.sequence_length={}", std::min(model.context, kLongestSample)),
+                       fmt::format("optimizer.params.lr={}", kFineTuningRate)},
+          .has_weights = true,
+          .ids = config.data.tokenizer == "ids" ? model.vocabulary.value.value_or(0) : 0};
+}
+
 std::vector<std::string> texts_in(FileSystem& files) {
   std::vector<std::string> texts;
   for (const std::string& name : files.list("."))
@@ -179,6 +207,7 @@ std::vector<std::string> texts_in(FileSystem& files) {
     }
   add_names_like(files, ".", ".txt", texts);
   add_names_like(files, ".", ".md", texts);
+  add_names_like(files, ".", ".ids", texts);
   std::erase_if(texts, [](const std::string& name) { return refuse_toml(name).has_value(); });
   texts.resize(std::min(texts.size(), kMostFound));
   return texts;
@@ -189,8 +218,8 @@ WizardFacts discover(const std::string& path, FileSystem& files) {
   facts.processors = static_cast<int>(allowed_cpus().count());
   facts.host_bytes = available_host_memory();
   find_gpus(facts);
-  find_models(files, ".", facts);
-  if (files.is_directory("models")) find_models(files, "models", facts);
+  for (const std::string_view folder : {std::string_view("."), std::string_view("models"), kRuns})
+    find_models(files, std::string(folder), facts);
   facts.texts = texts_in(files);
   find_earlier(files, facts);
   find_cluster(facts);

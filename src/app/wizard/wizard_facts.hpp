@@ -35,11 +35,14 @@ struct Partition {
   std::string answer() const { return (is_elsewhere ? cluster : "slurm") + ":" + name; }
 };
 
-/// A folder with the `config.json` of a model that Hugging Face's transformers can load.
+/// A folder with the `config.json` of a model that Hugging Face's transformers can load, whose shape may be taken; or
+/// one with weights of Ferula's own, which may be trained further: an imported model, a run or a checkpoint.
 struct ModelFolder {
   std::string path;
   std::string in_words;               // "llama of 32 layers, width 4096"
-  std::vector<std::string> settings;  // "model.layers=32"
+  std::vector<std::string> settings;  // "model.layers=32", or "model.path=DIR"
+  bool has_weights = false;
+  std::int64_t ids = 0;  // tokens of a model whose text is their numbers; 0: it reads bytes
 };
 
 struct WizardFacts {
@@ -68,6 +71,9 @@ std::vector<Partition> partitions_in(std::string_view sinfo);
 
 /// The model that the text of a `config.json` describes. DataError says why it is none that this program trains.
 ModelFolder model_in(const std::string& path, std::string_view config_json);
+
+/// The model whose weights lie in `path`, of the text of its `config.toml`. ConfigError where that is none.
+ModelFolder weights_in(const std::string& path, const std::string& config_toml);
 
 /// Texts and token files in the working folder and its data folders, best first: at most eight.
 std::vector<std::string> texts_in(FileSystem& files);

@@ -190,8 +190,10 @@ std::vector<Question> where_questions() {
       {.id = "qos",
        .section = kSection,
        .prompt = "Which quality of service (QOS)?",
-       .help = "Limits of the job, not of the run: at the limit of time it is saved, queued again and goes on by "
-               "itself. A longer QOS waits less often for a place, and a preemptible one takes what is free.",
+       .help =
+           "Limits of the job, not of the run: at the limit of time it is saved, queued again and goes on by "
+           "itself. With a longer QOS it waits for a place less often; a preemptible one takes what is free, and may "
+           "be sent back to the queue at any time.",
        .kind = AnswerKind::choice,
        .key = "slurm.qos",
        .matters = has_several_qos,

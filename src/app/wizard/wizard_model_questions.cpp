@@ -8,36 +8,35 @@ namespace ferula {
 namespace {
 
 constexpr std::string_view kSection = "Model and text";
-constexpr std::string_view kKeep = "as it is";
 constexpr std::string_view kCustom = "custom";
 
 std::vector<Choice> models(const WizardView& view) {
   std::vector<Choice> choices;
-  if (view.facts().earlier) choices.push_back({std::string(kKeep), "the model of " + view.facts().path});
+  if (view.facts().earlier) choices.push_back({std::string(kModelAsItIs), "the model of " + view.facts().path});
   for (const ConfigPreset& preset : config_presets()) choices.push_back({preset.name, preset.help});
   for (const ModelFolder& folder : view.facts().models)
-    choices.push_back({folder.path, folder.in_words + "; its shape, with new weights"});
+    choices.push_back({folder.path, folder.in_words + (folder.has_weights ? "; its weights, to train them further"
+                                                                          : "; its shape, with new weights")});
   choices.push_back({std::string(kCustom), "asks for layers, width, heads and context"});
   return choices;
 }
 
 std::string usual_model(const WizardView& view) {
-  return view.facts().earlier ? std::string(kKeep) : config_presets().front().name;
+  return view.facts().earlier ? std::string(kModelAsItIs) : config_presets().front().name;
 }
 
 std::vector<std::string> sets_of_model(const WizardView& view) {
-  const std::vector<std::string> open = {"model.kv_heads=\"auto\"", "model.ffn_width=\"auto\"",
-                                         "model.head_dim=\"auto\"", "model.vocabulary=\"auto\"",
-                                         "model.tied_embeddings=\"auto\""};
+  std::vector<std::string> sets = {"model.kv_heads=\"auto\"", "model.ffn_width=\"auto\"", "model.head_dim=\"auto\"",
+                                   "model.vocabulary=\"auto\"", "model.tied_embeddings=\"auto\""};
   const std::string model = view.answer("model");
-  if (model == kCustom) return open;
-  for (const ModelFolder& folder : view.facts().models) {
-    if (folder.path != model) continue;
-    std::vector<std::string> sets = open;
-    sets.insert(sets.end(), folder.settings.begin(), folder.settings.end());
-    return sets;
-  }
-  return {};
+  const ModelFolder* folder = view.model_folder();
+  if (folder != nullptr && folder->has_weights) return folder->settings;
+  if (folder == nullptr && model != kCustom) return {};
+  if (view.facts().earlier_config)  // which may train a model of ids further
+    sets.insert(sets.end(), {"model.path=\"\"", "data.tokenizer=\"bytes\""});
+  if (folder == nullptr) return sets;
+  sets.insert(sets.end(), folder->settings.begin(), folder->settings.end());
+  return sets;
 }
 
 bool is_custom(const WizardView& view) { return view.is("model", kCustom); }
@@ -64,20 +63,31 @@ std::vector<std::string> samples_with_context(const WizardView& view) {
   return {"data.sequence_length=" + view.answer("context")};
 }
 
+/// A token file, or texts of numbers by the ending that this project's pages give them.
+bool may_hold_ids(const std::string& text) { return text.ends_with(".h5") || text.ends_with(".ids"); }
+
+/// A model of ids learns from nothing but numbers of its tokens, any other one from texts.
+bool suits_model(const WizardView& view, const std::string& text) {
+  return view.tokens().data.tokenizer == "ids" ? may_hold_ids(text) : !text.ends_with(".ids");
+}
+
 std::vector<Choice> texts(const WizardView& view) {
   std::vector<Choice> choices;
-  for (const std::string& text : view.facts().texts) choices.push_back({text});
+  for (const std::string& text : view.facts().texts)
+    if (suits_model(view, text)) choices.push_back({text});
   return choices;
 }
 
 std::string usual_text(const WizardView& view) {
-  if (view.facts().earlier) {
+  if (view.facts().earlier && (view.model_folder() == nullptr || !view.model_folder()->has_weights)) {
     const DataConfig& data = view.config().data;
     std::string list;
     for (const std::string& text : data.text) list += (list.empty() ? "" : ", ") + toml_quoted(text);
     return data.tokens.empty() ? "[" + list + "]" : "[" + toml_quoted(data.tokens) + "]";
   }
-  return view.facts().texts.empty() ? "data.txt" : view.facts().texts.front();
+  const std::vector<Choice> found = texts(view);
+  if (!found.empty()) return found.front().value;
+  return view.tokens().data.tokenizer == "ids" ? "tokens.h5" : "data.txt";
 }
 
 bool is_token_file(const std::string& list) { return list.find(".h5\"") != std::string::npos; }
@@ -148,8 +158,9 @@ std::vector<Question> model_questions() {
        .section = kSection,
        .prompt = "Which model do you want to train?",
        .help =
-           "A preset brings batch, schedule and learning rate that suit it. Of a model folder found here the shape is "
-           "taken; this version trains it from new weights.",
+           "A preset brings batch, schedule and learning rate that suit it. What `ferula checkpoint import` or a run "
+           "has left here is trained further, with a small learning rate; of a folder of Hugging Face only the shape "
+           "is taken: import it first to begin from its weights.",
        .kind = AnswerKind::choice,
        .choices = models,
        .usual = usual_model,
@@ -159,7 +170,8 @@ std::vector<Question> model_questions() {
                        .section = kSection,
                        .prompt = "Which text should it learn from?",
                        .help = "Files, folders and globs with commas between, or one token file of `ferula tokenize` "
-                               "(.h5). On a cluster: where all nodes see it, not on one node's disk.",
+                               "(.h5). An imported model wants the numbers of its own tokens: docs/usage.md has a "
+                               "script that makes them. On a cluster: where all nodes see it, not on one node's disk.",
                        .kind = AnswerKind::list,
                        .choices = texts,
                        .usual = usual_text,

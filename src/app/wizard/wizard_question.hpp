@@ -18,6 +18,9 @@ class WizardView;
 
 enum class AnswerKind : unsigned char { yes_no, integer, number, choice, text, list };
 
+/// The answer to `model` that keeps what the earlier file says.
+inline constexpr std::string_view kModelAsItIs = "as it is";
+
 /// A word that may be answered.
 struct Choice {
   std::string value;
@@ -87,6 +90,10 @@ class WizardView {
   int gpus_a_machine() const;
   int processors_a_machine() const;
   MemoryRoom room() const;
+  /// The model folder that was chosen; null where it was another model.
+  const ModelFolder* model_folder() const;
+  /// A configuration of which only tokenizer and vocabulary count: those that the answers bring with them.
+  Config tokens() const;
 
   /// The values so far; "auto" stays.
   const Config& config() const;

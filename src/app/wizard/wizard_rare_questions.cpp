@@ -1,6 +1,8 @@
 // Questions that most people need not be asked: optimizer, schedule, evaluation, checkpoints, names.
 #include <algorithm>
+#include <filesystem>
 
+#include "app/jobs/storage_check.hpp"
 #include "app/wizard/wizard_tables.hpp"
 
 namespace ferula {
@@ -44,6 +46,11 @@ std::string usual_warmup(const WizardView& view) {
   const std::int64_t steps = view.config().training.steps.value.value_or(1);
   const std::int64_t tenth = std::max<std::int64_t>(1, steps / 10);
   return std::to_string(std::min(view.config().scheduler.params.warmup_num_steps, tenth));
+}
+
+bool lies_in_a_home(const WizardView& view) {
+  const std::filesystem::path runs = std::filesystem::absolute(view.config().run.output_dir).lexically_normal();
+  return view.profile() != nullptr && !place_problem(*view.profile(), runs.string()).empty();
 }
 
 std::vector<Question> sharing_questions() {
@@ -121,9 +128,12 @@ std::vector<Question> rare_questions() {
                                        "job, so that a node that dies costs little."));
   questions.push_back(setting_question("run_name", "run.name", AnswerKind::text, "What is the run called?",
                                        "Its folder is the output directory with this name."));
-  questions.push_back(
+  Question output_dir =
       setting_question("output_dir", "run.output_dir", AnswerKind::text, "Where should runs be kept?",
-                       "On a cluster: the shared file system with room for checkpoints, not your home."));
+                       "On a cluster: the shared file system with room for checkpoints, not your home.");
+  output_dir.urgent = lies_in_a_home;
+  output_dir.urgent_when = "where it would be the cluster's home directories";
+  questions.push_back(output_dir);
   questions.push_back(setting_question("seed", "run.seed", AnswerKind::integer, "Which seed?",
                                        "Initial weights and the order of samples follow from it."));
   return questions;

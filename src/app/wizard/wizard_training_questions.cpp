@@ -55,6 +55,7 @@ bool needs_a_smaller_batch(const WizardView& view) {
 std::string usual_micro_batch(const WizardView& view) {
   const MemoryOutlook& outlook = view.memory();
   if (outlook.nearest) return std::to_string(outlook.nearest->micro_batch);
+  if (outlook.offloaded) return std::to_string(outlook.offloaded->micro_batch);  // that is asked next
   return std::to_string(outlook.fewest ? outlook.fewest->micro_batch : outlook.own.micro_batch);
 }
 

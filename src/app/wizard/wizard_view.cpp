@@ -1,5 +1,6 @@
 // What follows from the facts and the answers so far: ranks, room, configuration, memory.
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "app/model_setup.hpp"
@@ -14,9 +15,14 @@
 namespace ferula {
 namespace {
 
-std::optional<GpuCardType> card_called(const std::string& word) {
+/// Of several cards of one name the one whose memory `words` tell, too: "a100 sxm4 80gb".
+std::optional<GpuCardType> card_called(const std::string& word, const std::string& words) {
   try {
-    const std::vector<GpuCardType> found = cards_named({word});
+    std::vector<GpuCardType> found = cards_named({word});
+    if (found.size() > 1)
+      std::erase_if(found, [&](const GpuCardType& card) {
+        return words.find(fmt::format("{:.0f}gb", card.memory_gib)) == std::string::npos;
+      });
     if (found.size() == 1) return found.front();
   } catch (const ConfigError&) {
   }
@@ -25,14 +31,14 @@ std::optional<GpuCardType> card_called(const std::string& word) {
 
 /// The card that a cluster means by "rtx_a5000" or "a100-sxm4-80gb"; nothing where it means none or several.
 std::optional<GpuCardType> card_meant(std::string words) {
-  std::replace_if(
-      words.begin(), words.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
-  if (const auto card = card_called(words)) return card;
+  std::transform(words.begin(), words.end(), words.begin(),
+                 [](unsigned char c) { return c == '_' || c == '-' ? ' ' : static_cast<char>(std::tolower(c)); });
+  if (const auto card = card_called(words, words)) return card;
   for (std::size_t at = 0; at < words.size();) {
     const std::size_t end = std::min(words.find(' ', at), words.size());
     const std::string word = words.substr(at, end - at);
     const bool names_a_model = word.size() > 2 && word.find_first_of("0123456789") != std::string::npos;
-    if (const auto card = names_a_model ? card_called(word) : std::nullopt) return card;
+    if (const auto card = names_a_model ? card_called(word, words) : std::nullopt) return card;
     at = end + 1;
   }
   return std::nullopt;
@@ -119,10 +125,28 @@ MemoryRoom WizardView::room() const {
   return chosen != nullptr && !chosen->card.empty() ? room_of(card_meant(chosen->card)) : MemoryRoom{};
 }
 
+const ModelFolder* WizardView::model_folder() const {
+  for (const ModelFolder& folder : facts_->models)
+    if (is("model", folder.path)) return &folder;
+  return nullptr;
+}
+
+Config WizardView::tokens() const {
+  const ModelFolder* folder = model_folder();
+  Config known;
+  if (folder != nullptr && folder->ids > 0) {
+    known.data.tokenizer = "ids";
+    known.model.vocabulary.value = folder->ids;
+  } else if (facts_->earlier_config && (answer("model").empty() || is("model", kModelAsItIs))) {
+    known.data.tokenizer = facts_->earlier_config->data.tokenizer;
+    known.model.vocabulary = facts_->earlier_config->model.vocabulary;
+  }
+  return known;
+}
+
 ResolveFacts WizardView::resolve_facts() const {
-  const Config defaults;
   return {.data_parallel_ranks = ranks(),
-          .tokenizer_vocabulary = make_tokenizer(defaults)->vocabulary(),
+          .tokenizer_vocabulary = make_tokenizer(tokens())->vocabulary(),
           .device = {.kind = on_gpus() ? "cuda" : "cpu",
                      .reason = "the wizard's answer",
                      .has_native_bf16 = on_gpus() || facts_->has_native_bf16},

@@ -127,6 +127,19 @@ TEST_F(FitPlan, FindsTheNearestLayoutThatFits) {
   EXPECT_FALSE(plans.nearest_fit(4, 1 << 20).has_value());
 }
 
+TEST_F(FitPlan, OnTheHostOffloadedStateTakesRoomAsWell) {
+  Config config = with_offloaded_optimizer(small_config());
+  config.run.device = "cpu";
+  const FitPlanner plans = planner(config);
+  const PlannedLayout own = plans.layout(3, 4, 8);
+  ASSERT_GT(own.host_bytes, 0);
+
+  EXPECT_FALSE(plans.nearest_fit(4, plans.layout(3, 4, 1).bytes()).has_value()) << "the state lies in the same memory";
+  EXPECT_TRUE(plans.nearest_fit(4, own.bytes_on_host()).has_value());
+  config.run.device = "cuda";
+  EXPECT_TRUE(plans.nearest_fit(4, own.bytes()).has_value());
+}
+
 TEST_F(FitPlan, AccumulatesUntilTheBatchIsComplete) {
   const Config config = small_config();
   const FitPlanner plans = planner(config);
@@ -165,6 +178,7 @@ TEST(GpuCards, AreFoundByAPartOfTheirNameOrByMemory) {
   };
 
   EXPECT_THAT(names({"a5000"}), ElementsAre("RTX A5000"));
+  EXPECT_THAT(names({"a100"}), ElementsAre("A100 40 GB", "A100 80 GB"));
   EXPECT_THAT(names({"H200", "ada"}), ElementsAre("H200 SXM", "RTX 6000 Ada"));
   EXPECT_EQ(names({}).size(), known_cards().size());
   EXPECT_DOUBLE_EQ(cards_named({"24"}).front().memory_gib, 24.0);

@@ -153,6 +153,19 @@ TEST(WizardCluster, KeepsOfAnEarlierFileWhatIsGranted) {
   EXPECT_EQ(slurm_after("nodes = 99\n", {}).nodes, 1);
 }
 
+TEST(WizardCluster, AsksWhereToKeepRunsThatWouldFillAHome) {
+  WizardFacts facts = prometheus_facts();
+  const auto asks = [&] {
+    const std::vector<WizardStep> steps = Wizard(facts).steps();
+    return std::any_of(steps.begin(), steps.end(),
+                       [](const WizardStep& step) { return step.question->id == "output_dir"; });
+  };
+
+  EXPECT_FALSE(asks());
+  facts.clusters.front().profile.home = std::filesystem::current_path().parent_path().string();
+  EXPECT_TRUE(asks());
+}
+
 TEST(WizardCluster, NamesSubmitFirst) {
   const std::string commands = next_commands(answered({}).outcome(), "my run.toml");
 

@@ -1,6 +1,7 @@
 #include "wizard_fixture.hpp"
 
 #include "app/model_setup.hpp"
+#include "data/tokenizer.hpp"
 
 namespace ferula {
 
@@ -38,6 +39,14 @@ WizardFacts machine_facts(int gpus) {
   return facts;
 }
 
+ModelFolder imported_model(const ScratchDirectory& scratch) {
+  const std::string text =
+      "[model]\nfamily = \"llama\"\nlayers = 2\nwidth = 32\nheads = 2\ncontext = 48\nvocabulary = 64\n"
+      "[data]\ntokenizer = \"ids\"\nsequence_length = 48\n";
+  scratch.write("imported/config.toml", text);
+  return weights_in(scratch.path("imported"), text);
+}
+
 std::string mistakes_in(const Wizard& wizard) {
   const WizardView& view = wizard.outcome();
   try {
@@ -50,7 +59,7 @@ std::string mistakes_in(const Wizard& wizard) {
         return fmt::format("a job of {} ranks for a run of {}", job.ranks(), view.ranks());
     }
     const ResolveFacts facts{.data_parallel_ranks = view.ranks(),
-                             .tokenizer_vocabulary = 256,
+                             .tokenizer_vocabulary = make_tokenizer(draft.loaded.config)->vocabulary(),
                              .device = {.kind = "cuda", .has_native_bf16 = true},
                              .tensor_names = tensor_names};
     resolve_config(std::move(draft), facts);

@@ -5,6 +5,7 @@
 
 #include "app/wizard/wizard.hpp"
 #include "app/wizard/wizard_cluster.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 
@@ -16,6 +17,9 @@ ClusterSigns signs_of_prometheus();
 WizardFacts prometheus_facts(ClusterSigns signs = signs_of_prometheus());
 /// A machine alone, with so many GPUs.
 WizardFacts machine_facts(int gpus);
+
+/// What `ferula checkpoint import` has left in a folder of `scratch`: a model of 64 ids.
+ModelFolder imported_model(const ScratchDirectory& scratch);
 
 /// What `config check FILE --ranks N` says of the wizard's file, and in SLURM `submit` of its job, which has the ranks
 /// of the answers; empty where there is no mistake.

@@ -81,6 +81,8 @@ TEST(Wizard, KnowsTheCardsOfAPartition) {
   EXPECT_EQ(room_on("nvidia_rtx_a5000"), "RTX A5000");
   EXPECT_EQ(room_on("rtx_6000_ada"), "RTX 6000 Ada");
   EXPECT_EQ(room_on("a100-sxm4-80gb"), "A100 80 GB");
+  EXPECT_EQ(room_on("NVIDIA_A100-PCIE-40GB"), "A100 40 GB");
+  EXPECT_EQ(room_on("a100"), "asked") << "there are two";
   EXPECT_EQ(room_on("b9000"), "asked");
 }
 
@@ -116,6 +118,44 @@ TEST(Wizard, TakesTheShapeOfAModelFolder) {
   EXPECT_EQ(model.ffn_width.get(), 96);
   EXPECT_EQ(model.vocabulary.get(), 300);
   EXPECT_TRUE(model.tied_embeddings.get());
+}
+
+TEST(Wizard, TrainsAnImportedModelFurtherOnItsOwnTokens) {
+  const ScratchDirectory scratch;
+  WizardFacts facts = machine_facts(1);
+  facts.models = {imported_model(scratch)};
+  facts.texts = {"book.txt", "book.ids", "book.h5"};
+  Wizard wizard(facts);
+
+  answer_all(wizard, {{"model", scratch.path("imported")}});
+
+  const Config config = wizard.outcome().resolved();
+  EXPECT_EQ(config.model.path, scratch.path("imported"));
+  EXPECT_EQ(config.model.vocabulary.get(), 64);
+  EXPECT_EQ(config.data.text, std::vector<std::string>{"book.ids"}) << "letters are no ids";
+  EXPECT_EQ(config.data.sequence_length, 48);
+  EXPECT_LT(config.optimizer.params.lr, 1e-4);
+  EXPECT_EQ(mistakes_in(wizard), "");
+}
+
+TEST(Wizard, LeavesAModelThatWasTrainedFurther) {
+  const ScratchDirectory scratch;
+  WizardFacts facts = machine_facts(1);
+  facts.models = {imported_model(scratch)};
+  const LoadedConfig earlier = load_config_text("[model]\npath = \"" + scratch.path("imported") +
+                                                    "\"\n[data]\ntokens = \"a.h5\"\nsequence_length = 32\n"
+                                                    "[training]\nsteps = 5\ntrain_batch_size = 8\n",
+                                                facts.path, {}, {});
+  facts.earlier = preset_of(earlier, facts.path);
+  facts.earlier_config = earlier.config;
+
+  for (const std::string model : {"as it is", "custom", "small"}) {
+    Wizard wizard(facts);
+    answer_all(wizard, {{"model", model}, {"text", model == "as it is" ? "a.h5" : "a.txt"}});
+    const Config config = wizard.outcome().config();
+    EXPECT_EQ(config.model.path.empty(), model != "as it is") << model;
+    EXPECT_EQ(mistakes_in(wizard), "") << model;
+  }
 }
 
 TEST(Wizard, RefusesWhatIsNoAnswerAndAsksAgain) {
@@ -219,12 +259,11 @@ TEST(Wizard, OffloadsOptimizerStateOnlyWhereNothingElseFits) {
                                        {"layers", "32"},
                                        {"width", "4096"},
                                        {"context", "512"},
-                                       {"num_gpus", "4"},
-                                       {"micro_batch", "1"}});
+                                       {"num_gpus", "4"}});
 
   EXPECT_EQ(small.config().zero_optimization.offload_optimizer.device, "none");
   EXPECT_EQ(large.config().zero_optimization.offload_optimizer.device, "cpu");
-  EXPECT_TRUE(large.memory().fits());
+  EXPECT_TRUE(large.memory().fits()) << "with the usual micro batch, too";
 }
 
 TEST(Wizard, KeepsWhatAnEarlierFileSays) {
@@ -281,9 +320,11 @@ TEST(Wizard, EveryPathGivesALegalFileAndAJobThatIsGranted) {
   constexpr unsigned kPaths = 12;
   constexpr int kMostAnswers = 60;
   std::set<std::string> seen;
+  const ScratchDirectory scratch;
   for (unsigned seed = 0; seed < kPaths; ++seed) {
     std::mt19937 random(seed);
-    const WizardFacts facts = facts_number(seed);
+    WizardFacts facts = facts_number(seed);
+    if (seed % 4 == 3) facts.models.push_back(imported_model(scratch));
     Wizard wizard(facts);
     if (seed % 12 < 4) wizard.ask_all();
     for (int turn = 0; turn < kMostAnswers && wizard.question() != nullptr; ++turn) {

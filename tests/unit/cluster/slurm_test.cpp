@@ -53,6 +53,18 @@ TEST(Submission, WithAnOptionThatSbatchDoesNotKnowIsRefused) {
               AllOf(HasSubstr("mend slurm.options"), HasSubstr("Nothing was submitted")));
 }
 
+TEST(Controller, ThatDoesNotAnswerIsToldBeforeAnyoneWaitsForIt) {
+  const FakePrograms programs;
+  programs.add("scontrol", "echo 'Slurmctld(primary) at head is UP'");
+  EXPECT_NO_THROW(expect_controller());
+
+  programs.add("scontrol", "echo 'Slurmctld(primary) at head is DOWN'");
+  EXPECT_THAT(message_of<DeviceError>([] { expect_controller(); }),
+              AllOf(HasSubstr("tried: scontrol ping\n"), HasSubstr("is DOWN"), HasSubstr("Nothing was started")));
+  programs.add("scontrol", "echo 'scontrol: fatal: Could not establish a configuration source' >&2; exit 1");
+  EXPECT_THAT(message_of<DeviceError>([] { expect_controller(); }), HasSubstr("belongs to no cluster"));
+}
+
 struct AdviceCase {
   const char* message;  // as sbatch of 22.05 writes it
   const char* advice;

@@ -9,6 +9,7 @@
 #include "config/config_template.hpp"
 #include "config/load_config.hpp"
 #include "support/foreign_keys.hpp"
+#include "support/scratch_directory.hpp"
 
 namespace ferula {
 namespace {
@@ -16,6 +17,8 @@ namespace {
 using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 
 /// As DeepSpeed's tutorials have it, with comments and a comma too many.
 const std::string kDeepSpeedFile = R"({
@@ -184,6 +187,39 @@ TEST(ImportConfig, TakesOverWhatAScriptHas) {
   EXPECT_EQ(fate_of(workers, "coordinator"), KeyFate::unsupported);
   EXPECT_EQ(fate_of(workers, "quantization"), KeyFate::unsupported);
   EXPECT_THAT(workers.sets, AllOf(Contains("model.width=512"), Contains("model.layers=4")));
+}
+
+TEST(ImportConfig, APublishedModelIsNamedWithTheWayToIt) {
+  const ScratchDirectory scratch;
+  const std::string imported_model = scratch.path("imported"), downloaded = scratch.path("downloaded");
+  scratch.write("imported/config.toml", "");
+  scratch.write("downloaded/config.json", "{}");
+
+  const ImportedConfig ours = import_config("model_name_or_path: " + imported_model + "\n", "a.yaml");
+  const ImportedConfig theirs = import_config("pretrained: " + downloaded + "\n", "a.yaml");
+  const ImportedConfig named = import_config("model:\n  name: meta-llama/Llama-2-7b\n", "a.yaml");
+
+  EXPECT_THAT(ours.sets, Contains("model.path=\"" + imported_model + "\""));
+  EXPECT_THAT(theirs.sets, IsEmpty());
+  EXPECT_THAT(theirs.keys.front().text, HasSubstr("`ferula checkpoint import " + downloaded + " OUT`"));
+  EXPECT_THAT(named.sets, IsEmpty());
+  EXPECT_EQ(fate_of(named, "model.name"), KeyFate::unsupported);
+  EXPECT_THAT(named.keys.front().text, HasSubstr("`hf download meta-llama/Llama-2-7b --local-dir DIR`"));
+}
+
+TEST(ImportConfig, AScriptsSamplesFitIntoTheContext) {
+  const auto sets = [](const std::string& text) { return import_config(text, "a.yaml").sets; };
+
+  EXPECT_THAT(sets("max_seq_length: 512\n"), Contains("model.context=512"));
+  EXPECT_THAT(sets("max_seq_length: 512\nmax_position_embeddings: 1024\n"), Contains("model.context=1024"));
+  EXPECT_THAT(sets("max_seq_length: 64\n"), Not(Contains(HasSubstr("model.context"))));
+}
+
+TEST(ImportConfig, AnExperimentIsAFeatureToComeAndNoBatch) {
+  const ImportedConfig imported = import_config("experiment:\n  batch_size: 4\n  repeat: 1\n", "exp_config.yaml");
+
+  EXPECT_EQ(fate_of(imported, "experiment"), KeyFate::unsupported);
+  EXPECT_THAT(imported.sets, IsEmpty());
 }
 
 TEST(ImportConfig, AnswersEveryKeyOfAccelerateAndTrainer) {
