@@ -26,7 +26,8 @@ double multiply_and_add(std::int64_t rounds, float* sink) {
   const auto factor = hn::Set(kFloat, 0.999999f), term = hn::Set(kFloat, 1e-6f);
   hn::Vec<hn::ScalableTag<float>> sums[kChains];
 #pragma GCC unroll 12
-  for (auto& sum : sums) sum = hn::Set(kFloat, *sink);
+  for (std::int64_t chain = 0; chain < kChains; ++chain)  // equal ones the compiler would compute once
+    sums[chain] = hn::Set(kFloat, *sink + static_cast<float>(chain));
   for (std::int64_t round = 0; round < rounds; ++round)
 #pragma GCC unroll 12
     for (auto& sum : sums) sum = hn::MulAdd(sum, factor, term);
