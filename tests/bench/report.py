@@ -11,8 +11,9 @@ from pathlib import Path
 
 LARGEST_SPREAD = 0.25  # of the quartiles around the median; above it a row concludes nothing by itself
 # Shares of a bound within which both are believed. Above a ceiling it was none, or the operands fit a cache; cores end
-# one or two vectors of multiply-adds in a cycle; streams that a cache holds are faster when they are shorter.
-PLAUSIBLE = {"ceiling": (0.0, 1.05), "theoretical peak": (0.45, 1.05), "half the memory": (0.8, 1.25)}
+# one or two vectors of multiply-adds in a cycle; streams that a cache holds are faster when they are shorter. A forecast is as good as its bound.
+PLAUSIBLE = {"ceiling": (0.0, 1.05), "theoretical peak": (0.45, 1.05), "half the memory": (0.8, 1.25),
+             "forecast": (0.9, 1.1)}
 
 
 def quartiles(values):
@@ -47,7 +48,7 @@ def problems_of(rows):
         name, elapsed = f"{row['row']} / {row['peer']}", row["elapsed"]
         if "implausible" in row["verdict"]:
             problems.append(f"{name}: expected a share from {PLAUSIBLE[row['peer']][0]:g} to "
-                            f"{PLAUSIBLE[row['peer']][1]:g}, found {elapsed['median']:.2f}: the probe is wrong, or "
+                            f"{PLAUSIBLE[row['peer']][1]:g}, found {elapsed['median']:.2f}: the bound is wrong, or "
                             "something else used the machine")
         if "noisy" in row["verdict"]:
             problems.append(f"{name}: quartiles of {elapsed['quartiles'][0]:.2f} and {elapsed['quartiles'][1]:.2f} are "

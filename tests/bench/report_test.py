@@ -36,11 +36,11 @@ class Problems(unittest.TestCase):
 
     def test_arithmetic_far_from_the_theoretical_peak_is_one(self):
         self.assertEqual(problems_of([row([1.0] * 3, [0.5] * 3, "theoretical peak")]), [])
-        self.assertIn("the probe is wrong", problems_of([row([1.0] * 3, [0.4] * 3, "theoretical peak")])[0])
-        self.assertIn("the probe is wrong", problems_of([row([1.0] * 3, [1.1] * 3, "theoretical peak")])[0])
+        self.assertIn("the bound is wrong", problems_of([row([1.0] * 3, [0.4] * 3, "theoretical peak")])[0])
+        self.assertIn("the bound is wrong", problems_of([row([1.0] * 3, [1.1] * 3, "theoretical peak")])[0])
 
     def test_streams_that_a_cache_holds_are_one(self):
-        self.assertIn("the probe is wrong", problems_of([row([1.0] * 3, [0.7] * 3, "half the memory")])[0])
+        self.assertIn("the bound is wrong", problems_of([row([1.0] * 3, [0.7] * 3, "half the memory")])[0])
 
     def test_a_spread_around_1_is_one(self):
         self.assertIn("too far apart", problems_of([row([1.0, 1.0, 1.0], [0.7, 1.0, 1.5])])[0])

@@ -10,11 +10,11 @@
 namespace ferula {
 namespace {
 
-constexpr std::array<GpuCardType, 5> kCards{{{"RTX A5000", 23.99, 111.0, 32.0, "A5000"},
-                                             {"RTX 6000 Ada", 47.99, 364.0, 32.0, "6000 Ada"},
-                                             {"A100 80 GB", 80.0, 312.0, 300.0, "A100"},
-                                             {"H100 SXM", 79.65, 989.0, 450.0, "H100"},
-                                             {"H200 SXM", 140.4, 989.0, 450.0, "H200"}}};
+constexpr std::array<GpuCardType, 5> kCards{{{"RTX A5000", 23.99, 111.0, 32.0, "A5000", 768.0, 25.0},
+                                             {"RTX 6000 Ada", 47.99, 364.0, 32.0, "6000 Ada", 960.0, 25.0},
+                                             {"A100 80 GB", 80.0, 312.0, 300.0, "A100", 2039.0, 200.0},
+                                             {"H100 SXM", 79.65, 989.0, 450.0, "H100", 3350.0, 400.0},
+                                             {"H200 SXM", 140.4, 989.0, 450.0, "H200", 4800.0, 400.0}}};
 
 std::string lower(std::string_view text) {
   std::string result(text);
