@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from report import compare, rows_of_samples
+from roofline import median_step
 from scaling import measure_scaling
 from sides import Side, run_program, take_turns
 
@@ -164,7 +165,7 @@ def measure_operations(options):
 
 
 def measure_roofline(options):
-    """A row whose `steps` hold the operations of each step; its ratio is model FLOP/s to the probed peak."""
+    """Rows with the operations of a step; their ratio is that of the model's FLOP/s to the probed peak."""
     rows = []
     for dtype in options.dtypes:
         for batch, length in shapes_of(options):
@@ -176,7 +177,7 @@ def measure_roofline(options):
             peak = [dict(wall_s=1.0, cpu_s=1.0, amount=step["peak_flops"]) for step in steps]
             row = compare(f"GPT-2 {dtype} {batch} x {length}", "GFLOP/s", ours, peak, "ceiling",
                           lambda sample: 1e-9 * sample["amount"] / sample["wall_s"])
-            rows.append(dict(row, shape=shape, steps=steps))
+            rows.append(dict(row, shape=shape, step=median_step(steps)))
     return rows
 
 

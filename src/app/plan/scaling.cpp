@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "comm/node_place.hpp"
 #include "device/counting_device.hpp"
@@ -28,13 +29,18 @@ ScalingMachine machine_of(const GpuCardType& card, const Pace& pace, std::option
           .sending = Sending::beside_compute};
 }
 
-/// Of ranks that share the threads of this host and its memory. More ranks than threads take turns: then all they do
-/// takes longer, sending as well.
+/// How much longer ranks take that share too few threads. Where these do not divide evenly among them, some ranks wait
+/// for a thread while others wait for them: measured halfway between a fair share and whole turns.
+double turns_of(double ranks, double threads) {
+  return ranks <= threads ? 1.0 : 0.5 * (ranks / threads + std::ceil(ranks / threads));
+}
+
+/// Of ranks that share the threads of this host and its memory. What ranks do in turns takes longer, sending as well.
 ScalingMachine machine_of_host(const Pace& pace, int ranks) {
   const MeasuredRun& run = *pace.measured;
-  const double here = std::min(ranks, pace.ranks_on_node);
-  const double turns = std::max(1.0, here / pace.threads_on_node);
-  ScalingMachine machine{.flops_per_second = run.pass_flops_per_second * pace.threads_on_node / here,
+  const double here = std::min(ranks, pace.ranks_on_node), threads = pace.threads_on_node;
+  const double turns = turns_of(here, threads);
+  ScalingMachine machine{.flops_per_second = run.pass_flops_per_second * std::max(1.0, threads / here) / turns,
                          .updated_bytes_per_second = run.updated_bytes_per_second / here,
                          .sending = Sending::in_turns};
   if (pace.seconds_per_byte && *pace.seconds_per_byte > 0.0)
@@ -45,8 +51,8 @@ ScalingMachine machine_of_host(const Pace& pace, int ranks) {
 std::string sending_on(const GpuCardType& card, const ScalingMachine& machine) {
   return fmt::format(
       "assumptions: {:g} GB/s between cards of a node, {:g} GB/s of a node to others; a collective takes {:g} us,\n"
-      "               {:g} us a hop within a node and {:g} us between nodes, beside computing where that waits for "
-      "none",
+      "               {:g} us a hop within a node and {:g} us between nodes; beside computing "
+      "(overlap_comm)",
       card.link_gigabytes, machine.network_bytes_per_second / 1e9, 1e6 * machine.call_s, 1e6 * machine.link_hop_s,
       1e6 * machine.network_hop_s);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/flops.hpp"
+#include "model/parameter_table.hpp"
 
 namespace ferula {
 namespace {
@@ -41,24 +42,29 @@ class StepSimulation {
     }
     wait(sent_);
     update();
-    step_.waiting_s = now_ - step_.passes_s - step_.updating_s;
+    step_.waiting_s = std::max(0.0, now_ - step_.passes_s - step_.updating_s);
     return step_;
   }
 
  private:
-  std::size_t last() const { return units_.size() - 1; }
+  /// A unit's turn in the forward pass. The head's table may be the embedding's.
+  struct Visit {
+    std::size_t unit = 0;
+    double flops = 0.0;  // of the forward pass of a micro batch; a table is only looked up
+  };
 
-  /// Operations of the forward pass of a micro batch. A table is only looked up; the head is the last unit's product.
-  double forward_flops(std::size_t unit) const {
+  std::vector<Visit> visits() const {
     const auto tokens = static_cast<double>(shape_->batch.micro_batch * shape_->sequence_length);
-    if (unit == 0) return 0.0;
-    if (unit < last()) {
-      const auto attention = static_cast<double>(4 * shape_->spec.query_width() * shape_->sequence_length);
-      return tokens * (2.0 * static_cast<double>(shape_->model[unit].count()) + attention);
+    const auto attention = static_cast<double>(4 * shape_->spec.query_width() * shape_->sequence_length);
+    std::vector<Visit> found{{.unit = 0}};
+    std::int64_t others = multiplied_parameters(shape_->spec);
+    for (std::int64_t layer = 0; layer < shape_->spec.layers; ++layer) {
+      const std::size_t unit = found.size();
+      others -= shape_->model[unit].count();
+      found.push_back({unit, tokens * (2.0 * static_cast<double>(shape_->model[unit].count()) + attention)});
     }
-    std::int64_t head = multiplied_parameters(shape_->spec);
-    for (std::size_t block = 1; block < last(); ++block) head -= shape_->model[block].count();
-    return tokens * 2.0 * static_cast<double>(head);
+    found.push_back({head_unit(shape_->spec), tokens * 2.0 * static_cast<double>(others)});
+    return found;
   }
 
   void compute(double flops) {
@@ -76,10 +82,6 @@ class StepSimulation {
     if (machine_->sending == Sending::in_turns) wait(sent_);
   }
 
-  /// A table of its own is gathered once a micro batch: the embedding forward, the head backward.
-  bool gathers(std::size_t unit, std::size_t table_of_the_other_pass) const {
-    return shape_->spec.tied || unit != table_of_the_other_pass;
-  }
   /// When the unit's values are there.
   double gather(std::size_t unit) {
     for (const ShardedRange& range : units_[unit])
@@ -89,37 +91,33 @@ class StepSimulation {
   }
   bool is_prefetched(std::size_t unit) const { return shape_->model[unit].count() <= shape_->store.prefetch_elements; }
 
-  /// Computes `order`, whose units are gathered one ahead.
+  /// Goes through `order`, whose units are gathered one ahead. A pass begins with a table, and ends with one for which
+  /// no values are needed: the head's are, as soon as the backward pass begins.
   template <class Work>
-  void pass(const std::vector<std::size_t>& order, std::size_t not_gathered, const Work& work) {
-    double ready = 0.0;
-    bool is_gathered = false;
+  void pass(const std::vector<Visit>& order, const Work& work) {
+    double ready = gather(order.front().unit);
+    bool is_gathered = true;
     for (std::size_t place = 0; place < order.size(); ++place) {
-      const std::size_t unit = order[place];
-      if (gathers(unit, not_gathered)) wait(is_gathered ? ready : gather(unit));
-      is_gathered =
-          place + 1 < order.size() && gathers(order[place + 1], not_gathered) && is_prefetched(order[place + 1]);
-      if (is_gathered) ready = gather(order[place + 1]);
-      work(unit);
+      const bool ends = place + 1 == order.size();
+      if (!ends) wait(is_gathered ? ready : gather(order[place].unit));
+      is_gathered = place + 2 < order.size() && is_prefetched(order[place + 1].unit);
+      if (is_gathered) ready = gather(order[place + 1].unit);
+      work(order[place]);
     }
   }
 
-  std::vector<std::size_t> units_in_order() const {
-    std::vector<std::size_t> order(units_.size());
-    for (std::size_t unit = 0; unit < order.size(); ++unit) order[unit] = unit;
-    return order;
-  }
-
   void pass_forward() {
-    pass(units_in_order(), last(), [&](std::size_t unit) { compute(forward_flops(unit)); });
+    pass(visits(), [&](const Visit& visit) { compute(visit.flops); });
   }
 
   void pass_backward(bool is_last) {
-    std::vector<std::size_t> order = units_in_order();
+    std::vector<Visit> order = visits();
     std::reverse(order.begin(), order.end());
-    pass(order, 0, [&](std::size_t unit) {
-      compute(2.0 * forward_flops(unit));
-      for (const ShardedRange& range : units_[unit]) reduce(range, is_last);
+    pass(order, [&](const Visit& visit) {
+      compute(2.0 * visit.flops);
+      const bool comes_again = visit.unit == 0 && visit.flops > 0.0;
+      if (comes_again) return;
+      for (const ShardedRange& range : units_[visit.unit]) reduce(range, is_last);
     });
   }
 
