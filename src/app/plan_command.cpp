@@ -5,6 +5,7 @@
 #include "app/common_options.hpp"
 #include "app/plan/estimator_tables.hpp"
 #include "app/plan/plan_page.hpp"
+#include "app/plan/scaling.hpp"
 #include "base/narrow.hpp"
 #include "base/output.hpp"
 
@@ -19,6 +20,9 @@ constexpr OptionSpec kCard{"card", "NAME|GIB",
 constexpr OptionSpec kPartition{"partition", "NAME", "Plans for a partition of the cluster's profile."};
 constexpr OptionSpec kFormat{"format", "deepspeed|accelerate",
                              "Prints the estimate of these programs for the model, by their formulas."};
+constexpr OptionSpec kScaling{"scaling", "N,N,…",
+                              "Foresees a step on these numbers of ranks, with as much work for each of them."};
+constexpr OptionSpec kNetwork{"network", "GB/S", "With --scaling: what a node sends to others a second."};
 constexpr std::int64_t kMostRanks = 65536;
 
 std::optional<int> count_of(const CommandLine& line, const OptionSpec& option) {
@@ -37,6 +41,20 @@ std::string foreign_estimate(const Plan& plan, const std::string& format) {
                           {.nodes = static_cast<int>(ceil_div(plan.ranks, per_node)), .gpus_per_node = per_node});
 }
 
+/// What is given as a rate above 0.
+std::optional<double> rate_of(const CommandLine& line, const OptionSpec& option) {
+  const std::optional<double> rate = line.number(option.name);
+  if (rate && *rate <= 0.0)
+    throw ConfigError(fmt::format("--{}: expected a number above 0, found {:g}", option.name, *rate));
+  return rate;
+}
+
+void print_scaling(const CommandLine& line, const Plan& plan, const std::string& ranks) {
+  const ScalingForecast forecast =
+      foresee_scaling(plan, {.ranks = scaling_ranks(ranks), .network_gigabytes = rate_of(line, kNetwork)});
+  print_output("{}", line.has(kJson.name) ? scaling_json(forecast) + "\n" : scaling_page(plan, forecast));
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const std::string& path = line.positional(0, "a configuration, e.g. `ferula plan my.toml --ranks 4`");
   line.expect_at_most(1);
@@ -47,6 +65,11 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                                .ranks = count_of(line, kForRanks),
                                .ranks_on_node = count_of(line, kRanksPerNode),
                                .launched_ranks = invocation.ranks});
+  if (const auto ranks = line.text(kScaling.name)) {
+    print_scaling(line, plan, *ranks);
+    return ExitCode::done;
+  }
+  if (line.has(kNetwork.name)) throw ConfigError("--network says how nodes are connected for --scaling N,N,…: add it");
   if (const auto format = line.text(kFormat.name)) {
     if (line.has(kJson.name)) throw ConfigError("--format prints a table of its own: use it without --json");
     print_output("{}", foreign_estimate(plan, *format));
@@ -69,10 +92,11 @@ Command plan_command() {
               "NCCL. Times follow from what runs under run.output_dir have measured; without one the page names its\n"
               "assumption. With [slurm] profile the plan is for the job, its cards and its limit of time; with --card\n"
               "for GPUs, whatever this host has. Ends with 3 where the run does not fit this host, or the job's cards.",
-          .options = {kSet, kForRanks, kRanksPerNode, kCard, kPartition, kFormat, kJson},
+          .options = {kSet, kForRanks, kRanksPerNode, kCard, kPartition, kScaling, kNetwork, kFormat, kJson},
           .examples = {"ferula plan configs/gpt2-124m.toml --ranks 4", "ferula plan my.toml --card a5000",
                        "ferula plan my.toml --set slurm.profile=prometheus --partition a6000",
                        "ferula plan my.toml --ranks 4 --format deepspeed",
+                       "ferula plan my.toml --card h100 --ranks 8 --scaling 8,64,512",
                        "ferula plan my.toml --ranks 16 --ranks-per-node 8 --card 24 --json"},
           .ranks = CommandRanks::one_process,
           .stop = CommandStop::ends,

@@ -1,152 +1,54 @@
 """Measures Ferula beside its peers and ceilings, in turns, and prints a table; --json FILE keeps every number.
 
-    bench.py step         a training step of GPT-2 against PyTorch's eager mode
-    bench.py stages       two ranks at ZeRO stages 0 to 3 against DeepSpeed on the CPU
-    bench.py collectives  shared-memory collectives against Open MPI's
+    bench.py ceilings     the ceilings beside what they cannot exceed
+    bench.py step         a training step of GPT-2 against PyTorch, eager and with --compiled compiled
+    bench.py llama        a training step of SmolLM2's shape against transformers on PyTorch
+    bench.py stages       two ranks at ZeRO stages 0 to 3 against stage 0 and against DeepSpeed on the CPU
+    bench.py threads      two ranks of one thread against one rank of two threads
+    bench.py collectives  shared-memory collectives against Open MPI's and against streaming memory
     bench.py optimizer    the AdamW sweep against the streaming ceiling
+    bench.py overheads    a step against what it costs to tokenise its bytes, read its batch and log it
     bench.py operations   each operation against the ceiling that bounds it
+    bench.py roofline     where the time of a step goes, operation by operation: docs/performance_page.py shows it
+    bench.py scaling      what `ferula plan --scaling` foresees of 2, 3 and 4 ranks against their steps
     bench.py all          all of them
 
 Ratios are above 1 where Ferula is the better side: of elapsed time, and of processor time, which hardly moves when
-others use the machine.
+others use the machine. Ends with 1 where a peer is missing (--require-peers), a ceiling is implausible, or a spread is
+too large to conclude anything. --record keeps the ratios of this processor in a file of the repository; --check compares
+with them and ends with 1 where one got worse by more than its spread.
 
 Peers need tests/oracles/setup.sh DIR and --python DIR/bin/python; without them their rows are left out, or with
 --require-peers the program fails.
 """
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
-from report import compare, publish, rows_of_samples
-from sides import Side, run_program, take_turns
+import record
+from parts import PARTS, MissingPeer
+from report import problems_of, publish
 
-ORACLES = Path(__file__).resolve().parents[1] / "oracles"
-TOY_MODEL = dict(layers=2, width=64, heads=2, context=64, vocabulary=512)
-SMALL_MODEL = dict(layers=6, width=384, heads=6, context=256, vocabulary=16384)
-GPT2 = dict(layers=12, width=768, heads=12, context=1024, vocabulary=50304)
-
-
-class MissingPeer(Exception):
-    pass
-
-
-def words(shape, form):
-    return [form.format(name, value) for name, value in shape.items()]
-
-
-def has_modules(python, *modules):
-    return subprocess.run([python, "-c", f"import {', '.join(modules)}"], capture_output=True).returncode == 0
-
-
-def require(options, *modules):
-    """Whether the peer's modules are there; raises where they must be."""
-    if has_modules(options.python, *modules):
-        return True
-    if options.require_peers:
-        raise MissingPeer(f"{options.python} cannot import {' and '.join(modules)}: run {ORACLES}/setup.sh DIR and give "
-                          "--python DIR/bin/python")
-    print(f"(no peer: {options.python} cannot import {' and '.join(modules)})")
-    return False
-
-
-def mpirun(ranks, command):
-    return ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), *command]
-
-
-def ferula_side(options, shape, ranks):
-    command = [str(options.programs / "bench_step_worker"), *words(shape, "{}={}")]
-    if ranks > 1:
-        command = mpirun(ranks, command + ["mpi=1"])
-    return Side("ferula", [command], [{}])
-
-
-def torch_side(options, shape, clip=0.0):
-    command = [options.python, str(ORACLES / "bench_torch_step.py"), *words(shape, "--{}={}"), f"--clip={clip}"]
-    return Side("PyTorch", [command], [{}])
-
-
-def deepspeed_side(options, shape, ranks):
-    command = [options.python, str(ORACLES / "bench_deepspeed_step.py"), *words(shape, "--{}={}")]
-    environments = [dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="127.0.0.1",
-                         MASTER_PORT="29617", DS_ACCELERATOR="cpu", OMP_NUM_THREADS=str(shape["threads"]))
-                    for rank in range(ranks)]
-    return Side("DeepSpeed", [command] * ranks, environments)
-
-
-def step_rows(name, answers):
-    """A row for each peer."""
-    peers = {peer: found for peer, found in answers.items() if peer != "ferula"}
-    if not peers:
-        seconds = sorted(answer["wall_s"] for answer in answers["ferula"])
-        print(f"{name}: {seconds[len(seconds) // 2]:.3g} s/step, median of {len(seconds)}; nothing to compare with")
-    return [compare(name, "s/step", answers["ferula"], theirs, peer, lambda answer: answer["wall_s"])
-            for peer, theirs in peers.items()]
-
-
-def measure_step(options):
-    rows = []
-    with_peer = require(options, "torch")
-    lengths = (16,) if options.toy else options.lengths
-    for dtype in options.dtypes:
-        for length in lengths:
-            shape = dict(TOY_MODEL if options.toy else GPT2, dtype=dtype, batch=4, length=length, threads=2)
-            sides = [ferula_side(options, shape, 1)]
-            if with_peer:
-                sides.append(torch_side(options, shape))
-            answers = take_turns(sides, options.rounds, 1)
-            rows += step_rows(f"{dtype} 4 x {length}", answers)
-    return rows
-
-
-def measure_stages(options):
-    rows = []
-    with_peer = require(options, "torch", "deepspeed")
-    for stage in (0, 3) if options.toy else (0, 1, 2, 3):
-        shape = dict(TOY_MODEL if options.toy else SMALL_MODEL, dtype="f32", stage=stage, batch=4,
-                     length=16 if options.toy else 128, threads=1)
-        sides = [ferula_side(options, shape, 2)]
-        if with_peer:
-            sides.append(deepspeed_side(options, shape, 2))
-        rows += step_rows(f"2 ranks, stage {stage}", take_turns(sides, options.rounds, 2))
-    return rows
-
-
-def measure_collectives(options):
-    samples = []
-    for size in (1 << 16,) if options.toy else (1 << 20, 64 << 20):
-        program = [str(options.programs / "bench_collectives"), f"bytes={size}", f"rounds={options.rounds}"]
-        samples += run_program(mpirun(2, program), {"OMP_NUM_THREADS": "1"})
-    return rows_of_samples(samples)
-
-
-def measure_optimizer(options):
-    toy = ["elements=100000", "ceiling_bytes=4194304"] if options.toy else []
-    return rows_of_samples(run_program([str(options.programs / "bench_optimizer_sweep"), f"rounds={options.rounds}",
-                                        *toy]))
-
-
-def measure_operations(options):
-    toy = ["toy=1", "only=f32", "arithmetic_rounds=1000", "ceiling_bytes=1048576"] if options.toy else []
-    return rows_of_samples(run_program([str(options.programs / "bench_op_table"), f"rounds={options.rounds}", *toy]))
-
-
-MEASURES = dict(step=measure_step, stages=measure_stages, collectives=measure_collectives,
-                optimizer=measure_optimizer, operations=measure_operations)
+RECORD = Path(__file__).resolve().parent / "recorded.json"
 
 
 def options_of_command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*MEASURES, "all"])
+    parser.add_argument("what", choices=[*PARTS, "all"])
     parser.add_argument("--programs", type=Path, default=Path("build/tests/bench"), help="folder of bench_*")
+    parser.add_argument("--ferula", type=Path, default=Path("build/ferula"), help="the program, for scaling")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the peers")
-    parser.add_argument("--rounds", type=int, default=9, help="measured turns of each side")
+    parser.add_argument("--rounds", type=int, default=10, help="measured turns of each side")
     parser.add_argument("--dtypes", nargs="+", default=["bf16", "f32"])
-    parser.add_argument("--lengths", nargs="+", type=int, default=[64, 512])
+    parser.add_argument("--shapes", nargs="+", default=["4x64", "4x512", "1x1024"], help="sequences x tokens of a step")
+    parser.add_argument("--stages", nargs="+", type=int, default=[0, 1, 2, 3])
+    parser.add_argument("--compiled", action="store_true", help="measure beside torch.compile, too")
     parser.add_argument("--toy", action="store_true", help="tiny sizes: tests the benchmark, measures nothing")
     parser.add_argument("--require-peers", action="store_true", help="fail where a peer is missing")
     parser.add_argument("--json", help="file for all numbers")
+    parser.add_argument("--record", nargs="?", type=Path, const=RECORD, help=f"keep the ratios; default {RECORD.name}")
+    parser.add_argument("--check", nargs="?", type=Path, const=RECORD, help="compare with the ratios that were kept")
     options = parser.parse_args()
     if options.toy:
         options.rounds = 2
@@ -157,12 +59,20 @@ def main():
     options = options_of_command_line()
     rows = []
     try:
-        for name, measure in MEASURES.items():
+        for name, measure in PARTS.items():
             if options.what in (name, "all"):
-                rows += measure(options)
+                rows += [dict(row, part=name) for row in measure(options)]
     except MissingPeer as missing:
         sys.exit(f"bench.py: {missing}")
-    publish(rows, options.json)
+    report = publish(rows, options.json)
+    problems = [] if options.toy else problems_of(rows)  # at toy sizes everything fits a cache and nothing lasts
+    if options.record:
+        record.keep(options.record, report)
+    if options.check:
+        problems += record.check(options.check, report)
+    for problem in problems:
+        print(f"bench.py: {problem}", file=sys.stderr)
+    sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "ceilings.hpp"
 #include "hwy/highway.h"
 
@@ -25,7 +26,8 @@ double multiply_and_add(std::int64_t rounds, float* sink) {
   const auto factor = hn::Set(kFloat, 0.999999f), term = hn::Set(kFloat, 1e-6f);
   hn::Vec<hn::ScalableTag<float>> sums[kChains];
 #pragma GCC unroll 12
-  for (auto& sum : sums) sum = hn::Set(kFloat, *sink);
+  for (std::int64_t chain = 0; chain < kChains; ++chain)  // equal ones the compiler would compute once
+    sums[chain] = hn::Set(kFloat, *sink + static_cast<float>(chain));
   for (std::int64_t round = 0; round < rounds; ++round)
 #pragma GCC unroll 12
     for (auto& sum : sums) sum = hn::MulAdd(sum, factor, term);
@@ -35,6 +37,8 @@ double multiply_and_add(std::int64_t rounds, float* sink) {
   *sink = hn::GetLane(all);
   return 2.0 * static_cast<double>(kChains * rounds) * static_cast<double>(hn::Lanes(kFloat));
 }
+
+double flops_per_cycle() { return 2 * 2.0 * static_cast<double>(hn::Lanes(kFloat)); }
 
 /// For `count` elements of each of `streams` streams that begin `gap` elements apart: x = 2 − x. With `reading`,
 /// another stream behind them is read only: x = that − x.
@@ -58,6 +62,7 @@ namespace {
 
 HWY_EXPORT(multiply_and_add);
 HWY_EXPORT(reflect_streams);
+HWY_EXPORT(flops_per_cycle);
 
 }  // namespace
 
@@ -91,6 +96,35 @@ Arithmetic probe_arithmetic(std::int64_t rounds) {
   result.flops = flops;
   return result;
 }
+
+namespace {
+
+constexpr std::int64_t kClockRounds = 4'000'000;
+constexpr double kCyclesARound = 6;
+
+/// Six instructions, each of which waits for the one before it (Marsaglia 2003, "Xorshift").
+std::uint64_t shift_and_combine(std::uint64_t value) {
+  for (std::int64_t round = 0; round < kClockRounds; ++round) {
+    value ^= value << 13;
+    value ^= value >> 7;
+    value ^= value << 17;
+  }
+  return value;
+}
+
+}  // namespace
+
+double probe_clock() {
+  std::uint64_t sink = 0;
+  const Cost cost = cost_of([&] {
+#pragma omp parallel reduction(^ : sink)
+    sink ^= shift_and_combine(88172645463325252ULL + static_cast<std::uint64_t>(omp_get_thread_num()));
+  });
+  FERULA_CHECK(sink != 1, "the chain was not computed: {}", sink);
+  return kCyclesARound * static_cast<double>(kClockRounds) / cost.seconds;
+}
+
+double theoretical_flops_per_cycle() { return HWY_DYNAMIC_DISPATCH(flops_per_cycle)(); }
 
 namespace {
 

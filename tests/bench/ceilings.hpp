@@ -19,6 +19,12 @@ struct Arithmetic {
 };
 Arithmetic probe_arithmetic(std::int64_t rounds);
 
+/// Cycles a second of one thread at work: of a chain of shifts and exclusive ors, each of which takes a cycle on every
+/// processor of this architecture.
+double probe_clock();
+/// Operations of f32 that a core ends in a cycle at most: two multiply-adds of the widest vectors that are in use.
+double theoretical_flops_per_cycle();
+
 /// Streams through memory on huge pages that no cache can hold.
 class StreamingCeiling {
  public:

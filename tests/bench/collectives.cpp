@@ -1,11 +1,14 @@
 // Collectives of f32 in turns with Open MPI's, in one MPI program: Ferula with operands in its own buffers and in
-// private memory, Open MPI with private memory. bytes=N (of the whole tensor) rounds=N.
+// private memory, Open MPI with private memory; large all-reduces beside streaming memory, too. bytes=N (of the whole
+// tensor) rounds=N ceiling_bytes=N.
 #include <mpi.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "arguments.hpp"
 #include "base/narrow.hpp"
+#include "ceilings.hpp"
 #include "comm/mpi_transport.hpp"
 #include "samples.hpp"
 
@@ -35,13 +38,15 @@ class Group {
   int count() { return narrow<int>(own().count()); }
   int part_count() { return narrow<int>(own_part().count()); }
 
-  /// Seconds of the slowest rank from a common start, and the processor time of all ranks.
-  Cost timed(const std::function<void()>& call) {
+  /// Seconds of the slowest rank from a common start, and the processor time of all ranks, of so many calls in a row.
+  Cost timed(std::int64_t calls, const std::function<void()>& call) {
     barrier(world(), stream());
     MPI_Barrier(MPI_COMM_WORLD);
     const Cost cost = cost_of([&] {
-      call();
-      stream().synchronize();
+      for (std::int64_t each = 0; each < calls; ++each) {
+        call();
+        stream().synchronize();
+      }
     });
     return {agree_max(world(), stream(), cost.seconds), agree_sum(world(), stream(), cost.processor_seconds)};
   }
@@ -89,13 +94,21 @@ std::vector<Collective> collectives(int ranks) {
   };
 }
 
+/// In a slice, so that one of few bytes lasts long enough to be timed.
+std::int64_t calls_per_slice(std::int64_t bytes) { return std::clamp<std::int64_t>((1 << 20) / bytes, 1, 500); }
+
+std::string size_in_words(std::int64_t bytes) {
+  return bytes < 1024 ? fmt::format("{} B", bytes) : fmt::format("{} KiB", bytes >> 10);
+}
+
 void measure(Group& group, const Collective& each, std::int64_t bytes, std::int64_t rounds) {
-  const double crossing = each.bus_share * static_cast<double>(bytes);
-  const std::string row = fmt::format("{} {} KiB", each.name, bytes >> 10);
+  const std::int64_t calls = calls_per_slice(bytes);
+  const double crossing = each.bus_share * static_cast<double>(bytes * calls);
+  const std::string row = fmt::format("{} {}", each.name, size_in_words(bytes));
   for (std::int64_t round = -2; round < rounds; ++round) {
-    const Cost window = group.timed([&] { each.ferula(group, group.window()); });
-    const Cost own = group.timed([&] { each.ferula(group, group.own()); });
-    const Cost mpi = group.timed([&] { each.mpi(group); });
+    const Cost window = group.timed(calls, [&] { each.ferula(group, group.window()); });
+    const Cost own = group.timed(calls, [&] { each.ferula(group, group.own()); });
+    const Cost mpi = group.timed(calls, [&] { each.mpi(group); });
     if (round < 0 || group.world().rank() != 0) continue;
     print_sample(row, "ferula", crossing, "B", window);
     print_sample(row + ", private", "ferula", crossing, "B", own);
@@ -104,11 +117,32 @@ void measure(Group& group, const Collective& each, std::int64_t bytes, std::int6
   }
 }
 
+/// An all-reduce reads and writes the tensor of every rank once; streams do the same to other memory.
+void measure_beside_memory(Group& group, std::int64_t bytes, std::int64_t ceiling_bytes, std::int64_t rounds) {
+  MemoryLedger ledger;
+  const auto device = make_cpu_device(ledger);
+  StreamingCeiling memory(*device, ceiling_bytes);
+  const std::string row = fmt::format("all-reduce {}, memory", size_in_words(bytes));
+  const int ranks = group.world().size();
+  for (std::int64_t round = -2; round < rounds; ++round) {
+    const Cost reduced =
+        group.timed(1, [&] { group.world().all_reduce(group.stream(), group.window(), ReduceOp::sum); });
+    const Cost swept = group.timed(1, [&] { memory.sweep(); });
+    if (round < 0 || group.world().rank() != 0) continue;
+    print_sample(row, "ferula", 2.0 * ranks * static_cast<double>(bytes), "B", reduced);
+    print_sample(row, "ceiling", ranks * memory.sweep_bytes(), "B", swept);
+  }
+}
+
 void run(const Arguments& arguments) {
   MpiEnvironment mpi;
-  const std::int64_t bytes = round_up(arguments.number("bytes", 64 << 20), 64 * mpi.size());
+  const std::int64_t rounds = arguments.number("rounds", 15);
+  const std::int64_t bytes =
+      round_up(arguments.number("bytes", 64 << 20), static_cast<std::int64_t>(sizeof(float)) * mpi.size());
   Group group(mpi, bytes);
-  for (const Collective& each : collectives(mpi.size())) measure(group, each, bytes, arguments.number("rounds", 15));
+  for (const Collective& each : collectives(mpi.size())) measure(group, each, bytes, rounds);
+  if (const std::int64_t ceiling = arguments.number("ceiling_bytes", 0); ceiling > 0)
+    measure_beside_memory(group, bytes, ceiling, rounds);
 }
 
 }  // namespace

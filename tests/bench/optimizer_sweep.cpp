@@ -1,4 +1,5 @@
-// The AdamW sweep with its bf16 copy, in turns with the streaming ceiling. elements=N rounds=N threads=N.
+// The AdamW sweep with its bf16 copy, alone and behind the norm that clipping needs, in turns with the streaming
+// ceiling. elements=N rounds=N threads=N.
 
 #include "arguments.hpp"
 #include "ceilings.hpp"
@@ -10,6 +11,8 @@ namespace {
 
 /// Bytes that one element costs at least: gradient, master and two moments read, the last three and a bf16 written.
 constexpr double kBytesAnElement = 4 * 4 + 3 * 4 + 2;
+/// The norm reads the gradient once more: no element may be updated before it is known.
+constexpr double kBytesWithNorm = kBytesAnElement + 4;
 
 /// The memory of one flat range.
 struct Range {
@@ -45,13 +48,24 @@ void run(const Arguments& arguments) {
   StreamingCeiling ceiling(*device, arguments.number("ceiling_bytes", 1'000'000'000));
   std::array<float, kStepScalars> scalars{1e-4f, 1.0f, 0.1f, 0.05f, 0.0f};
   const TensorView scalar_view(reinterpret_cast<std::byte*>(scalars.data()), DType::f32, {kStepScalars});
+  double norm = 0;
+  const TensorView norm_view(reinterpret_cast<std::byte*>(&norm), DType::f64, {1});
+  const auto update = [&] { ops->optimizer_update(*stream, OptimizerRule{}, scalar_view, range.view()); };
+  const auto amount = [&](double bytes) { return bytes * static_cast<double>(elements); };
   for (std::int64_t round = -2; round < arguments.number("rounds", 15); ++round) {
     const Cost before = ceiling.sweep();
-    const Cost update = cost_of([&] { ops->optimizer_update(*stream, OptimizerRule{}, scalar_view, range.view()); });
+    const Cost alone = cost_of(update);
+    const Cost between = ceiling.sweep();
+    const Cost clipped = cost_of([&] {
+      ops->sum_of_squares(*stream, range.view().gradient, norm_view);
+      update();
+    });
     const Cost behind = ceiling.sweep();
     if (round < 0) continue;
-    print_sample("AdamW sweep", "ferula", kBytesAnElement * static_cast<double>(elements), "B", update);
-    print_sample("AdamW sweep", "ceiling", 2 * ceiling.sweep_bytes(), "B", before + behind);
+    print_sample("AdamW sweep", "ferula", amount(kBytesAnElement), "B", alone);
+    print_sample("AdamW sweep", "ceiling", 2 * ceiling.sweep_bytes(), "B", before + between);
+    print_sample("AdamW with clipping", "ferula", amount(kBytesWithNorm), "B", clipped);
+    print_sample("AdamW with clipping", "ceiling", 2 * ceiling.sweep_bytes(), "B", between + behind);
   }
 }
 

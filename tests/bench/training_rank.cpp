@@ -3,6 +3,7 @@
 #include "base/philox.hpp"
 #include "comm/node_place.hpp"
 #include "data/token_file_writer.hpp"
+#include "model/flops.hpp"
 
 namespace ferula::bench {
 namespace {
@@ -49,12 +50,13 @@ LearningRate constant_rate() {
 StepShape step_shape(const Arguments& arguments) {
   StepShape shape;
   TransformerSpec& spec = shape.spec;
-  spec.family = model_family("gpt2");
+  spec.family = model_family(arguments.word("family", "gpt2"));
   spec.layers = arguments.number("layers", 12);
   spec.width = arguments.number("width", 768);
-  spec.heads = spec.kv_heads = arguments.number("heads", 12);
+  spec.heads = arguments.number("heads", 12);
+  spec.kv_heads = arguments.number("kv_heads", spec.heads);
   spec.head_dim = spec.width / spec.heads;
-  spec.ffn_width = 4 * spec.width;
+  spec.ffn_width = arguments.number("ffn_width", 4 * spec.width);
   spec.context = arguments.number("context", 1024);
   spec.vocabulary = spec.tokens = arguments.number("vocabulary", 50304);
   shape.compute = arguments.word("dtype", "bf16") == "bf16" ? DType::bf16 : DType::f32;
@@ -74,10 +76,22 @@ RandomCorpus::RandomCorpus(std::int64_t tokens, std::int64_t vocabulary, std::in
   dataset_ = std::make_unique<TokenDataset>(*file_, sequence_length, 0.0);
 }
 
+void TrainingRank::read_batch(std::int64_t step) {
+  loader_->training({.step = step, .samples_seen = step * loader_->shape().samples_per_step()}, 0);
+  compute_->synchronize();
+}
+
 TrainingRank::TrainingRank(std::unique_ptr<Mesh::Transport> transport, const StepShape& shape, int threads)
     : device_(make_cpu_device(ledger_)), compute_(device_->make_stream()) {
   set_compute_threads(threads);
   ops_ = make_cpu_ops(*device_);
+  if (shape.timing == Timing::operations) {
+    auto timed = std::make_unique<TimedOps>(std::move(ops_));
+    timed_ops_ = timed.get();
+    ops_ = std::move(timed);
+  }
+  flops_per_step_ =
+      training_flops_per_token(shape.spec, shape.length) * static_cast<double>(shape.batch * shape.length);
   const int ranks = transport->size();
   mesh_ = std::make_unique<Mesh>(std::move(transport), MeshShape{.shard = ranks}, *device_);
   communication_ = ranks > 1 ? device_->make_side_stream("communication") : device_->make_stream();

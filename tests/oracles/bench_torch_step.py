@@ -53,13 +53,13 @@ class Gpt2(nn.Module):
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in dict(layers=12, width=768, heads=12, context=1024, vocabulary=50304, batch=4, length=64,
-                              threads=2).items():
+def step_arguments(description, **defaults):
+    parser = argparse.ArgumentParser(description=description)
+    for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--dtype", choices=("bf16", "f32"), default="bf16")
     parser.add_argument("--clip", type=float, default=0.0, help="clip the gradient norm as well; 0: do not")
+    parser.add_argument("--compiled", action="store_true", help="torch.compile instead of eager mode")
     return parser.parse_args()
 
 
@@ -80,19 +80,25 @@ def train_step(model, optimizer, chosen):
     return loss.item()
 
 
-def main():
-    chosen = arguments()
-    torch.manual_seed(1)
+def serve(model, chosen):
+    """Trains when asked, until the end of the input."""
     torch.set_num_threads(chosen.threads)
-    model = Gpt2(chosen.layers, chosen.width, chosen.heads, chosen.context, chosen.vocabulary)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     print(json.dumps({"parameters": sum(p.numel() for p in model.parameters())}), flush=True)
+    trained = torch.compile(model) if chosen.compiled else model
     for line in sys.stdin:
         for _ in range(int(line)):
             start, processor = time.perf_counter(), processor_seconds()
-            loss = train_step(model, optimizer, chosen)
+            loss = train_step(trained, optimizer, chosen)
             print(json.dumps({"wall_s": time.perf_counter() - start, "cpu_s": processor_seconds() - processor,
                               "loss": loss}), flush=True)
+
+
+def main():
+    chosen = step_arguments(__doc__, layers=12, width=768, heads=12, context=1024, vocabulary=50304, batch=4, length=64,
+                            threads=2)
+    torch.manual_seed(1)
+    serve(Gpt2(chosen.layers, chosen.width, chosen.heads, chosen.context, chosen.vocabulary), chosen)
 
 
 if __name__ == "__main__":

@@ -223,5 +223,43 @@ TEST(PlanPageSystem, PrintsTheTablesOfDeepSpeedAndAccelerate) {
   EXPECT_EQ(workplace.ferula({"plan", "tiny.toml", "--format", "fairscale"}).code, 2);
 }
 
+TEST(PlanPageSystem, ScalingIsForeseenOfCardsThatNobodyHas) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 9);
+  const json::value found = plan_of(workplace, {"--card", "h100", "--ranks", "8", "--scaling", "8,64"}, kSeven);
+  const json::array& rows = found.at("rows").as_array();
+
+  ASSERT_EQ(rows.size(), 5U);
+  for (const json::value& row : rows)
+    for (const json::value& layout : row.at("layouts").as_array())
+      if (!layout.is_null()) {
+        EXPECT_GT(number(layout.at("efficiency")), 0.0);
+        EXPECT_LT(number(layout.at("efficiency")), 1.5);
+      }
+  EXPECT_FALSE(found.at_pointer("/rows/0/layouts/0/fits").as_bool()) << "7 billion parameters at stage 0";
+  EXPECT_TRUE(found.at_pointer("/rows/3/layouts/1/fits").as_bool());
+  EXPECT_TRUE(found.at_pointer("/rows/4/layouts/0").is_null()) << "one node has nothing to copy";
+  const json::value slow =
+      plan_of(workplace, {"--card", "h100", "--ranks", "8", "--scaling", "8,64", "--network", "1"}, kSeven);
+  EXPECT_LT(number(slow.at_pointer("/rows/3/layouts/1/efficiency")),
+            number(found.at_pointer("/rows/3/layouts/1/efficiency")));
+}
+
+TEST(PlanPageSystem, ScalingOfThisHostNeedsAMeasuredRun) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 9);
+
+  const Outcome unknown = workplace.ferula({"plan", "tiny.toml", "--scaling", "2,3"});
+
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_THAT(unknown.err,
+              AllOf(HasSubstr("--scaling needs to know how fast ranks compute"), HasSubstr("--card NAME")));
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml"}).code, 0);
+  EXPECT_THAT(workplace.ferula({"plan", "tiny.toml", "--scaling", "2,3"}).out,
+              AllOf(HasSubstr("stage 3"), HasSubstr("left out: no run of several ranks")));
+  EXPECT_EQ(workplace.ferula({"plan", "tiny.toml", "--scaling", "3,2"}).code, 2);
+  EXPECT_EQ(workplace.ferula({"plan", "tiny.toml", "--network", "2"}).code, 2);
+}
+
 }  // namespace
 }  // namespace ferula::system_tests

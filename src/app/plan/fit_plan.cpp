@@ -38,7 +38,8 @@ std::int64_t PlannedLayout::sent_bytes() const {
   return bytes;
 }
 
-PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t micro_batch) const {
+template <class Look>
+auto FitPlanner::with_job(std::int64_t stage, int ranks, std::int64_t micro_batch, const Look& look) const {
   Config config = *config_;
   config.zero_optimization.stage = stage;
   std::string& shard = config.zero_optimization.shard_size;
@@ -55,13 +56,25 @@ PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t mic
                             .transformer = transformer_settings(config),
                             .batch = batch_shape(config, mesh),
                             .sequence_length = config.data.sequence_length};
-  return {.stage = stage,
-          .ranks = ranks,
-          .micro_batch = micro_batch,
-          .accumulation = accumulation,
-          .memory = forecast_memory(shape, mesh, *ops_),
-          .host_bytes = forecast_host_memory(shape, mesh),
-          .traffic = forecast_traffic(shape, mesh)};
+  return look(shape, mesh);
+}
+
+PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t micro_batch) const {
+  return with_job(stage, ranks, micro_batch, [&](const TrainingShape& shape, Mesh& mesh) {
+    return PlannedLayout{.stage = stage,
+                         .ranks = ranks,
+                         .micro_batch = micro_batch,
+                         .accumulation = shape.batch.accumulation,
+                         .memory = forecast_memory(shape, mesh, *ops_),
+                         .host_bytes = forecast_host_memory(shape, mesh),
+                         .traffic = forecast_traffic(shape, mesh)};
+  });
+}
+
+SimulatedStep FitPlanner::simulate(std::int64_t stage, int ranks, std::int64_t micro_batch,
+                                   const ScalingMachine& machine) const {
+  return with_job(stage, ranks, micro_batch,
+                  [&](const TrainingShape& shape, Mesh& mesh) { return simulate_step(shape, mesh, machine); });
 }
 
 std::optional<PlannedLayout> FitPlanner::fewest_ranks(std::int64_t stage, std::int64_t micro_batch, std::int64_t room,

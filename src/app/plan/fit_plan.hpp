@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/plan/inference_forecast.hpp"
+#include "app/plan/step_simulation.hpp"
 #include "config/run_config.hpp"
 #include "model/transformer_spec.hpp"
 #include "ops/ops.hpp"
@@ -50,6 +51,8 @@ class FitPlanner {
 
   /// Micro batches are accumulated until a step has at least the samples of the configured batch.
   PlannedLayout layout(std::int64_t stage, int ranks, std::int64_t micro_batch) const;
+  /// The step of such a layout.
+  SimulatedStep simulate(std::int64_t stage, int ranks, std::int64_t micro_batch, const ScalingMachine& machine) const;
   /// Whether the configured batch is a whole number of micro batches on each of so many ranks.
   bool is_legal(int ranks, std::int64_t micro_batch) const;
   /// The fewest ranks, a power of two or a whole number of nodes up to `most`, of which each has `room` bytes. Empty:
@@ -68,6 +71,10 @@ class FitPlanner {
                                                        int most) const;
 
  private:
+  /// Calls `look(shape, mesh)` with what such a layout trains.
+  template <class Look>
+  auto with_job(std::int64_t stage, int ranks, std::int64_t micro_batch, const Look& look) const;
+
   const Config* config_;
   const TransformerSpec* spec_;
   Device* device_;

@@ -99,4 +99,8 @@ std::string time_in_words(double seconds) {
   return fmt::format("{:.{}f} seconds", seconds, seconds < 9.95 ? 1 : 0);
 }
 
+std::string time_in_cell(double seconds) {
+  return seconds < 0.0995 ? fmt::format("{:.3g} ms", 1e3 * seconds) : fmt::format("{:.3g} s", seconds);
+}
+
 }  // namespace ferula

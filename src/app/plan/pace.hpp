@@ -45,5 +45,7 @@ std::optional<StepTime> step_time(const PlannedLayout& layout, double flops_per_
 
 /// "3.1 ms", "78 seconds", "12 minutes", "5.2 hours", "3.4 days".
 std::string time_in_words(double seconds);
+/// The same with three digits, for a table: "3.14 ms", "2.81 s".
+std::string time_in_cell(double seconds);
 
 }  // namespace ferula

@@ -47,12 +47,6 @@ std::string header(const Plan& plan) {
 
 // --- layouts --------------------------------------------------------------------------------------------------------
 
-std::string time_in_cell(const std::optional<StepTime>& time) {
-  if (!time) return "-";
-  const double seconds = time->total();
-  return seconds < 0.0995 ? fmt::format("{:.3g} ms", 1e3 * seconds) : fmt::format("{:.3g} s", seconds);
-}
-
 /// The stages on these ranks, then what is near the configured one.
 std::string layouts_table(const Plan& plan) {
   std::vector<std::string> columns{"layout"};
@@ -67,7 +61,8 @@ std::string layouts_table(const Plan& plan) {
     row.push_back(human_bytes(layout.bytes()));
     if (offloads_optimizer(plan.config)) row.push_back(human_bytes(layout.host_bytes));
     row.push_back(human_bytes(layout.sent_bytes()));
-    row.push_back(time_in_cell(plan.time_of(layout)));
+    const std::optional<StepTime> time = plan.time_of(layout);
+    row.push_back(time ? time_in_cell(time->total()) : "-");
     const std::optional<std::int64_t> room = plan.room(layout.ranks);
     row.emplace_back(!room ? "-" : plan.needed(layout) <= *room ? "yes" : "no");
     table.add(std::move(row));

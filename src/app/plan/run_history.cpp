@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "app/jobs/run_status.hpp"
+#include "app/plan/step_simulation.hpp"
 #include "base/error.hpp"
 #include "storage/file_system.hpp"
 #include "train/run_directory.hpp"
@@ -31,6 +32,12 @@ double traffic_bytes(const json::value& communication) {
                          [](double sum, const auto& kind) { return sum + number(kind.value(), "bytes"); });
 }
 
+/// Of all ranks: each updates its part, or at stage 0 all of it.
+double updated_bytes(const MeasuredRun& run) {
+  const double copies = run.stage == 0 ? run.ranks : 1.0;
+  return copies * static_cast<double>(run.parameters) * bytes_of_update(dtype_named(run.dtype));
+}
+
 /// Shares of a step are those of all steps, its length that of the steady ones.
 void read_speed(MeasuredRun& run, const json::value& summary) {
   const json::value& speed = summary.at("speed");
@@ -43,9 +50,12 @@ void read_speed(MeasuredRun& run, const json::value& summary) {
   const double units = run.ranks * (run.on_gpu ? 1.0 : number(speed, "threads"));
   run.step_seconds = number(speed, "step_seconds");
   run.flops_per_second = flops / units / computing_share;
+  const double updating = number(seconds, "optimizer");
+  run.pass_flops_per_second = run.flops_per_second * busy / (busy - updating);
   if (const json::value& peak = speed.at("peak_flops_per_second"); peak.is_number())
     run.peak_share = flops / peak.to_number<double>();
   const double steps = busy / number(rank, "step_seconds");
+  if (updating > 0.0) run.updated_bytes_per_second = updated_bytes(run) * steps / updating;
   const double bytes_per_step = traffic_bytes(rank.at("communication")) / steps;
   if (bytes_per_step > 0.0) run.seconds_per_byte = run.step_seconds * (1.0 - computing_share) / bytes_per_step;
   if (!std::isfinite(run.flops_per_second)) throw DataError("no step was measured");

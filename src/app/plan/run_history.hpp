@@ -21,6 +21,8 @@ struct MeasuredRun {
   std::int64_t parameters = 0;
   double step_seconds = 0.0;
   double flops_per_second = 0.0;              // of one GPU, or of one thread of the host, while it computed
+  double pass_flops_per_second = 0.0;         // the same, of forward and backward pass alone
+  double updated_bytes_per_second = 0.0;      // of norm and optimizer, of all ranks together; 0: unknown
   std::optional<double> peak_share;           // of the probed peak, sending included
   std::optional<double> seconds_per_byte;     // sending that nothing hid, by bytes of traffic; absent on one rank
   std::int64_t expected_bytes = 0;            // of memory, foreseen of rank 0

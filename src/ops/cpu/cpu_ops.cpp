@@ -13,7 +13,10 @@
 
 namespace ferula {
 
-std::unique_ptr<Ops> make_cpu_ops(Device& device) { return std::make_unique<CpuOps>(device); }
+std::unique_ptr<Ops> make_cpu_ops(Device& device) {
+  cpu::follow_masked_instruction_sets();
+  return std::make_unique<CpuOps>(device);
+}
 
 void CpuOps::linear(Stream& stream, TensorView x, const WeightView& w, TensorView bias, TensorView y,
                     Accumulate accumulate) {

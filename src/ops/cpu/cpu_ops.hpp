@@ -1,6 +1,7 @@
 // The CPU backend of `Ops`: gives each operation to the stream and dispatches it to a free function of its topic.
 #pragma once
 
+#include "ops/cpu/instruction_sets.hpp"
 #include "ops/cpu/products.hpp"
 #include "ops/cpu/workspace.hpp"
 #include "ops/ops.hpp"
@@ -62,6 +63,7 @@ class CpuOps final : public Ops {
   ScratchBytes norm_backward_scratch(std::int64_t rows, std::int64_t width) override;
   ScratchBytes attention_scratch(const AttentionSpec& spec, DType compute, std::int64_t rows,
                                  std::int64_t length) override;
+  std::string kernels_in_words() override { return cpu::missing_instructions(); }
 
  private:
   cpu::Workspace workspace_;

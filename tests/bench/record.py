@@ -1,0 +1,63 @@
+"""The ratios that were measured on each kind of processor, in a file of the repository; and what got worse since."""
+
+import json
+from pathlib import Path
+
+SMALLEST_MOVE = 0.02  # of a ratio: the same program's medians of two runs differ by that much
+
+
+def key(row):
+    return f"{row['part']}: {row['row']} / {row['peer']}"
+
+
+def read(path):
+    return json.loads(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {"machines": {}}
+
+
+def keep(path, report):
+    """Puts the rows of this processor into the file; other rows stay."""
+    kept = read(path)
+    rows = kept["machines"].setdefault(report["machine"]["processor"], {})
+    for row in report["rows"]:
+        rows[key(row)] = {
+            "ratio": round(row["elapsed"]["median"], 4), "quartiles": [round(q, 4) for q in row["elapsed"]["quartiles"]],
+            "processor_ratio": round(row["processor"]["median"], 4), "turns": row["elapsed"]["count"],
+            "ferula": float(f"{row['ferula']['median']:.4g}"), "peer": float(f"{row['theirs']['median']:.4g}"),
+            "unit": row["unit"], "commit": report["commit"], "date": report["date"]}
+    kept["machines"][report["machine"]["processor"]] = dict(sorted(rows.items()))
+    Path(path).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def spread_of(recorded):
+    low, high = recorded["quartiles"]
+    return (high - low) / recorded["ratio"]
+
+
+def compared(recorded, row):
+    """A row's recorded and new ratio, by what share it moved and by what share it may move."""
+    now, before = row["elapsed"]["median"], recorded["ratio"]
+    allowed = max(spread_of(recorded), row["elapsed"]["spread"], SMALLEST_MOVE)
+    moved = now / before - 1
+    return {"row": key(row), "before": before, "now": now, "moved": moved, "allowed": allowed,
+            "verdict": "worse" if moved < -allowed else "better" if moved > allowed else "holds"}
+
+
+def check(path, report):
+    """Prints each row beside the recorded one; returns a sentence for each that got worse or is new to this processor."""
+    recorded = read(path)["machines"].get(report["machine"]["processor"])
+    if recorded is None:
+        return [f"{path} has nothing of this processor ({report['machine']['processor']}): run with --record first"]
+    problems = []
+    print(f"\n{'against ' + str(Path(path).name):52} {'recorded':>9} {'now':>9} {'moved':>8} {'spread':>8}")
+    for row in report["rows"]:
+        if key(row) not in recorded:
+            problems.append(f"{key(row)}: nothing recorded on this processor; run with --record")
+            continue
+        found = compared(recorded[key(row)], row)
+        print(f"{found['row'][:52]:52} {found['before']:9.3f} {found['now']:9.3f} {100 * found['moved']:+7.1f}% "
+              f"{100 * found['allowed']:7.1f}%  {found['verdict']}")
+        if found["verdict"] == "worse":
+            problems.append(f"{found['row']}: {found['now']:.3f} where {found['before']:.3f} was recorded by "
+                            f"{recorded[found['row']]['commit']}: worse by {-100 * found['moved']:.1f} %, more than its "
+                            f"spread of {100 * found['allowed']:.1f} %")
+    return problems
