@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/bounded_call.hpp"
 #include "base/narrow.hpp"
-#include "comm/bounded_call.hpp"
 #include "device/cuda/cuda_error.hpp"
 #include "device/cuda/cuda_stream.hpp"
 

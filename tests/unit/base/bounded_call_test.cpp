@@ -1,5 +1,5 @@
 // A call that is left behind when it takes too long.
-#include "comm/bounded_call.hpp"
+#include "base/bounded_call.hpp"
 
 #include <gtest/gtest.h>
 

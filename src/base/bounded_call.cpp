@@ -1,4 +1,4 @@
-#include "comm/bounded_call.hpp"
+#include "base/bounded_call.hpp"
 
 #include <future>
 #include <thread>
