@@ -58,7 +58,7 @@ const std::map<int, Kernels>& built() {
 std::vector<int> wanted_architectures() {
   std::vector<int> result;
   std::stringstream list(FERULA_GPU_ARCHITECTURES);
-  for (std::string each; std::getline(list, each, ';');) result.push_back(std::stoi(each));
+  for (std::string each; std::getline(list, each, ',');) result.push_back(std::stoi(each));
   return result;
 }
 
