@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "base/narrow.hpp"
 #include "base/stopwatch.hpp"
@@ -11,21 +10,6 @@ namespace ferula {
 namespace {
 
 constexpr int kWarmUps = 2;
-
-/// Runs `work` on all ranks at once, again and again; a rate is `amount` divided by the slowest rank's seconds.
-ProbeResult measured(RankContext& context, const ProbeSettings& settings, ProbeResult probe, double amount,
-                     const std::function<void()>& work) {
-  Stream& stream = context.execution.communication;
-  for (int repetition = -kWarmUps; repetition < settings.repetitions; ++repetition) {
-    barrier(context.mesh.world(), stream);
-    const Stopwatch watch;
-    work();
-    const double seconds = agree_max(context.mesh.world(), stream, watch.seconds());
-    if (repetition >= 0) probe.rates.push_back(amount / seconds * 1e-9);
-  }
-  std::sort(probe.rates.begin(), probe.rates.end());
-  return probe;
-}
 
 ProbeResult matrix_product(RankContext& context, const ProbeSettings& settings, DType dtype) {
   Execution& execution = context.execution;
@@ -63,6 +47,20 @@ ProbeResult collective(RankContext& context, const ProbeSettings& settings, std:
 }
 
 }  // namespace
+
+ProbeResult measured(RankContext& context, const ProbeSettings& settings, ProbeResult probe, double amount,
+                     const std::function<void()>& work) {
+  Stream& stream = context.execution.communication;
+  for (int repetition = -kWarmUps; repetition < settings.repetitions; ++repetition) {
+    barrier(context.mesh.world(), stream);
+    const Stopwatch watch;
+    work();
+    const double seconds = agree_max(context.mesh.world(), stream, watch.seconds());
+    if (repetition >= 0) probe.rates.push_back(amount / seconds * 1e-9);
+  }
+  std::sort(probe.rates.begin(), probe.rates.end());
+  return probe;
+}
 
 std::vector<ProbeResult> probe_compute(RankContext& context, const ProbeSettings& settings) {
   return {matrix_product(context, settings, DType::f32), matrix_product(context, settings, DType::bf16)};

@@ -1,4 +1,4 @@
-"""What `ferula plan --scaling` foresees of more ranks on this machine, from one run of two, against their steps.
+"""What `ferula plan --scaling` foresees of more ranks on this machine, from one run of two at stage 0, against their steps.
 
 Ranks beyond the processors share them: the forecast has them take turns, and so do the ranks.
 """
@@ -66,12 +66,12 @@ class Workplace:
         lines = (self.folder / directory / name / "metrics.jsonl").read_text().splitlines()
         return [json.loads(line)["step_seconds"] for line in lines[FIRST_STEPS:]]
 
-    def forecast(self, ranks):
-        """Seconds of a step by (stage, ranks), from the runs under calibration/."""
+    def forecast(self, stage, ranks, directory):
+        """Seconds of a step by ranks, from the one run in `directory`."""
         answer = json.loads(self.run("plan", "run.toml", "--ranks", "2", "--scaling", ",".join(map(str, ranks)), "--set",
-                                     "run.output_dir=calibration", "--json"))
-        return {(row["stage"], layout["ranks"]): layout["seconds"] for row in answer["rows"] if row["shard"] == 0
-                for layout in row["layouts"]}
+                                     f"run.output_dir={directory}", "--json"))
+        row = next(row for row in answer["rows"] if row["stage"] == stage and row["shard"] == 0)
+        return {layout["ranks"]: layout["seconds"] for layout in row["layouts"]}
 
 
 def samples(seconds):
@@ -80,15 +80,17 @@ def samples(seconds):
 
 def measure_scaling(options):
     rows = []
-    ranks, stages = ((2, 3), (0, 3)) if options.toy else ((2, 3, 4), (0, 1, 2, 3))
+    ranks, stages = ((2, 3), (0, 3)) if options.toy else ((2, 3, 4), options.stages)
     with tempfile.TemporaryDirectory() as folder:
         workplace = Workplace(folder, options.ferula, TOY if options.toy else SMALL)
-        workplace.steps(2, 0, "calibration")
-        foreseen = workplace.forecast(ranks)
+        workplace.steps(2, 0, "dropped")  # the first turn
         for stage in stages:
+            calibration = f"calibration-{stage}"  # anew for each stage: the machine's state changes within minutes
+            workplace.steps(2, 0, calibration)
+            foreseen = workplace.forecast(stage, ranks, calibration)
             for count in ranks:
                 measured = workplace.steps(count, stage)
                 rows.append(compare(f"{count} ranks, stage {stage}", "s/step", samples(measured),
-                                    samples([foreseen[stage, count]] * len(measured)), "forecast",
+                                    samples([foreseen[count]] * len(measured)), "forecast",
                                     lambda sample: sample["wall_s"]))
     return rows

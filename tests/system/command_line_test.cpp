@@ -161,7 +161,8 @@ TEST(CommandLineSystem, BenchMeasuresOnRanksAndPrintsJson) {
       workplace.ferula({"bench", "--ranks", "2", "--megabytes", "1", "--repetitions", "1", "--json"});
 
   EXPECT_EQ(outcome.code, 0);
-  for (const char* group : {"compute", "memory", "collectives", "disk"}) EXPECT_THAT(outcome.out, HasSubstr(group));
+  for (const char* group : {"compute", "memory", "collectives", "disk", "training"})
+    EXPECT_THAT(outcome.out, HasSubstr(group));
   EXPECT_THAT(outcome.out, HasSubstr("\"ranks\":2"));
   EXPECT_THAT(outcome.err, IsEmpty());
 }

@@ -30,9 +30,11 @@ ScalingMachine machine_of(const GpuCardType& card, const Pace& pace, std::option
 }
 
 /// How much longer ranks take that share too few threads. Where these do not divide evenly among them, some ranks wait
-/// for a thread while others wait for them: measured halfway between a fair share and whole turns.
+/// for a thread while others wait for them: a part of the way from a fair share to whole turns, as measured.
 double turns_of(double ranks, double threads) {
-  return ranks <= threads ? 1.0 : 0.5 * (ranks / threads + std::ceil(ranks / threads));
+  constexpr double kUneven = 1.0 / 3;
+  const double fair = ranks / threads;
+  return ranks <= threads ? 1.0 : fair + kUneven * (std::ceil(fair) - fair);
 }
 
 /// Of ranks that share the threads of this host and its memory. What ranks do in turns takes longer, sending as well.

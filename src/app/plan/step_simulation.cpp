@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/counting_communicator.hpp"
 #include "model/flops.hpp"
 #include "model/parameter_table.hpp"
 
@@ -14,7 +15,7 @@ namespace {
 
 /// Of the rank's groups the one that is `group`.
 GroupSpan span_of(const Communicator& group, Mesh& mesh) {
-  if (group.size() == 1) return {};
+  if (!has_traffic(group)) return {};
   const std::array<std::pair<const char*, const Communicator*>, 3> axes{
       {{"shard", &mesh.shard()}, {"replica", &mesh.replica()}, {"data", &mesh.data()}}};
   const int per_node = mesh.place().ranks_on_node;
