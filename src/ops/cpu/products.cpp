@@ -3,20 +3,28 @@
 
 #include "ops/cpu/column_sums.hpp"
 #include "ops/cpu/product_views.hpp"
+#include "ops/cpu/tiled_matmul.hpp"
 
 namespace ferula::cpu {
 namespace {
 
 constexpr std::int64_t kFewRows = 8;                   // up to here, widening a weight costs more than emulating bf16
 constexpr std::int64_t kFewRowsPacked = 2;             // up to here, reading a weight of twice the bytes does
+constexpr std::int64_t kFewRowsOfTiles = 32;           // below, copying the right factor costs more than it saves
 constexpr std::int64_t kSmallestPackedWeight = 65536;  // below, a product is dominated by its call
 
 }  // namespace
 
 Bf16Products best_bf16_products() { return has_bf16_instructions() ? Bf16Products::native : Bf16Products::through_f32; }
 
-Products::Products(Device& device, Workspace& workspace, Bf16Products bf16_products)
-    : device_(&device), workspace_(&workspace), matmul_(device), bf16_products_(bf16_products) {}
+F32Products best_f32_products() { return has_vectors_for_tiles() ? F32Products::tiled : F32Products::library; }
+
+Products::Products(Device& device, Workspace& workspace, Bf16Products bf16_products, F32Products f32_products)
+    : device_(&device),
+      workspace_(&workspace),
+      matmul_(device),
+      bf16_products_(bf16_products),
+      f32_products_(f32_products) {}
 
 void Products::linear(TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate accumulate) {
   FERULA_CHECK(w.scales.empty(), "the CPU backend multiplies f32 and bf16, not quantised weights");
@@ -62,6 +70,11 @@ bool Products::goes_through_f32(DType dtype, std::int64_t rows, const PackedFact
   return rows > (packed == nullptr ? kFewRows : kFewRowsPacked) || !supports_bf16_factors();
 }
 
+bool Products::goes_in_tiles(std::int64_t rows, const TensorView& b) const {
+  return f32_products_ == F32Products::tiled && b.dtype == DType::f32 && b.stride(1) == 1 && b.dim(1) > 1 &&
+         rows >= kFewRowsOfTiles;
+}
+
 std::int64_t Products::outer_pack_bytes(std::int64_t rows, std::int64_t in) {
   return scratch_bytes(DType::u8, matmul_.packed_bytes(rows, in, DType::f32));
 }
@@ -79,6 +92,8 @@ void Products::add_outer(TensorView x, TensorView dy, TensorView dw) {
 void Products::multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate) {
   if (a.dim(0) == 0) return;
   if (goes_through_f32(a.dtype, a.dim(0), b.packed)) return multiply_through_f32(a, b, bias, c, accumulate);
+  if (bias.empty() && b.packed == nullptr && a.dtype == DType::f32 && goes_in_tiles(a.dim(0), b.values))
+    return tiled_multiply(*workspace_, a, b.values, c, accumulate == Accumulate::add);
   const bool usable = b.packed != nullptr && b.packed->blocks.front().dtype == a.dtype;
   if (!usable || !a.contiguous() || !c.contiguous())  // oneDNN multiplies packed factors slowly where rows have gaps
     return matmul_.multiply(a, b.values, bias, c, accumulate);

@@ -16,6 +16,15 @@ enum class Bf16Products : std::uint8_t {
   through_f32,  // widened block by block and multiplied in f32: five times faster without bf16 instructions
 };
 
+/// How f32 factors are multiplied where the right one has contiguous rows: the gradient of a layer's input.
+enum class F32Products : std::uint8_t {
+  library,  // by oneDNN
+  tiled,    // by ops/cpu/tiled_matmul.hpp: up to twice as fast without AVX-512, where oneDNN falls back for few rows
+};
+
+/// `tiled` where the processor has AVX2 and no AVX-512, else `library`.
+F32Products best_f32_products();
+
 /// `native` where the processor multiplies bf16, else `through_f32`.
 Bf16Products best_bf16_products();
 
@@ -23,7 +32,8 @@ Bf16Products best_bf16_products();
 class Products {
  public:
   /// `device` and `workspace` must outlive it.
-  Products(Device& device, Workspace& workspace, Bf16Products bf16_products = best_bf16_products());
+  Products(Device& device, Workspace& workspace, Bf16Products bf16_products = best_bf16_products(),
+           F32Products f32_products = best_f32_products());
 
   void linear(TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate accumulate);
   void linear_backward_input(TensorView dy, const WeightView& w, TensorView dx, Accumulate accumulate);
@@ -51,6 +61,8 @@ class Products {
   void add_outer(TensorView x, TensorView dy, TensorView dw);
   void add_outer_through_f32(TensorView x, TensorView dy, TensorView dw);
   bool goes_through_f32(DType dtype, std::int64_t rows, const PackedFactor* packed) const;
+  /// Whether [rows, k] · b without a bias is multiplied in tiles.
+  bool goes_in_tiles(std::int64_t rows, const TensorView& b) const;
 
   /// How a product is cut into blocks of widened factors, and what they take of the workspace.
   struct Blocks {
@@ -75,6 +87,7 @@ class Products {
   Workspace* workspace_;
   Matmul matmul_;
   Bf16Products bf16_products_;
+  F32Products f32_products_;
 };
 
 }  // namespace ferula::cpu

@@ -2,6 +2,7 @@
 // work.
 #include "ops/cpu/product_views.hpp"
 #include "ops/cpu/products.hpp"
+#include "ops/cpu/tiled_matmul.hpp"
 
 namespace ferula::cpu {
 namespace {
@@ -25,6 +26,7 @@ ScratchBytes Products::scratch(const LinearShape& shape) {
 /// Of [rows, k] · b (+ bias) into `result`.
 ScratchBytes Products::multiply_scratch(std::int64_t rows, TensorView b, std::optional<DType> bias, DType result) {
   const std::int64_t k = b.dim(0), n = b.dim(1);
+  if (!bias && goes_in_tiles(rows, b)) return {.own = tiled_scratch_bytes(k, n)};
   if (!goes_through_f32(b.dtype, rows, nullptr)) {
     const TensorView a = matrix(b.dtype, rows, k), c = matrix(result, rows, n);
     return {.library = matmul_.scratch_bytes(a, b, bias, c, Accumulate::overwrite)};

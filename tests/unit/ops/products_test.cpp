@@ -1,4 +1,6 @@
-// The products of the CPU backend against plain double loops, in both ways of multiplying bf16.
+// The products of the CPU backend against plain double loops, in all ways of multiplying.
+#include <omp.h>
+
 #include <limits>
 
 #include "ops/cpu/products.hpp"
@@ -8,6 +10,7 @@ namespace ferula::test {
 namespace {
 
 using cpu::Bf16Products;
+using cpu::F32Products;
 
 struct Shape {
   std::int64_t rows, in, out;
@@ -21,7 +24,8 @@ double scale_of(std::int64_t terms) { return static_cast<double>(terms); }
 constexpr double kRoundings = 4.0;
 
 struct Bench : OpBench {
-  explicit Bench(Bf16Products way) : workspace(device()), products(device(), workspace, way) {}
+  explicit Bench(Bf16Products bf16, F32Products f32 = F32Products::library)
+      : workspace(device()), products(device(), workspace, bf16, f32) {}
   cpu::Workspace workspace;
   cpu::Products products;
 };
@@ -36,6 +40,9 @@ void for_each_way(const Check& check) {
       Bench bench(way);
       check(bench, dtype);
     }
+  SCOPED_TRACE("f32 in tiles");
+  Bench bench(Bf16Products::native, F32Products::tiled);
+  check(bench, DType::f32);
 }
 
 /// Calls check(bench, shape, type) for each shape as well.
@@ -168,6 +175,35 @@ TEST(Products, BackwardInputBlocksJoinSeamlessly) {
 
   bench.products.linear_backward_input(widened(bench, dy), wide_w, whole, Accumulate::overwrite);
   expect_close(dx, whole, kRoundings, scale_of(16));
+}
+
+/// dx [rows, in] of a layer [out, in], in tiles by so many threads.
+TensorView tiled_input_gradient(Bench& bench, TensorView dy, const WeightView& w, int threads) {
+  const TensorView dx = bench.zeros(DType::f32, {dy.dim(0), w.values.dim(1)});
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(threads);
+  bench.products.linear_backward_input(dy, w, dx, Accumulate::overwrite);
+  omp_set_num_threads(before);
+  return dx;
+}
+
+TEST(Products, TilesJoinSeamlesslyAndGiveTheSameBitsForAnyNumberOfThreads) {
+  Bench bench(Bf16Products::native, F32Products::tiled), library(Bf16Products::native);
+  for (const Shape& shape : {Shape{203, 1610, 400}, Shape{403, 131, 390}}) {
+    const TensorView dy = bench.normals(DType::f32, {shape.rows, shape.out}, 3);
+    const WeightView w{.values = bench.normals(DType::f32, {shape.out, shape.in})};
+    const TensorView expected = library.zeros(DType::f32, {shape.rows, shape.in});
+
+    const TensorView dx = tiled_input_gradient(bench, dy, w, 1);
+
+    library.products.linear_backward_input(dy, w, expected, Accumulate::overwrite);
+    expect_close(dx, expected, kRoundings, scale_of(shape.out));
+    for (const int threads : {2, 3, 7}) {
+      const TensorView again = tiled_input_gradient(bench, dy, w, threads);
+      SCOPED_TRACE(fmt::format("{} threads", threads));
+      expect_same_bits(again, dx);
+    }
+  }
 }
 
 TEST(Products, BackwardWeightBlocksJoinSeamlessly) {
