@@ -2,6 +2,7 @@
 #include <deque>
 
 #include "app/bench_probes.hpp"
+#include "app/plan/step_simulation.hpp"
 #include "base/narrow.hpp"
 #include "model/flops.hpp"
 #include "schedule/runner.hpp"
@@ -95,9 +96,6 @@ class TrainingProbe {
   float loss_scale_;
   std::int64_t steps_ = 0;
 };
-
-/// The gradient twice, master and moments; a value of bf16 once more.
-double bytes_of_update(DType compute) { return 4.0 + 28.0 + (compute == DType::f32 ? 0.0 : 2.0); }
 
 }  // namespace
 
