@@ -121,7 +121,8 @@ def scaling_part(recorded):
         found = {re.fullmatch(r"scaling: (\d+) ranks, stage (\d) / forecast", key).groups(): row
                  for key, row in rows.items() if key.startswith("scaling: ")}
         ranks = sorted({ranks for ranks, _ in found})
-        lines += [f"Measured and (foreseen) seconds on {processor}, commit {next(iter(found.values()))['commit']}:", "",
+        commits = sorted({row["commit"] for row in found.values()})
+        lines += [f"Measured and (foreseen) seconds on {processor}, commits {' and '.join(commits)}:", "",
                   "| | " + " | ".join(f"{each} ranks" for each in ranks) + " |", "|---" * (len(ranks) + 1) + "|"]
         for stage in sorted({stage for _, stage in found}):
             cells = [f"{found[each, stage]['ferula']:.3f} ({found[each, stage]['peer']:.3f}, "
