@@ -65,7 +65,7 @@ const ClusterPartition* known_partition(const WizardView& view) {
 
 bool has_several_qos(const WizardView& view) {
   const ClusterPartition* partition = known_partition(view);
-  return partition != nullptr && partition->qos.size() > 1;
+  return partition != nullptr && partition->qos.size() >= 2;
 }
 
 std::vector<Choice> qualities(const WizardView& view) {

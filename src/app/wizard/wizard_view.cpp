@@ -19,7 +19,7 @@ namespace {
 std::optional<GpuCardType> card_called(const std::string& word, const std::string& words) {
   try {
     std::vector<GpuCardType> found = cards_named({word});
-    if (found.size() > 1)
+    if (found.size() >= 2)
       std::erase_if(found, [&](const GpuCardType& card) {
         return words.find(fmt::format("{:.0f}gb", card.memory_gib)) == std::string::npos;
       });
