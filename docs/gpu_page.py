@@ -72,7 +72,8 @@ def page(runs):
     results = newest(runs)
     yield "# What ran on a GPU"
     yield ""
-    yield "This page is made by `docs/gpu_page.py` from `docs/gpu.json`, the result of `tests/gpu.sh` on a machine with a GPU."
+    yield "This page is made by `docs/gpu_page.py` from `docs/gpu.json`, the results of `tests/gpu.sh` on machines with a GPU. The"
+    yield "newest result of each row counts; the table of runs says which of them were not whole."
     yield "A ratio to PyTorch is that of the figures of one run. Operations stand beside a copy that moves as many bytes,"
     yield "products beside the best algorithm of cuBLASLt."
     yield ""
