@@ -41,6 +41,25 @@ void GroupChannel::meet(Lane lane, std::string_view operation) {
   for (int rank = 0; rank < identity_->size(); ++rank) await(block(rank).arrivals[at], arrived, {&rank, 1}, operation);
 }
 
+Announcement& GroupChannel::next_announcement() {
+  return mine().announcements[(meetings_[static_cast<std::size_t>(Lane::collectives)] + 1) % 2];
+}
+
+Announcement& GroupChannel::announcement(int rank) {
+  return block(rank).announcements[meetings_[static_cast<std::size_t>(Lane::collectives)] % 2];
+}
+
+void GroupChannel::check_calls() {
+  const CollectiveCall& expected = announcement(0).call;
+  for (int rank = 1; rank < identity_->size(); ++rank) {
+    const CollectiveCall& found = announcement(rank).call;
+    if (found == expected) continue;
+    fail(name_of(announcement(identity_->rank).call.kind),
+         fmt::format("all ranks make the same calls in the same order, but {} called {} and {} called {}",
+                     describe(*identity_, 0), describe(expected), describe(*identity_, rank), describe(found)));
+  }
+}
+
 void GroupChannel::await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation) {
   await(
       mine().doorbell, [seen](std::uint32_t value) { return value != seen; }, awaited, operation);

@@ -20,6 +20,12 @@ class GroupChannel {
 
   /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
   void meet(Lane lane, std::string_view operation);
+  /// Where this rank says what it will do at its next meeting on the lane of collectives.
+  Announcement& next_announcement();
+  /// What `rank` had said when it came to the last meeting; it stays until this rank comes to the next one.
+  Announcement& announcement(int rank);
+  /// Fails unless all ranks announced the same call.
+  void check_calls();
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
 

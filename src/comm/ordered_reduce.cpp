@@ -51,8 +51,39 @@ void combine(std::span<T> total, std::span<const T> next) {
   for (std::size_t i = 0; i < next.size(); ++i) total[i] = Combine::apply(total[i], next[i]);
 }
 
+/// Few sources in one pass, so that loads of all of them overlap with the stores.
+template <class T, class Combine, std::size_t kSources, std::size_t kDestinations>
+void reduce_at_once(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
+  std::array<const T*, kSources> from;
+  std::array<T*, kDestinations> to;
+  std::transform(sources.begin(), sources.end(), from.begin(), [](const TensorView& view) { return view.as<T>(); });
+  std::transform(destinations.begin(), destinations.end(), to.begin(),
+                 [](const TensorView& view) { return view.as<T>(); });
+  const std::int64_t count = sources.front().count();
+#pragma GCC ivdep  // a destination is a source or lies elsewhere
+  for (std::int64_t i = 0; i < count; ++i) {
+    T total = from[0][i];
+    for (std::size_t source = 1; source < kSources; ++source) total = Combine::apply(total, from[source][i]);
+    for (std::size_t target = 0; target < kDestinations; ++target) to[target][i] = total;
+  }
+}
+
+/// False where there are other numbers of them.
+template <class T, class Combine, std::size_t kSources>
+bool try_at_once(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
+  if (sources.size() != kSources) return false;
+  if (destinations.size() == 1) {
+    reduce_at_once<T, Combine, kSources, 1>(sources, destinations);
+  } else if (destinations.size() == kSources) {
+    reduce_at_once<T, Combine, kSources, kSources>(sources, destinations);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 template <class T, class Combine>
-void reduce_as(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
+void reduce_in_blocks(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
   alignas(64) std::array<T, kBlock> total;
   const std::int64_t count = sources.front().count();
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
@@ -64,6 +95,14 @@ void reduce_as(std::span<const TensorView> sources, std::span<const TensorView> 
     for (const TensorView& destination : destinations)
       std::copy_n(total.begin(), length, part_of<T>(destination, begin, length).begin());
   }
+}
+
+template <class T, class Combine>
+void reduce_as(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
+  const bool done = try_at_once<T, Combine, 2>(sources, destinations) ||
+                    try_at_once<T, Combine, 3>(sources, destinations) ||
+                    try_at_once<T, Combine, 4>(sources, destinations);
+  if (!done) reduce_in_blocks<T, Combine>(sources, destinations);
 }
 
 template <class Combine>

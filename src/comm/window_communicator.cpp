@@ -1,5 +1,6 @@
 #include "comm/window_communicator.hpp"
 
+#include "comm/eager_exchange.hpp"
 #include "comm/ordered_reduce.hpp"
 #include "comm/window_exchange.hpp"
 
@@ -32,9 +33,14 @@ WindowCommunicator::WindowCommunicator(std::string_view kind, GroupIdentity iden
 
 void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
   const CollectiveCall call{Kind::all_reduce, inout.dtype, inout.count(), static_cast<std::int64_t>(op)};
+  std::vector<TensorView> operands(static_cast<std::size_t>(size()));
+  if (EagerExchange::suits(inout)) {
+    const EagerExchange given(channel_, call, inout);
+    for (int peer = 0; peer < size(); ++peer) operands[static_cast<std::size_t>(peer)] = given.at(peer);
+    return reduce_in_order(operands, {&inout, 1}, op);
+  }
   WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
   exchange.bring_results_back();
-  std::vector<TensorView> operands(static_cast<std::size_t>(size()));
   exchange.for_each_chunk([&](Chunk chunk) {
     const Chunk mine = share_of(chunk, rank(), size());
     if (mine.length == 0) return;
@@ -45,10 +51,16 @@ void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
 
 void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
   const CollectiveCall call{Kind::all_gather, whole.dtype, whole.count(), 0};
+  const auto part_of = [&](int peer) { return whole.range(peer * shard.count(), shard.count()); };
+  if (EagerExchange::suits(shard)) {
+    const EagerExchange given(channel_, call, shard);
+    for (int peer = 0; peer < size(); ++peer) copy_elements(given.at(peer), part_of(peer));
+    return;
+  }
   WindowExchange exchange(identity(), channel_, *memory_, call, shard, 1);
   exchange.for_each_chunk([&](Chunk chunk) {
     for (int peer = 0; peer < size(); ++peer) {
-      const TensorView target = whole.range(peer * shard.count() + chunk.begin, chunk.length);
+      const TensorView target = part_of(peer).range(chunk.begin, chunk.length);
       copy_elements(peer == rank() ? shard.range(chunk.begin, chunk.length) : exchange.at(peer, 0, chunk), target);
     }
   });
@@ -56,8 +68,14 @@ void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
 
 void WindowCommunicator::run_reduce_scatter(TensorView whole, TensorView shard, ReduceOp op) {
   const CollectiveCall call{Kind::reduce_scatter, whole.dtype, whole.count(), static_cast<std::int64_t>(op)};
-  WindowExchange exchange(identity(), channel_, *memory_, call, whole, size());
   std::vector<TensorView> operands(static_cast<std::size_t>(size()));
+  if (EagerExchange::suits(whole)) {
+    const EagerExchange given(channel_, call, whole);
+    for (int peer = 0; peer < size(); ++peer)
+      operands[static_cast<std::size_t>(peer)] = given.at(peer).range(rank() * shard.count(), shard.count());
+    return reduce_in_order(operands, {&shard, 1}, op);
+  }
+  WindowExchange exchange(identity(), channel_, *memory_, call, whole, size());
   exchange.for_each_chunk([&](Chunk chunk) {
     for (int peer = 0; peer < size(); ++peer)
       operands[static_cast<std::size_t>(peer)] = exchange.at(peer, rank(), chunk);
@@ -68,6 +86,11 @@ void WindowCommunicator::run_reduce_scatter(TensorView whole, TensorView shard, 
 
 void WindowCommunicator::run_broadcast(TensorView inout, int root) {
   const CollectiveCall call{Kind::broadcast, inout.dtype, inout.count(), root};
+  if (EagerExchange::suits(inout)) {
+    const EagerExchange given(channel_, call, inout);
+    if (rank() != root) copy_elements(given.at(root), inout);
+    return;
+  }
   WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
   exchange.for_each_chunk([&](Chunk chunk) {
     if (rank() != root) copy_elements(exchange.at(root, 0, chunk), inout.range(chunk.begin, chunk.length));

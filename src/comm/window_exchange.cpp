@@ -21,7 +21,7 @@ void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
       copy_elements(own(part, chunk_), staged(memory_.bounce(identity_.rank), part, chunk_));
     channel_.meet(Lane::collectives, name_of(call_.kind));
     if (chunk_.begin == 0) {
-      check_calls();
+      channel_.check_calls();
       if (!anyone_stages()) chunk_.length = part_count;
     }
     work(chunk_);
@@ -38,20 +38,9 @@ void WindowExchange::publish() {
   RankBlock& block = channel_.mine();
   const std::optional<Operand> reachable = memory_.publish(operand_);
   staging_ = !reachable.has_value();
-  block.call = call_;
+  channel_.next_announcement().call = call_;
   block.staged = staging_ ? 1 : 0;
   block.operand = reachable.value_or(Operand{});
-}
-
-void WindowExchange::check_calls() {
-  const CollectiveCall& expected = channel_.block(0).call;
-  for (int rank = 1; rank < identity_.size(); ++rank) {
-    const CollectiveCall& found = channel_.block(rank).call;
-    if (found == expected) continue;
-    channel_.fail(name_of(call_.kind),
-                  fmt::format("all ranks make the same calls in the same order, but {} called {} and {} called {}",
-                              describe(identity_, 0), describe(expected), describe(identity_, rank), describe(found)));
-  }
 }
 
 bool WindowExchange::anyone_stages() const {

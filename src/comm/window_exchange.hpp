@@ -29,7 +29,6 @@ class WindowExchange {
 
  private:
   void publish();
-  void check_calls();
   bool anyone_stages() const;
   TensorView staged(std::span<std::byte> memory, int part, Chunk range) const;
   TensorView own(int part, Chunk range) const;

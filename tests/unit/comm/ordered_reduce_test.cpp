@@ -39,20 +39,21 @@ TYPED_TEST_SUITE(OrderedReduce, Types);
 
 TYPED_TEST(OrderedReduce, AddsFromTheFirstRankToTheLast) {
   using Wide = std::conditional_t<std::is_same_v<TypeParam, bf16>, float, TypeParam>;
-  for (const std::size_t count : {1u, 3u, 2047u, 2048u, 2049u, 5003u}) {
-    auto operands = operands_of<TypeParam>(4, count);
-    const std::vector<TypeParam> sums = reduced(operands, ReduceOp::sum);
-    const std::vector<TypeParam> maxima = reduced(operands, ReduceOp::max);
-    for (std::size_t i = 0; i < count; ++i) {
-      Wide sum = static_cast<Wide>(operands[0][i]), maximum = sum;
-      for (std::size_t rank = 1; rank < operands.size(); ++rank) {
-        sum += static_cast<Wide>(operands[rank][i]);
-        maximum = std::max(maximum, static_cast<Wide>(operands[rank][i]));
+  for (const std::size_t ranks : {1u, 2u, 3u, 4u, 5u})
+    for (const std::size_t count : {1u, 3u, 2047u, 2048u, 2049u, 5003u}) {
+      auto operands = operands_of<TypeParam>(ranks, count);
+      const std::vector<TypeParam> sums = reduced(operands, ReduceOp::sum);
+      const std::vector<TypeParam> maxima = reduced(operands, ReduceOp::max);
+      for (std::size_t i = 0; i < count; ++i) {
+        Wide sum = static_cast<Wide>(operands[0][i]), maximum = sum;
+        for (std::size_t rank = 1; rank < operands.size(); ++rank) {
+          sum += static_cast<Wide>(operands[rank][i]);
+          maximum = std::max(maximum, static_cast<Wide>(operands[rank][i]));
+        }
+        ASSERT_EQ(sums[i], static_cast<TypeParam>(sum)) << ranks << " ranks, element " << i;
+        ASSERT_EQ(maxima[i], static_cast<TypeParam>(maximum)) << ranks << " ranks, element " << i;
       }
-      ASSERT_EQ(sums[i], static_cast<TypeParam>(sum)) << i;
-      ASSERT_EQ(maxima[i], static_cast<TypeParam>(maximum)) << i;
     }
-  }
 }
 
 TEST(OrderedReduce, ANanWinsWhereverItStands) {
@@ -63,15 +64,17 @@ TEST(OrderedReduce, ANanWinsWhereverItStands) {
     for (const float value : reduced(operands, op)) EXPECT_TRUE(std::isnan(value));
 }
 
-TEST(OrderedReduce, ResultsMayReplaceTheOperands) {
-  auto operands = operands_of<bf16>(3, 4099);
-  const std::vector<bf16> expected = reduced(operands, ReduceOp::sum);
-  std::vector<TensorView> views;
-  for (std::vector<bf16>& operand : operands) views.push_back(view_of(operand));
+TYPED_TEST(OrderedReduce, ResultsMayReplaceTheOperands) {
+  for (const std::size_t ranks : {2u, 3u, 4u, 5u}) {
+    auto operands = operands_of<TypeParam>(ranks, 4099);
+    const std::vector<TypeParam> expected = reduced(operands, ReduceOp::sum);
+    std::vector<TensorView> views;
+    for (std::vector<TypeParam>& operand : operands) views.push_back(view_of(operand));
 
-  reduce_in_order(views, views, ReduceOp::sum);
+    reduce_in_order(views, views, ReduceOp::sum);
 
-  for (const std::vector<bf16>& operand : operands) EXPECT_EQ(operand, expected);
+    for (const std::vector<TypeParam>& operand : operands) EXPECT_EQ(operand, expected) << ranks;
+  }
 }
 
 TEST(OrderedReduce, KnowsWhichTypesItCanReduce) {
