@@ -5,15 +5,16 @@
 namespace ferula {
 
 EagerExchange::EagerExchange(GroupChannel& channel, const CollectiveCall& call, const TensorView& operand)
-    : channel_(channel), operand_(operand) {
-  Announcement& mine = channel_.next_announcement();
+    : channel_(channel), operand_(operand), operation_(name_of(call.kind)) {
+  Announcement& mine = channel_.next_announcement(operation_);
   mine.call = call;
   std::copy_n(operand.data, operand.bytes(), mine.data.begin());
-  channel_.meet(Lane::collectives, name_of(call.kind));
-  channel_.check_calls();
+  channel_.arrive(Lane::collectives, operation_);
 }
 
-TensorView EagerExchange::at(int rank) const {
+TensorView EagerExchange::await(int rank) const {
+  channel_.await_arrival(Lane::collectives, rank, operation_);
+  channel_.check_call_of(rank);
   TensorView view = operand_;
   view.data = channel_.announcement(rank).data.data();
   return view;

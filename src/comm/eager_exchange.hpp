@@ -5,20 +5,21 @@
 
 namespace ferula {
 
-/// After a single meeting all ranks read what all others gave. MPI libraries call this the eager protocol.
+/// MPI libraries call this the eager protocol: a rank waits once, and only for those whose operands it reads.
 class EagerExchange {
  public:
   static bool suits(const TensorView& operand) { return operand.bytes() <= kEagerBytes; }
 
-  /// Gives `operand`, meets the other ranks and checks that all mean the same call.
+  /// Gives `operand` to the other ranks.
   EagerExchange(GroupChannel& channel, const CollectiveCall& call, const TensorView& operand);
 
-  /// What `rank` gave; it stays until this rank's next collective.
-  TensorView at(int rank) const;
+  /// What `rank` gave, once it is there and meant for the same call; it stays until this rank's next collective.
+  TensorView await(int rank) const;
 
  private:
   GroupChannel& channel_;
   TensorView operand_;
+  std::string_view operation_;
 };
 
 }  // namespace ferula

@@ -1,15 +1,20 @@
 #include "comm/group_channel.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <thread>
 
 #include "comm/aborted_error.hpp"
 
 namespace ferula {
 namespace {
 
-constexpr int kSpins = 100;  // about ten microseconds: ranks may share cores, so sleep soon
+// Who is about to come is met soonest by looking, and to be woken takes some 50 us on a virtual machine: so look for as
+// long before sleeping. After a few looks the core is offered to others, since ranks and their streams may share cores.
+constexpr int kLooks = 100;
+constexpr std::chrono::microseconds kPatience(50);
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -33,31 +38,45 @@ GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*
     : identity_(&identity), blocks_(std::move(blocks)) {}
 
 void GroupChannel::meet(Lane lane, std::string_view operation) {
-  throw_if_aborted(operation);
-  const auto at = static_cast<std::size_t>(lane);
-  const std::uint32_t meeting = ++meetings_[at];
-  mine().arrivals[at].ring();
-  const auto arrived = [meeting](std::uint32_t value) { return static_cast<std::int32_t>(value - meeting) >= 0; };
-  for (int rank = 0; rank < identity_->size(); ++rank) await(block(rank).arrivals[at], arrived, {&rank, 1}, operation);
+  arrive(lane, operation);
+  for (int rank = 0; rank < identity_->size(); ++rank) await_arrival(lane, rank, operation);
 }
 
-Announcement& GroupChannel::next_announcement() {
-  return mine().announcements[(meetings_[static_cast<std::size_t>(Lane::collectives)] + 1) % 2];
+void GroupChannel::arrive(Lane lane, std::string_view operation) {
+  throw_if_aborted(operation);
+  ++meeting(lane);
+  mine().arrivals[static_cast<std::size_t>(lane)].ring();
+}
+
+void GroupChannel::await_arrival(Lane lane, int rank, std::string_view operation) {
+  await_meeting(lane, rank, meeting(lane), operation);
+}
+
+void GroupChannel::await_meeting(Lane lane, int rank, std::uint32_t meeting, std::string_view operation) {
+  const auto arrived = [meeting](std::uint32_t value) { return static_cast<std::int32_t>(value - meeting) >= 0; };
+  await(block(rank).arrivals[static_cast<std::size_t>(lane)], arrived, {&rank, 1}, operation);
+}
+
+Announcement& GroupChannel::next_announcement(std::string_view operation) {
+  const std::uint32_t next = meeting(Lane::collectives) + 1;
+  for (int rank = 0; rank < identity_->size(); ++rank)  // who has come to the meeting after it no longer reads it
+    if (rank != identity_->rank) await_meeting(Lane::collectives, rank, next - kMeetingsAhead + 1, operation);
+  return mine().announcements[next % kMeetingsAhead];
 }
 
 Announcement& GroupChannel::announcement(int rank) {
-  return block(rank).announcements[meetings_[static_cast<std::size_t>(Lane::collectives)] % 2];
+  return block(rank).announcements[meeting(Lane::collectives) % kMeetingsAhead];
 }
 
-void GroupChannel::check_calls() {
-  const CollectiveCall& expected = announcement(0).call;
-  for (int rank = 1; rank < identity_->size(); ++rank) {
-    const CollectiveCall& found = announcement(rank).call;
-    if (found == expected) continue;
-    fail(name_of(announcement(identity_->rank).call.kind),
-         fmt::format("all ranks make the same calls in the same order, but {} called {} and {} called {}",
-                     describe(*identity_, 0), describe(expected), describe(*identity_, rank), describe(found)));
-  }
+void GroupChannel::check_call_of(int rank) {
+  const CollectiveCall& own = announcement(identity_->rank).call;
+  const CollectiveCall& found = announcement(rank).call;
+  if (found == own) return;
+  const int first = std::min(rank, identity_->rank), second = std::max(rank, identity_->rank);
+  fail(name_of(own.kind),
+       fmt::format("all ranks make the same calls in the same order, but {} called {} and {} called {}",
+                   describe(*identity_, first), describe(announcement(first).call), describe(*identity_, second),
+                   describe(announcement(second).call)));
 }
 
 void GroupChannel::await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation) {
@@ -67,12 +86,16 @@ void GroupChannel::await_doorbell(std::uint32_t seen, std::span<const int> await
 
 template <class Ready>
 void GroupChannel::await(Bell& bell, Ready ready, std::span<const int> awaited, std::string_view operation) {
-  for (int spin = 0; spin < kSpins; ++spin) {
+  for (int look = 0; look < kLooks; ++look) {
     if (ready(bell.value.load())) return;
     pause_briefly();
   }
   const std::chrono::milliseconds timeout(timeout_ms_.load());
   const auto start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < kPatience) {
+    if (ready(bell.value.load())) return;
+    std::this_thread::yield();
+  }
   while (true) {
     const std::uint32_t value = bell.value.load();
     if (ready(value)) return;

@@ -20,12 +20,17 @@ class GroupChannel {
 
   /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
   void meet(Lane lane, std::string_view operation);
-  /// Where this rank says what it will do at its next meeting on the lane of collectives.
-  Announcement& next_announcement();
-  /// What `rank` had said when it came to the last meeting; it stays until this rank comes to the next one.
+  /// Where this rank says what it will do at its next meeting on the lane of collectives. Waits while another rank
+  /// still reads what was said there before.
+  Announcement& next_announcement(std::string_view operation);
+  /// What `rank` said when it came to the last meeting of this rank; it stays until this rank comes to the next one.
   Announcement& announcement(int rank);
-  /// Fails unless all ranks announced the same call.
-  void check_calls();
+  /// Fails unless `rank` announced the same call as this rank.
+  void check_call_of(int rank);
+  /// Lets the others see what this rank wrote for the next meeting, without waiting for them.
+  void arrive(Lane lane, std::string_view operation);
+  /// Waits until `rank` has come to the last meeting of this rank.
+  void await_arrival(Lane lane, int rank, std::string_view operation);
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
 
@@ -35,6 +40,8 @@ class GroupChannel {
   [[noreturn]] void fail(std::string_view operation, std::string_view what);
 
  private:
+  std::uint32_t& meeting(Lane lane) { return meetings_[static_cast<std::size_t>(lane)]; }
+  void await_meeting(Lane lane, int rank, std::uint32_t meeting, std::string_view operation);
   template <class Ready>
   void await(Bell& bell, Ready ready, std::span<const int> awaited, std::string_view operation);
   void check_alive(int rank, std::string_view operation);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "comm/element_copies.hpp"
 #include "comm/ordered_reduce.hpp"
 
 namespace ferula {

@@ -3,28 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-
-#include "base/narrow.hpp"
+#include <type_traits>
 
 namespace ferula {
 namespace {
 
-constexpr std::int64_t kBlock = 2048;  // the accumulators stay in the first-level cache
-
-// The conversions of bf16 profit from wide vectors: one version for each level of the processor, chosen when loaded.
+// Wide vectors pay for what is in a cache and for conversions: one version a level of the processor, chosen when
+// loaded.
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)  // which is not ready yet when versions are chosen
 #define FERULA_EACH_VECTOR_LEVEL [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
 #else
 #define FERULA_EACH_VECTOR_LEVEL
 #endif
-
-FERULA_EACH_VECTOR_LEVEL void widen(std::span<const bf16> from, std::span<float> to) {
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<float>(from[i]);
-}
-
-FERULA_EACH_VECTOR_LEVEL void round(std::span<const float> from, std::span<bf16> to) {
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] = bf16(from[i]);
-}
 
 struct Sum {
   template <class A>
@@ -40,96 +30,68 @@ struct Max {
   }
 };
 
+using Views = std::span<const TensorView>;
+
+/// In what elements of T are added.
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+
+/// Elements in a cache line. One line of all sources is read before it is written to all destinations: loads and stores
+/// of many lines are then on their way at once, and no load waits for the store of a stream that lies a page apart.
+template <class T>
+constexpr std::int64_t kLine = 64 / sizeof(T);
+
 /// Memory of peers carries no alignment promise beyond the element's own.
 template <class T>
-std::span<T> part_of(const TensorView& view, std::int64_t begin, std::int64_t length) {
-  return {reinterpret_cast<T*>(view.data) + begin, static_cast<std::size_t>(length)};
+[[gnu::always_inline]] inline T* part_of(const TensorView& view, std::int64_t begin) {
+  return reinterpret_cast<T*>(view.data) + begin;
 }
 
-template <class T, class Combine>
-void combine(std::span<T> total, std::span<const T> next) {
-  for (std::size_t i = 0; i < next.size(); ++i) total[i] = Combine::apply(total[i], next[i]);
-}
-
-/// Few sources in one pass, so that loads of all of them overlap with the stores.
-template <class T, class Combine, std::size_t kSources, std::size_t kDestinations>
-void reduce_at_once(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
-  std::array<const T*, kSources> from;
-  std::array<T*, kDestinations> to;
-  std::transform(sources.begin(), sources.end(), from.begin(), [](const TensorView& view) { return view.as<T>(); });
-  std::transform(destinations.begin(), destinations.end(), to.begin(),
-                 [](const TensorView& view) { return view.as<T>(); });
-  const std::int64_t count = sources.front().count();
-#pragma GCC ivdep  // a destination is a source or lies elsewhere
-  for (std::int64_t i = 0; i < count; ++i) {
-    T total = from[0][i];
-    for (std::size_t source = 1; source < kSources; ++source) total = Combine::apply(total, from[source][i]);
-    for (std::size_t target = 0; target < kDestinations; ++target) to[target][i] = total;
-  }
-}
-
-/// False where there are other numbers of them.
-template <class T, class Combine, std::size_t kSources>
-bool try_at_once(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
-  if (sources.size() != kSources) return false;
-  if (destinations.size() == 1) {
-    reduce_at_once<T, Combine, kSources, 1>(sources, destinations);
-  } else if (destinations.size() == kSources) {
-    reduce_at_once<T, Combine, kSources, kSources>(sources, destinations);
-  } else {
-    return false;
-  }
-  return true;
-}
-
-template <class T, class Combine>
-void reduce_in_blocks(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
-  alignas(64) std::array<T, kBlock> total;
-  const std::int64_t count = sources.front().count();
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    const std::int64_t length = std::min(kBlock, count - begin);
-    const std::span<const T> first = part_of<const T>(sources.front(), begin, length);
-    std::copy(first.begin(), first.end(), total.begin());
-    for (const TensorView& source : sources.subspan(1))
-      combine<T, Combine>(total, part_of<const T>(source, begin, length));
-    for (const TensorView& destination : destinations)
-      std::copy_n(total.begin(), length, part_of<T>(destination, begin, length).begin());
-  }
-}
-
-template <class T, class Combine>
-void reduce_as(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
-  const bool done = try_at_once<T, Combine, 2>(sources, destinations) ||
-                    try_at_once<T, Combine, 3>(sources, destinations) ||
-                    try_at_once<T, Combine, 4>(sources, destinations);
-  if (!done) reduce_in_blocks<T, Combine>(sources, destinations);
-}
-
-template <class Combine>
-void reduce_bf16(std::span<const TensorView> sources, std::span<const TensorView> destinations) {
-  alignas(64) std::array<float, kBlock> total, next;
-  alignas(64) std::array<bf16, kBlock> rounded;
-  const std::int64_t count = sources.front().count();
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    const std::int64_t length = std::min(kBlock, count - begin);
-    const auto elements = static_cast<std::size_t>(length);
-    widen(part_of<const bf16>(sources.front(), begin, length), total);
-    for (const TensorView& source : sources.subspan(1)) {
-      widen(part_of<const bf16>(source, begin, length), next);
-      combine<float, Combine>(total, std::span<const float>(next).first(elements));
+/// `length`: a number, or a constant, which makes vectors of the loops.
+template <class T, class Combine, class Length>
+[[gnu::always_inline]] inline void reduce_line(Views sources, Views destinations, std::int64_t begin, Length length) {
+  std::array<Wide<T>, kLine<T>> total;
+  std::array<T, kLine<T>> result;
+  const T* const first = part_of<const T>(sources.front(), begin);
+  for (std::int64_t i = 0; i < length; ++i) total[static_cast<std::size_t>(i)] = static_cast<Wide<T>>(first[i]);
+  for (const TensorView& source : sources.subspan(1)) {
+    const T* const next = part_of<const T>(source, begin);
+    for (std::int64_t i = 0; i < length; ++i) {
+      Wide<T>& sum = total[static_cast<std::size_t>(i)];
+      sum = Combine::apply(sum, static_cast<Wide<T>>(next[i]));
     }
-    round(total, std::span<bf16>(rounded).first(elements));
-    for (const TensorView& destination : destinations)
-      std::copy_n(rounded.begin(), length, part_of<bf16>(destination, begin, length).begin());
   }
+  for (std::int64_t i = 0; i < length; ++i)
+    result[static_cast<std::size_t>(i)] = static_cast<T>(total[static_cast<std::size_t>(i)]);
+  for (const TensorView& destination : destinations)
+    std::memcpy(part_of<T>(destination, begin), result.data(), static_cast<std::size_t>(length) * sizeof(T));
+}
+
+template <class T, class Combine>
+[[gnu::always_inline]] inline void reduce_lines(Views sources, Views destinations) {
+  const std::int64_t count = sources.front().count(), whole = count / kLine<T> * kLine<T>;
+  for (std::int64_t begin = 0; begin < whole; begin += kLine<T>)
+    reduce_line<T, Combine>(sources, destinations, begin, std::integral_constant<std::int64_t, kLine<T>>());
+  if (whole < count) reduce_line<T, Combine>(sources, destinations, whole, count - whole);
+}
+
+// A function each, since versions cannot be made of templates.
+FERULA_EACH_VECTOR_LEVEL void add_f32(Views sources, Views destinations) {
+  reduce_lines<float, Sum>(sources, destinations);
+}
+FERULA_EACH_VECTOR_LEVEL void add_bf16(Views sources, Views destinations) {
+  reduce_lines<bf16, Sum>(sources, destinations);
 }
 
 template <class T>
-void reduce_with(std::span<const TensorView> sources, std::span<const TensorView> destinations, ReduceOp op) {
-  if (op == ReduceOp::sum) {
-    reduce_as<T, Sum>(sources, destinations);
+void reduce_as(Views sources, Views destinations, ReduceOp op) {
+  if (op == ReduceOp::max) return reduce_lines<T, Max>(sources, destinations);
+  if constexpr (std::is_same_v<T, float>) {
+    add_f32(sources, destinations);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    add_bf16(sources, destinations);
   } else {
-    reduce_as<T, Max>(sources, destinations);
+    reduce_lines<T, Sum>(sources, destinations);
   }
 }
 
@@ -144,23 +106,18 @@ void reduce_in_order(std::span<const TensorView> sources, std::span<const Tensor
   FERULA_CHECK(!sources.empty() && !destinations.empty(), "nothing to reduce");
   switch (sources.front().dtype) {
     case DType::f32:
-      return reduce_with<float>(sources, destinations, op);
+      return reduce_as<float>(sources, destinations, op);
     case DType::f64:
-      return reduce_with<double>(sources, destinations, op);
+      return reduce_as<double>(sources, destinations, op);
     case DType::bf16:
-      return op == ReduceOp::sum ? reduce_bf16<Sum>(sources, destinations) : reduce_bf16<Max>(sources, destinations);
+      return reduce_as<bf16>(sources, destinations, op);
     case DType::i32:
-      return reduce_with<std::int32_t>(sources, destinations, op);
+      return reduce_as<std::int32_t>(sources, destinations, op);
     case DType::i64:
-      return reduce_with<std::int64_t>(sources, destinations, op);
+      return reduce_as<std::int64_t>(sources, destinations, op);
     default:
       FERULA_CHECK(false, "cannot reduce {}", name_of(sources.front().dtype));
   }
-}
-
-void copy_elements(const TensorView& from, const TensorView& to) {
-  FERULA_CHECK(from.bytes() == to.bytes(), "cannot copy {} bytes to {}", from.bytes(), to.bytes());
-  if (from.data != to.data && !from.empty()) std::memcpy(to.data, from.data, narrow<std::size_t>(from.bytes()));
 }
 
 }  // namespace ferula

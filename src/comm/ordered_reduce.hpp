@@ -15,7 +15,4 @@ bool is_reducible(DType dtype);
 /// rounded once. A NaN wins a maximum. Cost: one read of each source, one write of each destination.
 void reduce_in_order(std::span<const TensorView> sources, std::span<const TensorView> destinations, ReduceOp op);
 
-/// Copies contiguous `from` to `to` of equal size; nothing where they are the same memory.
-void copy_elements(const TensorView& from, const TensorView& to);
-
 }  // namespace ferula

@@ -17,6 +17,7 @@ namespace ferula {
 namespace {
 
 constexpr std::int64_t kHeaderBytes = 4096;
+constexpr std::int64_t kHugePage = 2 << 20;
 
 std::string system_error() { return std::strerror(errno); }
 
@@ -25,13 +26,43 @@ std::uint64_t random_cookie() {
   return (static_cast<std::uint64_t>(source()) << 32) | source();
 }
 
+bool is_large(std::int64_t bytes) { return bytes >= 2 * kHugePage; }
+
+/// Bytes of a file with so much payload: large ones end with a huge page.
+std::int64_t file_bytes(std::int64_t payload) {
+  const std::int64_t total = kHeaderBytes + payload;
+  return is_large(total) ? round_up(total, kHugePage) : total;
+}
+
+/// Addresses for so many bytes that begin at a multiple of a huge page: elsewhere the system cannot use one.
+Mapping reserve_aligned(std::size_t bytes) {
+  const std::size_t reserved = bytes + kHugePage;
+  void* memory = mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    throw CapacityError(fmt::format("cannot reserve {} bytes of addresses: {}", reserved, system_error()));
+  auto* const first = static_cast<std::byte*>(memory);
+  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
+  if (before > 0) munmap(first, before);
+  if (const std::size_t behind = reserved - before - bytes; behind > 0) munmap(first + before + bytes, behind);
+  return Mapping({first + before, bytes});
+}
+
 Mapping map_file(const FileHandle& file, std::int64_t bytes) {
   const auto size = narrow<std::size_t>(bytes);
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  Mapping place;
+  if (is_large(bytes)) place = reserve_aligned(size);
+  void* const at = place.memory().empty() ? nullptr : place.memory().data();
+  void* memory = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | (at != nullptr ? MAP_FIXED : 0), file.get(), 0);
   if (memory == MAP_FAILED)
     throw CapacityError(fmt::format("cannot map {} bytes of shared memory: {}", bytes, system_error()));
-  madvise(memory, size, MADV_HUGEPAGE);  // refusal costs nothing
-  return Mapping({static_cast<std::byte*>(memory), size});
+  return at != nullptr ? std::move(place) : Mapping({static_cast<std::byte*>(memory), size});
+}
+
+/// Puts pages that are already there into huge pages, which save page walks. Linux before 6.1 refuses, at no cost.
+void use_huge_pages(const Mapping& mapping) {
+  constexpr int kCollapse = 25;  // MADV_COLLAPSE, which Debian 12's headers do not know
+  if (is_large(static_cast<std::int64_t>(mapping.memory().size())))
+    madvise(mapping.memory().data(), mapping.memory().size(), kCollapse);
 }
 
 }  // namespace
@@ -58,7 +89,7 @@ struct SharedSegment::Header {
 SharedSegment::SharedSegment(Mapping mapping, FileHandle file) : mapping_(std::move(mapping)), file_(std::move(file)) {}
 
 SharedSegment SharedSegment::create(std::int64_t bytes, Commit commit) {
-  const std::int64_t total = kHeaderBytes + bytes;
+  const std::int64_t total = file_bytes(bytes);
   FileHandle file(memfd_create("ferula", MFD_CLOEXEC));
   if (!file || ftruncate(file.get(), total) != 0)
     throw CapacityError(fmt::format("cannot create {} bytes of shared memory: {}", total, system_error()));
@@ -68,6 +99,7 @@ SharedSegment SharedSegment::create(std::int64_t bytes, Commit commit) {
                     "zero_optimization.stage need less",
                     total >> 20, system_error()));
   Mapping mapping = map_file(file, total);
+  if (commit == Commit::now) use_huge_pages(mapping);
   SharedSegment segment(std::move(mapping), std::move(file));
   std::construct_at(&segment.header());
   segment.header().cookie = random_cookie();

@@ -43,11 +43,12 @@ struct SegmentCard {
 };
 
 /// A mapped segment: a page of its own for administration, then the payload, on a page boundary and zero at first.
+/// Large ones are rounded up to huge pages, which the system may grant.
 class SharedSegment {
  public:
   enum class Commit : std::uint8_t { now, when_touched };
 
-  /// A new segment of this process. Throws CapacityError where memory is short.
+  /// A new segment of this process with at least so many bytes. Throws CapacityError where memory is short.
   static SharedSegment create(std::int64_t bytes, Commit commit);
   /// The segment behind a peer's card. Throws DeviceError where this process cannot reach it.
   static SharedSegment open(const SegmentCard& card);

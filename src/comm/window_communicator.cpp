@@ -1,6 +1,7 @@
 #include "comm/window_communicator.hpp"
 
 #include "comm/eager_exchange.hpp"
+#include "comm/element_copies.hpp"
 #include "comm/ordered_reduce.hpp"
 #include "comm/window_exchange.hpp"
 
@@ -9,6 +10,7 @@ namespace {
 
 using Kind = CollectiveCall::Kind;
 using Chunk = WindowExchange::Chunk;
+using Piece = WindowExchange::Piece;
 
 std::vector<RankBlock*> blocks_of(PeerMemory& memory, int ranks) {
   std::vector<RankBlock*> blocks;
@@ -20,6 +22,12 @@ std::vector<RankBlock*> blocks_of(PeerMemory& memory, int ranks) {
 Chunk share_of(Chunk chunk, int rank, int ranks) {
   const std::int64_t begin = chunk.length * rank / ranks;
   return {chunk.begin + begin, chunk.length * (rank + 1) / ranks - begin};
+}
+
+/// Copies a part of a result of `all_bytes`: past the caches where these could not keep it.
+void deliver(const TensorView& from, const TensorView& to, std::int64_t all_bytes) {
+  constexpr std::int64_t kMoreThanCached = 8 << 20;
+  all_bytes >= kMoreThanCached ? stream_elements(from, to) : copy_elements(from, to);
 }
 
 }  // namespace
@@ -36,11 +44,12 @@ void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
   std::vector<TensorView> operands(static_cast<std::size_t>(size()));
   if (EagerExchange::suits(inout)) {
     const EagerExchange given(channel_, call, inout);
-    for (int peer = 0; peer < size(); ++peer) operands[static_cast<std::size_t>(peer)] = given.at(peer);
+    for (int peer = 0; peer < size(); ++peer) operands[static_cast<std::size_t>(peer)] = given.await(peer);
     return reduce_in_order(operands, {&inout, 1}, op);
   }
   WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
   exchange.bring_results_back();
+  exchange.keep([&](Chunk chunk) { return Piece{0, share_of(chunk, rank(), size())}; });
   exchange.for_each_chunk([&](Chunk chunk) {
     const Chunk mine = share_of(chunk, rank(), size());
     if (mine.length == 0) return;
@@ -54,14 +63,14 @@ void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
   const auto part_of = [&](int peer) { return whole.range(peer * shard.count(), shard.count()); };
   if (EagerExchange::suits(shard)) {
     const EagerExchange given(channel_, call, shard);
-    for (int peer = 0; peer < size(); ++peer) copy_elements(given.at(peer), part_of(peer));
+    for (int peer = 0; peer < size(); ++peer) copy_elements(peer == rank() ? shard : given.await(peer), part_of(peer));
     return;
   }
   WindowExchange exchange(identity(), channel_, *memory_, call, shard, 1);
   exchange.for_each_chunk([&](Chunk chunk) {
     for (int peer = 0; peer < size(); ++peer) {
       const TensorView target = part_of(peer).range(chunk.begin, chunk.length);
-      copy_elements(peer == rank() ? shard.range(chunk.begin, chunk.length) : exchange.at(peer, 0, chunk), target);
+      deliver(exchange.at(peer, 0, chunk), target, whole.bytes());
     }
   });
 }
@@ -72,10 +81,11 @@ void WindowCommunicator::run_reduce_scatter(TensorView whole, TensorView shard, 
   if (EagerExchange::suits(whole)) {
     const EagerExchange given(channel_, call, whole);
     for (int peer = 0; peer < size(); ++peer)
-      operands[static_cast<std::size_t>(peer)] = given.at(peer).range(rank() * shard.count(), shard.count());
+      operands[static_cast<std::size_t>(peer)] = given.await(peer).range(rank() * shard.count(), shard.count());
     return reduce_in_order(operands, {&shard, 1}, op);
   }
   WindowExchange exchange(identity(), channel_, *memory_, call, whole, size());
+  exchange.keep([&](Chunk chunk) { return Piece{rank(), chunk}; });
   exchange.for_each_chunk([&](Chunk chunk) {
     for (int peer = 0; peer < size(); ++peer)
       operands[static_cast<std::size_t>(peer)] = exchange.at(peer, rank(), chunk);
@@ -88,12 +98,13 @@ void WindowCommunicator::run_broadcast(TensorView inout, int root) {
   const CollectiveCall call{Kind::broadcast, inout.dtype, inout.count(), root};
   if (EagerExchange::suits(inout)) {
     const EagerExchange given(channel_, call, inout);
-    if (rank() != root) copy_elements(given.at(root), inout);
+    if (rank() != root) copy_elements(given.await(root), inout);
     return;
   }
   WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
+  if (rank() != root) exchange.keep([](Chunk chunk) { return Piece{0, chunk}; });
   exchange.for_each_chunk([&](Chunk chunk) {
-    if (rank() != root) copy_elements(exchange.at(root, 0, chunk), inout.range(chunk.begin, chunk.length));
+    if (rank() != root) deliver(exchange.at(root, 0, chunk), inout.range(chunk.begin, chunk.length), inout.bytes());
   });
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "comm/ordered_reduce.hpp"
+#include "comm/element_copies.hpp"
 
 namespace ferula {
 
@@ -17,17 +17,16 @@ void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
   const std::int64_t limit = std::max<std::int64_t>(1, bounce_bytes / bytes_of(operand_.dtype) / parts_);
   chunk_ = {0, std::min(limit, part_count)};
   while (true) {
-    for (int part = 0; staging_ && part < parts_; ++part)
-      copy_elements(own(part, chunk_), staged(memory_.bounce(identity_.rank), part, chunk_));
+    if (staging_) for_each_staged(copy_elements);
     channel_.meet(Lane::collectives, name_of(call_.kind));
     if (chunk_.begin == 0) {
-      channel_.check_calls();
+      for (int rank = 0; rank < identity_.size(); ++rank) channel_.check_call_of(rank);
       if (!anyone_stages()) chunk_.length = part_count;
     }
     work(chunk_);
     channel_.meet(Lane::collectives, name_of(call_.kind));
-    for (int part = 0; staging_ && results_return_ && part < parts_; ++part)
-      copy_elements(staged(memory_.bounce(identity_.rank), part, chunk_), own(part, chunk_));
+    if (staging_ && results_return_)
+      for_each_staged([](const TensorView& own, const TensorView& bounce) { copy_elements(bounce, own); });
     const std::int64_t done = chunk_.begin + chunk_.length;
     if (done >= part_count) return;
     chunk_ = {done, std::min(limit, part_count - done)};
@@ -38,7 +37,7 @@ void WindowExchange::publish() {
   RankBlock& block = channel_.mine();
   const std::optional<Operand> reachable = memory_.publish(operand_);
   staging_ = !reachable.has_value();
-  channel_.next_announcement().call = call_;
+  channel_.next_announcement(name_of(call_.kind)).call = call_;
   block.staged = staging_ ? 1 : 0;
   block.operand = reachable.value_or(Operand{});
 }
@@ -49,8 +48,21 @@ bool WindowExchange::anyone_stages() const {
   return false;
 }
 
+void WindowExchange::for_each_staged(
+    const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const {
+  const Piece kept = kept_(chunk_);
+  const auto copy_range = [&](int part, Chunk range) {
+    if (range.length > 0) copy(own(part, range), staged(memory_.bounce(identity_.rank), part, range));
+  };
+  for (int part = 0; part < parts_; ++part) {
+    const Chunk hole = part == kept.part ? kept.range : Chunk{chunk_.begin, 0};
+    copy_range(part, {chunk_.begin, hole.begin - chunk_.begin});
+    copy_range(part, {hole.end(), chunk_.end() - hole.end()});
+  }
+}
+
 TensorView WindowExchange::at(int rank, int part, Chunk range) const {
-  if (rank == identity_.rank && !staging_) return own(part, range);
+  if (rank == identity_.rank) return own(part, range);
   const RankBlock& block = channel_.block(rank);
   if (block.staged != 0) return staged(memory_.bounce(rank), part, range);
   TensorView view = own(part, range);

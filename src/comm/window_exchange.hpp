@@ -14,22 +14,33 @@ class WindowExchange {
   struct Chunk {
     std::int64_t begin = 0;
     std::int64_t length = 0;
+    std::int64_t end() const { return begin + length; }
+  };
+  /// A range of one part.
+  struct Piece {
+    int part = 0;
+    Chunk range;
   };
 
   WindowExchange(const GroupIdentity& identity, GroupChannel& channel, PeerMemory& memory, const CollectiveCall& call,
                  TensorView operand, int parts);
 
+  /// `kept` names what of a chunk of this rank's operand no peer touches: it never passes through bounce memory.
+  void keep(std::function<Piece(Chunk)> kept) { kept_ = std::move(kept); }
   /// Calls `work` for each chunk while all operands are open to all ranks.
   void for_each_chunk(const std::function<void(Chunk)>& work);
   /// The memory of this rank's operand is filled from its bounce memory after each chunk.
   void bring_results_back() { results_return_ = true; }
 
-  /// The range of `part` of the operand of `rank`, during `work`.
+  /// The range of `part` of the operand of `rank`, during `work`. Of its own operand a rank reads and writes only what
+  /// it keeps.
   TensorView at(int rank, int part, Chunk range) const;
 
  private:
   void publish();
   bool anyone_stages() const;
+  /// Calls `copy` with the place in the operand and in the bounce memory of all that is not kept of the chunk.
+  void for_each_staged(const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const;
   TensorView staged(std::span<std::byte> memory, int part, Chunk range) const;
   TensorView own(int part, Chunk range) const;
 
@@ -41,6 +52,7 @@ class WindowExchange {
   int parts_;
   bool staging_ = false;  // this rank's operand
   bool results_return_ = false;
+  std::function<Piece(Chunk)> kept_ = [](Chunk chunk) { return Piece{0, {chunk.begin, 0}}; };
   Chunk chunk_;
 };
 

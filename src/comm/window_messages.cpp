@@ -1,7 +1,7 @@
 // Messages between two ranks through peer memory: grouped ones progress together, those of one pair in their order.
 #include <algorithm>
 
-#include "comm/ordered_reduce.hpp"
+#include "comm/element_copies.hpp"
 #include "comm/window_communicator.hpp"
 
 namespace ferula {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "comm_fixture.hpp"
 #include "forked_ranks.hpp"
@@ -45,10 +46,50 @@ TEST(SharedMemory, OperandsInTheWindowAndElsewhereGiveTheSameSums) {
   EXPECT_EQ(ranks.wait(), kAllWell3);
 }
 
+TEST(SharedMemory, LargeOperandsArriveWhole) {
+  ForkedRanks ranks(3, {}, [](Child child) {
+    const std::int64_t part = 1'100'003;  // of 4 bytes: more than caches hold, on no boundary
+    Buffer buffer = child.group.allocate(3 * part * 4, MemoryKind::parameters);
+    const TensorView inside = buffer.flat(DType::i32);
+    std::vector<std::int32_t> values(static_cast<std::size_t>(3 * part));
+    const std::int64_t mine = child.group.rank() * part;
+    for (std::int64_t i = mine; i < mine + part; ++i) {
+      values[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(7 * i);
+      inside.span<std::int32_t>()[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(7 * i);
+    }
+
+    child.group.all_gather(child.stream, inside.range(mine, part), inside);
+    child.group.all_gather(child.stream, view_of(values).range(mine, part), view_of(values));
+
+    for (std::int64_t i = 0; i < 3 * part; ++i) {
+      ASSERT_EQ(values[static_cast<std::size_t>(i)], static_cast<std::int32_t>(7 * i));
+      ASSERT_EQ(inside.span<std::int32_t>()[static_cast<std::size_t>(i)], static_cast<std::int32_t>(7 * i));
+    }
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, ARootMayRunAheadOfThoseThatRead) {
+  ForkedRanks ranks(3, {}, [](Child child) {
+    for (std::int32_t turn = 0; turn < 200; ++turn) {
+      std::vector<std::int32_t> value(5, child.group.rank() == 1 ? turn : -1);
+      if (child.group.rank() == 2 && turn % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      child.group.broadcast(child.stream, view_of(value), 1);
+      ASSERT_EQ(value, std::vector<std::int32_t>(5, turn));
+    }
+    std::vector<std::int32_t> total(1, 1);
+    child.group.all_reduce(child.stream, view_of(total), ReduceOp::sum);
+    EXPECT_EQ(total[0], 3);
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
 TEST(SharedMemory, MixedOperandsAreStagedTogether) {
   ForkedRanks ranks(3, kTinyChunks, [](Child child) {
-    Buffer buffer = child.group.allocate(101 * 4, MemoryKind::gradients);
-    std::vector<std::int32_t> apart(101);
+    Buffer buffer = child.group.allocate(1001 * 4, MemoryKind::gradients);
+    std::vector<std::int32_t> apart(1001);
     const TensorView view = child.group.rank() == 1 ? view_of(apart) : buffer.flat(DType::i32);
     for (std::int32_t& value : view.span<std::int32_t>()) value = child.group.rank() + 1;
 
