@@ -3,9 +3,11 @@
 ASKED = [
     ("step: GPT-2 bf16 4 x 64 /", 1.3, 1.5), ("step: GPT-2 bf16 4 x 512 /", 1.2, 1.33),
     ("step: GPT-2 bf16 1 x 1024 /", 1.2, None), ("step: GPT-2 f32", 1.2, None), ("llama: ", 1.3, None),
-    *((f"stages: 2 ranks, stage {stage} / DeepSpeed", 2.0, 2.5) for stage in range(4)),
-    ("stages: 2 ranks, stage 1 / stage 0", 1 / 1.03, 1 / 1.02), ("stages: 2 ranks, stage 2 / stage 0", 1 / 1.05, 1 / 1.03),
-    ("stages: 2 ranks, stage 3 / stage 0", 1 / 1.12, 1 / 1.08), ("threads: ", 0.95, None), ("optimizer: ", 0.9, None),
+    *((f"stages: {model}2 ranks, stage {stage} / DeepSpeed", 2.0, 2.5) for model in ("", "GPT-2 bf16, ")
+      for stage in range(4)),
+    *((f"stages: {model}2 ranks, stage {stage} / stage 0", 1 / most, 1 / aim) for model in ("", "GPT-2 bf16, ")
+      for stage, most, aim in ((1, 1.03, 1.02), (2, 1.05, 1.03), (3, 1.12, 1.08))),
+    ("threads: ", 0.95, None), ("optimizer: ", 0.9, None),
     ("collectives: all-reduce 131072 KiB / Open MPI", 6, None),
     ("collectives: all-reduce 131072 KiB, private / Open MPI", 2.3, None),
     ("collectives: all-reduce 131072 KiB, memory / ceiling", 0.9, None),

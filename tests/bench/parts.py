@@ -113,18 +113,20 @@ def measure_llama(options):
 
 
 def measure_stages(options):
-    """Each stage beside DeepSpeed's and beside our own stage 0."""
+    """Each stage beside DeepSpeed's and beside our own stage 0: GPT-2 124M in bf16, a small model in f32."""
     rows = []
     with_peer = require(options, "torch", "deepspeed")
-    for stage in (0, 3) if options.toy else options.stages:
-        shape = dict(TOY_MODEL if options.toy else SMALL_MODEL, dtype="f32", stage=stage, batch=2,
-                     length=16 if options.toy else 128, threads=1)
-        sides = [ferula_side(options, shape, 2)]
-        if stage > 0:
-            sides.append(ferula_side(options, dict(shape, stage=0), 2, "stage 0"))
-        if with_peer:
-            sides.append(deepspeed_side(options, shape, 2))
-        rows += step_rows(f"2 ranks, stage {stage}", take_turns(sides, options.rounds, 2))
+    for dtype in ("f32",) if options.toy else options.dtypes:
+        name, model = ("GPT-2 bf16, ", GPT2) if dtype == "bf16" else ("", SMALL_MODEL)
+        for stage in (0, 3) if options.toy else options.stages:
+            shape = dict(TOY_MODEL if options.toy else model, dtype=dtype, stage=stage, batch=2,
+                         length=16 if options.toy else 128, threads=1)
+            sides = [ferula_side(options, shape, 2)]
+            if stage > 0:
+                sides.append(ferula_side(options, dict(shape, stage=0), 2, "stage 0"))
+            if with_peer:
+                sides.append(deepspeed_side(options, shape, 2))
+            rows += step_rows(f"{name}2 ranks, stage {stage}", take_turns(sides, options.rounds, 2))
     return rows
 
 

@@ -22,7 +22,7 @@ def arguments():
     for name, default in dict(layers=12, width=768, heads=12, context=1024, vocabulary=50304, batch=4, length=64,
                               threads=1, stage=0).items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--dtype", choices=("f32",), default="f32")
+    parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     return parser.parse_args()
 
 
@@ -38,6 +38,7 @@ def engine_of(chosen):
         "zero_force_ds_cpu_optimizer": False,
         "optimizer": {"type": "AdamW", "params": {"torch_adam": True, "lr": 1e-4, "betas": (0.9, 0.95),
                                                   "weight_decay": 0.1}},
+        "bf16": {"enabled": chosen.dtype == "bf16"},
     }
     return deepspeed.initialize(model=model, model_parameters=model.parameters(), config=config)[0]
 
