@@ -18,6 +18,9 @@ struct Arithmetic {
   Cost cost;
 };
 Arithmetic probe_arithmetic(std::int64_t rounds);
+/// The same of bf16 with sums in f32; of f32 where the processor has no instructions for it, as the operations do.
+/// Throws Error where tiles (AMX) do more than vectors, which are all that is probed.
+Arithmetic probe_bf16_arithmetic(std::int64_t rounds);
 
 /// Cycles a second of one thread at work: of a chain of shifts and exclusive ors, each of which takes a cycle on every
 /// processor of this architecture.

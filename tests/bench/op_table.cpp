@@ -45,7 +45,8 @@ class Table {
  private:
   void print_ceiling(const test::OpCase& each) {
     if (each.flops > 0) {
-      const Arithmetic probe = probe_arithmetic(arithmetic_rounds_);
+      const bool narrow = each.name.find("bf16") != std::string::npos;
+      const Arithmetic probe = (narrow ? probe_bf16_arithmetic : probe_arithmetic)(arithmetic_rounds_);
       return print_sample(each.name, "ceiling", probe.flops, "FLOP", probe.cost);
     }
     print_sample(each.name, "ceiling", memory_.sweep_bytes(), "B", memory_.sweep());

@@ -25,12 +25,13 @@ void run(const Arguments& arguments) {
   StepShape shape = step_shape(arguments);
   shape.timing = Timing::operations;
   TrainingRank rank(make_self_transport(), shape, threads);
+  const auto probe = shape.compute == DType::bf16 ? probe_bf16_arithmetic : probe_arithmetic;
   pin_threads();
   MemoryLedger ledger;
   const auto device = make_cpu_device(ledger);
   StreamingCeiling memory(*device, arguments.number("ceiling_bytes", 250'000'000));
   for (std::int64_t round = -2; round < arguments.number("rounds", 10); ++round) {
-    const Arithmetic arithmetic = probe_arithmetic(arguments.number("arithmetic_rounds", 20'000'000));
+    const Arithmetic arithmetic = probe(arguments.number("arithmetic_rounds", 20'000'000));
     const Cost stream = memory.sweep();
     rank.timed_ops().reset();
     const StepResult step = rank.step();

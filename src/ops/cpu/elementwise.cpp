@@ -6,6 +6,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 // clang-format on
 #include "ops/cpu/elementwise.hpp"
+#include "hwy/cache_control.h"
 #include "ops/cpu/parallel.hpp"
 #include "ops/cpu/simd-inl.hpp"
 
@@ -42,6 +43,15 @@ void convert_piece(TensorView from, TensorView to) {
   from.dtype == DType::bf16 ? convert_rows<bf16, float>(from, to) : convert_rows<float, bf16>(from, to);
 }
 
+void stream_constant(float* to, std::int64_t count, float value) {
+  std::int64_t at = 0;
+  for (; at < count && reinterpret_cast<std::uintptr_t>(to + at) % (kLanes * sizeof(float)) != 0; ++at) to[at] = value;
+  const Floats all = hn::Set(kFloat, value);
+  for (; at + kLanes <= count; at += kLanes) hn::Stream(all, kFloat, to + at);
+  for (; at < count; ++at) to[at] = value;
+  hwy::FlushStream();  // before another thread hears that it is done
+}
+
 /// Σ x² of `count` elements in f64.
 double squares_of(const float* x, std::int64_t count) {
   const hn::ScalableTag<double> wide;
@@ -71,6 +81,7 @@ namespace {
 HWY_EXPORT(add_piece);
 HWY_EXPORT(convert_piece);
 HWY_EXPORT(squares_of);
+HWY_EXPORT(stream_constant);
 
 bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
 
@@ -97,11 +108,14 @@ void copy(TensorView from, TensorView to) {
 
 void fill(TensorView x, float value) {
   FERULA_CHECK(is_float(x.dtype), "cannot fill {}", name_of(x.dtype));
-  parallel_pieces<1>({x}, [value](const auto& piece) {
+  const bool streams = x.dtype == DType::f32 && x.bytes() >= kMoreThanCached;
+  parallel_pieces<1>({x}, [value, streams](const auto& piece) {
     for (std::int64_t row = 0; row < piece[0].dim(0); ++row) {
       std::byte* begin = row_bytes_of(piece[0], row);
       const std::int64_t width = piece[0].dim(1);
-      if (piece[0].dtype == DType::f32)
+      if (streams)
+        HWY_DYNAMIC_DISPATCH(stream_constant)(reinterpret_cast<float*>(begin), width, value);
+      else if (piece[0].dtype == DType::f32)
         std::fill_n(reinterpret_cast<float*>(begin), width, value);
       else
         std::fill_n(reinterpret_cast<bf16*>(begin), width, bf16(value));

@@ -7,6 +7,8 @@
 // clang-format on
 #include <cmath>
 
+#include "hwy/cache_control.h"
+
 #include "ops/cpu/optimizer.hpp"
 #include "ops/cpu/optimizer_piece.hpp"
 #include "ops/cpu/parallel.hpp"
@@ -21,7 +23,9 @@ HWY_INLINE Floats constant(double value) { return hn::Set(kFloat, static_cast<fl
 /// The new master of `lanes` elements, and its bf16 copy where the model is bf16.
 HWY_INLINE void store_value(const OptimizerPiece& piece, Floats master, std::int64_t at, std::int64_t lanes) {
   store(master, piece.master + at, lanes);
-  if (piece.value != nullptr) store(master, piece.value + at, lanes);
+  if (piece.value == nullptr) return;
+  if (piece.streams_value && lanes == kLanes) return stream_all(master, piece.value + at);
+  store(master, piece.value + at, lanes);
 }
 
 /// torch.optim.Adam and AdamW: m and v are moving averages of g and g²;
@@ -94,12 +98,16 @@ void lion(const OptimizerRule& rule, const OptimizerPiece& piece) {
 void update_piece(const OptimizerRule& rule, const OptimizerPiece& piece) {
   switch (rule.kind) {
     case OptimizerKind::adam:
-      return adam(rule, piece);
+      adam(rule, piece);
+      break;
     case OptimizerKind::sgd:
-      return sgd(rule, piece);
+      sgd(rule, piece);
+      break;
     case OptimizerKind::lion:
-      return lion(rule, piece);
+      lion(rule, piece);
+      break;
   }
+  if (piece.streams_value) hwy::FlushStream();  // before another thread hears that it is done
 }
 
 }  // namespace ferula::cpu::HWY_NAMESPACE
@@ -129,7 +137,9 @@ OptimizerPiece piece_at(const OptimizerRule& rule, const OptimizerRange& range, 
           .correction1 = rule.bias_correction ? scalars[kCorrection1] : 1.0,
           .correction2 = rule.bias_correction ? scalars[kCorrection2] : 1.0,
           .weight_decay = weight_decay,
-          .first_step = scalars[kFirstStep] != 0.0f};
+          .first_step = scalars[kFirstStep] != 0.0f,
+          .streams_value = range.value.bytes() >= kMoreThanCached &&
+                           reinterpret_cast<std::uintptr_t>(at_element<bf16>(range.value, begin)) % 64 == 0};
 }
 
 }  // namespace

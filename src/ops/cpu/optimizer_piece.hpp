@@ -21,6 +21,7 @@ struct OptimizerPiece {
   double correction2;
   double weight_decay;
   bool first_step;
+  bool streams_value;  // the copy is larger than a cache: written past it
 };
 
 }  // namespace ferula::cpu

@@ -33,17 +33,28 @@ HWY_INLINE Floats load_all(const bf16* from) {
 
 HWY_INLINE void store_all(Floats value, float* to) { hn::StoreU(value, kFloat, to); }
 
-HWY_INLINE void store_all(Floats value, bf16* to) {
+using HalfTag = hn::Rebind<std::uint16_t, FloatTag>;
+
+/// The bits of bf16 nearest to `value`.
+HWY_INLINE hn::Vec<HalfTag> bf16_bits(Floats value) {
   const hn::RebindToUnsigned<FloatTag> wide;
   const hn::RebindToSigned<FloatTag> wide_signed;
-  const hn::Rebind<std::uint16_t, FloatTag> narrow;
   const auto bits = hn::BitCast(wide, value);
   const auto upper = hn::ShiftRight<16>(bits);
   const auto bias = hn::Add(hn::Set(wide, 0x7fff), hn::And(upper, hn::Set(wide, 1)));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, bias));
   const auto quiet_nan = hn::Or(upper, hn::Set(wide, 0x40));
   const auto chosen = hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(value)), quiet_nan, rounded);
-  hn::StoreU(hn::DemoteTo(narrow, hn::BitCast(wide_signed, chosen)), narrow, reinterpret_cast<std::uint16_t*>(to));
+  return hn::DemoteTo(HalfTag(), hn::BitCast(wide_signed, chosen));
+}
+
+HWY_INLINE void store_all(Floats value, bf16* to) {
+  hn::StoreU(bf16_bits(value), HalfTag(), reinterpret_cast<std::uint16_t*>(to));
+}
+
+/// The same past the caches, where `to` is at a multiple of the vector's bytes: the line is not read before.
+HWY_INLINE void stream_all(Floats value, bf16* to) {
+  hn::Stream(bf16_bits(value), HalfTag(), reinterpret_cast<std::uint16_t*>(to));
 }
 
 /// The first `lanes` elements at `from`; zeros behind them.
