@@ -79,7 +79,7 @@ class Products {
   /// Packs a bf16 factor as f32, by way of `wide` where that has elements.
   void pack_widened(TensorView from, const PackedMatrix& to, TensorView wide);
 
-  std::int64_t outer_pack_bytes(std::int64_t rows, std::int64_t in);
+  std::int64_t outer_pack_bytes(std::int64_t rows, std::int64_t in, DType dtype);
   ScratchBytes multiply_scratch(std::int64_t rows, TensorView b, std::optional<DType> bias, DType result);
   ScratchBytes outer_scratch(const LinearShape& shape);
 

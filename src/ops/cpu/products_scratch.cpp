@@ -10,7 +10,9 @@ namespace {
 /// A matrix without memory: its type and strides are all that counts.
 TensorView matrix(DType dtype, std::int64_t rows, std::int64_t columns) { return {nullptr, dtype, {rows, columns}}; }
 
-PackedMatrix packed(std::int64_t k, std::int64_t n) { return {.k = k, .n = n, .dtype = DType::f32, .memory = {}}; }
+PackedMatrix packed(std::int64_t k, std::int64_t n, DType dtype = DType::f32) {
+  return {.k = k, .n = n, .dtype = dtype, .memory = {}};
+}
 
 }  // namespace
 
@@ -42,19 +44,16 @@ ScratchBytes Products::multiply_scratch(std::int64_t rows, TensorView b, std::op
 
 /// Of dw += dyᵀ · x.
 ScratchBytes Products::outer_scratch(const LinearShape& shape) {
-  const auto library = [&](std::int64_t rows, std::int64_t columns) {
-    const TensorView a = transposed(matrix(DType::f32, rows, columns)), c = matrix(DType::f32, columns, shape.in);
-    return matmul_.scratch_bytes(a, packed(rows, shape.in), {}, c, Accumulate::add);
+  const auto library = [&](std::int64_t rows, std::int64_t columns, DType dtype) {
+    const TensorView a = transposed(matrix(dtype, rows, columns)), c = matrix(DType::f32, columns, shape.in);
+    return matmul_.scratch_bytes(a, packed(rows, shape.in, dtype), {}, c, Accumulate::add);
   };
   if (goes_through_f32(shape.compute, shape.rows, nullptr)) {
     const Blocks blocks = outer_blocks(shape.rows, shape.in, shape.out);
-    return {.own = blocks.bytes, .library = library(blocks.rows, blocks.width)};
+    return {.own = blocks.bytes, .library = library(blocks.rows, blocks.width, DType::f32)};
   }
-  if (shape.compute == DType::f32)
-    return {.own = outer_pack_bytes(shape.rows, shape.in), .library = library(shape.rows, shape.out)};
-  const TensorView dy = matrix(shape.compute, shape.rows, shape.out), x = matrix(shape.compute, shape.rows, shape.in);
-  const TensorView dw = matrix(DType::f32, shape.out, shape.in);
-  return {.library = matmul_.scratch_bytes(transposed(dy), x, {}, dw, Accumulate::add)};
+  return {.own = outer_pack_bytes(shape.rows, shape.in, shape.compute),
+          .library = library(shape.rows, shape.out, shape.compute)};
 }
 
 }  // namespace ferula::cpu
