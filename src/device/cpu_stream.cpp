@@ -6,11 +6,6 @@
 
 namespace ferula {
 
-void InlineStream::run(std::function<void()> task) {
-  task();
-  ++done_;
-}
-
 void InlineStream::wait(Event event) {
   if (event.stream != nullptr && event.stream != this) event.stream->synchronize(event.ticket);
 }
@@ -28,7 +23,7 @@ ThreadStream::~ThreadStream() {
   thread_.join();
 }
 
-void ThreadStream::run(std::function<void()> task) {
+void ThreadStream::accept(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
     rethrow_locked();

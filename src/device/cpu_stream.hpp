@@ -15,14 +15,14 @@ namespace ferula {
 /// Runs each task on the caller's thread; an exception of a task reaches the caller directly.
 class InlineStream final : public Stream {
  public:
-  void run(std::function<void()> task) override;
-  Event record() override { return {this, done_}; }
+  InlineStream() : Stream(Tasks::at_once) {}
+  Event record() override { return {this, 0}; }
   void wait(Event event) override;
   void synchronize() override {}
   void synchronize(std::uint64_t) override {}
 
  private:
-  std::uint64_t done_ = 0;
+  void accept(std::function<void()> task) override { task(); }
 };
 
 /// Runs tasks in order on one thread of its own. After a task has thrown, later tasks are dropped.
@@ -30,13 +30,13 @@ class ThreadStream final : public Stream {
  public:
   explicit ThreadStream(std::string name);
   ~ThreadStream() override;
-  void run(std::function<void()> task) override;
   Event record() override;
   void wait(Event event) override;
   void synchronize() override;
   void synchronize(std::uint64_t ticket) override;
 
  private:
+  void accept(std::function<void()> task) override;
   void work();
   void rethrow_locked();
 

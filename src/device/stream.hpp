@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 namespace ferula {
 
@@ -19,7 +20,14 @@ struct Event {
 class Stream {
  public:
   virtual ~Stream() = default;
-  virtual void run(std::function<void()> task) = 0;
+  /// Gives the next task: done before the call returns where the stream runs each task at once.
+  template <class Task>
+  void run(Task&& task) {
+    if (runs_at_once_)
+      task();
+    else
+      accept(std::forward<Task>(task));
+  }
   /// The work given so far.
   virtual Event record() = 0;
   /// Later work of this stream starts only after `event`. A stream on the caller's thread blocks the caller.
@@ -28,6 +36,16 @@ class Stream {
   virtual void synchronize() = 0;
   /// Blocks the caller until the work up to `ticket` is done.
   virtual void synchronize(std::uint64_t ticket) = 0;
+
+ protected:
+  Stream() = default;
+  enum class Tasks : std::uint8_t { at_once };
+  explicit Stream(Tasks) : runs_at_once_(true) {}
+  /// Takes a task of a stream that runs it later.
+  virtual void accept(std::function<void()> task) = 0;
+
+ private:
+  bool runs_at_once_ = false;
 };
 
 }  // namespace ferula

@@ -136,14 +136,17 @@ constexpr std::int64_t kStagger = 17 * 64 / sizeof(float);
 
 StreamingCeiling::StreamingCeiling(Device& device, std::int64_t bytes)
     : memory_(device.allocate(bytes, MemoryKind::buffers)) {
+  constexpr int kTrials = 3;  // others use the machine, too
   double fastest = 0;
   Shape best;
   for (const Shape shape : {Shape{1, false}, Shape{2, false}, Shape{4, false}, Shape{8, false}, Shape{3, true}}) {
     shape_ = shape;
     sweep();  // the first touches the memory
-    const double rate = sweep_bytes() / sweep().seconds;
-    if (rate > fastest) best = shape;
-    fastest = std::max(fastest, rate);
+    for (int trial = 0; trial < kTrials; ++trial) {
+      const double rate = sweep_bytes() / sweep().seconds;
+      if (rate > fastest) best = shape;
+      fastest = std::max(fastest, rate);
+    }
   }
   shape_ = best;
 }

@@ -1,6 +1,6 @@
 // Collectives of f32 in turns with Open MPI's, in one MPI program: Ferula with operands in its own buffers and in
-// private memory, Open MPI with private memory; large all-reduces beside streaming memory, too. bytes=N (of the whole
-// tensor) rounds=N ceiling_bytes=N.
+// private memory, Open MPI with private memory; large all-reduces and all-gathers beside streaming memory, too. bytes=N
+// (of the whole tensor) rounds=N ceiling_bytes=N.
 #include <mpi.h>
 
 #include <algorithm>
@@ -117,19 +117,26 @@ void measure(Group& group, const Collective& each, std::int64_t bytes, std::int6
   }
 }
 
-/// An all-reduce reads and writes the tensor of every rank once; streams do the same to other memory.
-void measure_beside_memory(Group& group, std::int64_t bytes, std::int64_t ceiling_bytes, std::int64_t rounds) {
+/// The bytes of all ranks that such a call reads and writes at least: those of an all-reduce are read and written in
+/// place, an all-gather reads what the others have and writes it.
+double touched_bytes(const Collective& each, int ranks, std::int64_t bytes) {
+  const double all = 2.0 * ranks * static_cast<double>(bytes);
+  return each.name == "all-reduce" ? all : all * (ranks - 1) / ranks;
+}
+
+/// Beside streams in place through other memory.
+void measure_beside_memory(Group& group, const Collective& each, std::int64_t bytes, std::int64_t ceiling_bytes,
+                           std::int64_t rounds) {
   MemoryLedger ledger;
   const auto device = make_cpu_device(ledger);
   StreamingCeiling memory(*device, ceiling_bytes);
-  const std::string row = fmt::format("all-reduce {}, memory", size_in_words(bytes));
+  const std::string row = fmt::format("{} {}, memory", each.name, size_in_words(bytes));
   const int ranks = group.world().size();
   for (std::int64_t round = -2; round < rounds; ++round) {
-    const Cost reduced =
-        group.timed(1, [&] { group.world().all_reduce(group.stream(), group.window(), ReduceOp::sum); });
+    const Cost moved = group.timed(1, [&] { each.ferula(group, group.window()); });
     const Cost swept = group.timed(1, [&] { memory.sweep(); });
     if (round < 0 || group.world().rank() != 0) continue;
-    print_sample(row, "ferula", 2.0 * ranks * static_cast<double>(bytes), "B", reduced);
+    print_sample(row, "ferula", touched_bytes(each, ranks, bytes), "B", moved);
     print_sample(row, "ceiling", ranks * memory.sweep_bytes(), "B", swept);
   }
 }
@@ -140,9 +147,12 @@ void run(const Arguments& arguments) {
   const std::int64_t bytes =
       round_up(arguments.number("bytes", 64 << 20), static_cast<std::int64_t>(sizeof(float)) * mpi.size());
   Group group(mpi, bytes);
-  for (const Collective& each : collectives(mpi.size())) measure(group, each, bytes, rounds);
-  if (const std::int64_t ceiling = arguments.number("ceiling_bytes", 0); ceiling > 0)
-    measure_beside_memory(group, bytes, ceiling, rounds);
+  const std::int64_t ceiling_bytes = arguments.number("ceiling_bytes", 0);
+  for (const Collective& each : collectives(mpi.size())) {
+    measure(group, each, bytes, rounds);
+    if (ceiling_bytes > 0 && (each.name == "all-reduce" || each.name == "all-gather"))
+      measure_beside_memory(group, each, bytes, ceiling_bytes, rounds);
+  }
 }
 
 }  // namespace

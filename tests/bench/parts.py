@@ -141,7 +141,7 @@ def measure_threads(options):
 def measure_collectives(options):
     samples = []
     for size in (8, 1 << 16) if options.toy else (*LATENCIES, *BANDWIDTHS):
-        ceiling = 1 << 20 if options.toy else 250_000_000
+        ceiling = 1 << 20 if options.toy else 130_000_000
         program = [str(options.programs / "bench_collectives"), f"bytes={size}", f"rounds={options.rounds}",
                    f"ceiling_bytes={ceiling if options.toy or size == BANDWIDTHS[-1] else 0}"]
         samples += run_program(mpirun(2, program), {"OMP_NUM_THREADS": "1"})

@@ -89,13 +89,14 @@ class FakeStream final : public Stream {
     live_->add(inner_.get());
   }
   ~FakeStream() override { live_->remove(inner_.get()); }
-  void run(std::function<void()> task) override { inner_->run(std::move(task)); }
   Event record() override { return inner_->record(); }
   void wait(Event event) override { inner_->wait(event); }
   void synchronize() override { inner_->synchronize(); }
   void synchronize(std::uint64_t ticket) override { inner_->synchronize(ticket); }
 
  private:
+  void accept(std::function<void()> task) override { inner_->run(std::move(task)); }
+
   std::unique_ptr<Stream> inner_;
   LiveStreams* live_;
 };

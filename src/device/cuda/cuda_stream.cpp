@@ -38,7 +38,7 @@ CudaStream::~CudaStream() {
   cudaStreamSynchronize(stream_.get());  // an error has been thrown before, or nobody asks any more
 }
 
-void CudaStream::run(std::function<void()> task) {
+void CudaStream::accept(std::function<void()> task) {
   const std::lock_guard lock(mutex_);
   rethrow_locked();
   if (!thread_.joinable()) {

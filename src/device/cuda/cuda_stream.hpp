@@ -46,8 +46,6 @@ class CudaStream final : public Stream {
   CudaStream(int device, std::string name, StreamFault& fault);
   ~CudaStream() override;
 
-  /// A task of the host: starts when the GPU has done what came before. Does not block the caller.
-  void run(std::function<void()> task) override;
   Event record() override;
   /// Events of other CudaStreams order the GPU without blocking the caller, unless a host task is pending before the
   /// event: then the caller waits for that task. An event of another kind of stream becomes a host task.
@@ -67,6 +65,8 @@ class CudaStream final : public Stream {
   /// What a later record of the same slot overwrites is then an event further on: waits are longer, never too short.
   static constexpr std::size_t kEvents = 64;
 
+  /// A task of the host: starts when the GPU has done what came before. Does not block the caller.
+  void accept(std::function<void()> task) override;
   void give(std::function<void()> job);
   void work();
   void await_recorded(std::uint64_t ticket);
