@@ -1,5 +1,6 @@
 """The parts of the benchmark: what runs beside what, and at which sizes."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -56,7 +57,15 @@ def python_side(options, name, script, shape, *more):
     return Side(name, [[options.python, str(ORACLES / script), *words(shape, "--{}={}"), *more]], [{}])
 
 
+def forget_stale_locks():
+    """DeepSpeed waits for ever for a lock that an interrupted build of its extension has left."""
+    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR", Path.home() / ".cache/torch_extensions"))
+    for lock in root.glob("**/deepspeed_shm_comm/lock"):
+        lock.unlink(missing_ok=True)
+
+
 def deepspeed_side(options, shape, ranks):
+    forget_stale_locks()
     command = [options.python, str(ORACLES / "bench_deepspeed_step.py"), *words(shape, "--{}={}")]
     environments = [dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="127.0.0.1",
                          MASTER_PORT="29617", DS_ACCELERATOR="cpu", OMP_NUM_THREADS=str(shape["threads"]))

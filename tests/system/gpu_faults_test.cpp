@@ -140,10 +140,10 @@ TEST_F(GpuFaultsSystem, VersionsOfNcclThatDifferAreRefusedOnce) {
 
 TEST_F(GpuFaultsSystem, ACollectiveThatNeverEndsIsNamedWithRankHostAndGpu) {
   const Outcome outcome =
-      train("nccl=22809,22809 collective=hangs", {"--ranks-simulated", "2", "--set", "debug.collective_timeout_s=1"});
+      train("nccl=22809,22809 collective=hangs", {"--ranks-simulated", "2", "--set", "debug.collective_timeout_s=4"});
 
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("has waited for more than 1000 ms for its peers"), HasSubstr("of group '"),
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("has waited for more than 4000 ms for its peers"), HasSubstr("of group '"),
                                  HasSubstr("rank "), HasSubstr("Imaginary 9, GPU-"), HasSubstr("NCCL_DEBUG=INFO")));
 }
 
