@@ -9,11 +9,11 @@ EagerExchange::EagerExchange(GroupChannel& channel, const CollectiveCall& call, 
   Announcement& mine = channel_.next_announcement(operation_);
   mine.call = call;
   std::copy_n(operand.data, operand.bytes(), mine.data.begin());
-  channel_.arrive(Lane::collectives, operation_);
+  channel_.announce(operation_);
 }
 
 TensorView EagerExchange::await(int rank) const {
-  channel_.await_arrival(Lane::collectives, rank, operation_);
+  channel_.await_announcement(rank, operation_);
   channel_.check_call_of(rank);
   TensorView view = operand_;
   view.data = channel_.announcement(rank).data.data();

@@ -22,6 +22,9 @@ void pause_briefly() {
 #endif
 }
 
+/// Meetings are counted round and round.
+bool is_reached(std::uint32_t meeting, std::uint32_t value) { return static_cast<std::int32_t>(value - meeting) >= 0; }
+
 }  // namespace
 
 bool is_process_alive(int process) {
@@ -35,11 +38,29 @@ bool is_process_alive(int process) {
 }
 
 GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks)
-    : identity_(&identity), blocks_(std::move(blocks)) {}
+    : identity_(&identity), blocks_(std::move(blocks)), seen_(blocks_.size()) {}
 
 void GroupChannel::meet(Lane lane, std::string_view operation) {
   arrive(lane, operation);
   for (int rank = 0; rank < identity_->size(); ++rank) await_arrival(lane, rank, operation);
+}
+
+void GroupChannel::announce(std::string_view operation) {
+  const std::uint32_t next = meeting(Lane::collectives) + 1;
+  mine().announcements[next % kMeetingsAhead].meeting.store(next);
+  arrive(Lane::collectives, operation);
+}
+
+void GroupChannel::await_announcement(int rank, std::string_view operation) {
+  const std::uint32_t last = meeting(Lane::collectives);
+  for (int look = 0; look < kLooks; ++look) {
+    if (announcement(rank).meeting.load() == last) {
+      seen_[static_cast<std::size_t>(rank)] = last;
+      return;
+    }
+    pause_briefly();
+  }
+  await_arrival(Lane::collectives, rank, operation);
 }
 
 void GroupChannel::arrive(Lane lane, std::string_view operation) {
@@ -53,14 +74,17 @@ void GroupChannel::await_arrival(Lane lane, int rank, std::string_view operation
 }
 
 void GroupChannel::await_meeting(Lane lane, int rank, std::uint32_t meeting, std::string_view operation) {
-  const auto arrived = [meeting](std::uint32_t value) { return static_cast<std::int32_t>(value - meeting) >= 0; };
-  await(block(rank).arrivals[static_cast<std::size_t>(lane)], arrived, {&rank, 1}, operation);
+  Bell& arrivals = block(rank).arrivals[static_cast<std::size_t>(lane)];
+  await(
+      arrivals, [meeting](std::uint32_t value) { return is_reached(meeting, value); }, {&rank, 1}, operation);
+  if (lane == Lane::collectives) seen_[static_cast<std::size_t>(rank)] = arrivals.value.load();
 }
 
 Announcement& GroupChannel::next_announcement(std::string_view operation) {
   const std::uint32_t next = meeting(Lane::collectives) + 1;
   for (int rank = 0; rank < identity_->size(); ++rank)  // who has come to the meeting after it no longer reads it
-    if (rank != identity_->rank) await_meeting(Lane::collectives, rank, next - kMeetingsAhead + 1, operation);
+    if (rank != identity_->rank && !is_reached(next - kMeetingsAhead + 1, seen_[static_cast<std::size_t>(rank)]))
+      await_meeting(Lane::collectives, rank, next - kMeetingsAhead + 1, operation);
   return mine().announcements[next % kMeetingsAhead];
 }
 

@@ -31,6 +31,11 @@ class GroupChannel {
   void arrive(Lane lane, std::string_view operation);
   /// Waits until `rank` has come to the last meeting of this rank.
   void await_arrival(Lane lane, int rank, std::string_view operation);
+  /// The same on the lane of collectives, sooner where it has called `announce`: what it said is then seen along with
+  /// it.
+  void await_announcement(int rank, std::string_view operation);
+  /// Arrives on the lane of collectives with an announcement that has been written.
+  void announce(std::string_view operation);
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
 
@@ -50,6 +55,7 @@ class GroupChannel {
   const GroupIdentity* identity_;
   std::vector<RankBlock*> blocks_;
   std::array<std::uint32_t, 2> meetings_{};  // by Lane
+  std::vector<std::uint32_t> seen_;          // by rank: a meeting of collectives to which it has come
   std::atomic<std::int64_t> timeout_ms_{0};
 };
 

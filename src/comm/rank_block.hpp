@@ -36,6 +36,7 @@ constexpr std::int64_t kEagerBytes = 1024;
 
 /// What one rank says of a collective before it meets the others.
 struct alignas(64) Announcement {
+  std::atomic<std::uint32_t> meeting{0};  // for which all of it is there, where the operand travels along
   CollectiveCall call;
   std::array<std::byte, kEagerBytes> data;  // the operand, where it is that small; the smallest lie in the call's line
 };
