@@ -6,7 +6,7 @@ namespace ferula {
 
 EagerExchange::EagerExchange(GroupChannel& channel, const CollectiveCall& call, const TensorView& operand)
     : channel_(channel), operand_(operand), operation_(name_of(call.kind)) {
-  Announcement& mine = channel_.next_announcement(operation_);
+  Announcement& mine = channel_.next_announcement();
   mine.call = call;
   std::copy_n(operand.data, operand.bytes(), mine.data.begin());
   channel_.announce(operation_);

@@ -5,7 +5,7 @@
 
 namespace ferula {
 
-/// MPI libraries call this the eager protocol: a rank waits once, and only for those whose operands it reads.
+/// MPI libraries call this the eager protocol: a rank waits for each of the others once.
 class EagerExchange {
  public:
   static bool suits(const TensorView& operand) { return operand.bytes() <= kEagerBytes; }

@@ -22,9 +22,6 @@ void pause_briefly() {
 #endif
 }
 
-/// Meetings are counted round and round.
-bool is_reached(std::uint32_t meeting, std::uint32_t value) { return static_cast<std::int32_t>(value - meeting) >= 0; }
-
 }  // namespace
 
 bool is_process_alive(int process) {
@@ -38,29 +35,11 @@ bool is_process_alive(int process) {
 }
 
 GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks)
-    : identity_(&identity), blocks_(std::move(blocks)), seen_(blocks_.size()) {}
+    : identity_(&identity), blocks_(std::move(blocks)) {}
 
 void GroupChannel::meet(Lane lane, std::string_view operation) {
   arrive(lane, operation);
   for (int rank = 0; rank < identity_->size(); ++rank) await_arrival(lane, rank, operation);
-}
-
-void GroupChannel::announce(std::string_view operation) {
-  const std::uint32_t next = meeting(Lane::collectives) + 1;
-  mine().announcements[next % kMeetingsAhead].meeting.store(next);
-  arrive(Lane::collectives, operation);
-}
-
-void GroupChannel::await_announcement(int rank, std::string_view operation) {
-  const std::uint32_t last = meeting(Lane::collectives);
-  for (int look = 0; look < kLooks; ++look) {
-    if (announcement(rank).meeting.load() == last) {
-      seen_[static_cast<std::size_t>(rank)] = last;
-      return;
-    }
-    pause_briefly();
-  }
-  await_arrival(Lane::collectives, rank, operation);
 }
 
 void GroupChannel::arrive(Lane lane, std::string_view operation) {
@@ -70,27 +49,28 @@ void GroupChannel::arrive(Lane lane, std::string_view operation) {
 }
 
 void GroupChannel::await_arrival(Lane lane, int rank, std::string_view operation) {
-  await_meeting(lane, rank, meeting(lane), operation);
+  const auto arrived = [last = meeting(lane)](std::uint32_t value) {
+    return static_cast<std::int32_t>(value - last) >= 0;
+  };
+  await(block(rank).arrivals[static_cast<std::size_t>(lane)], arrived, {&rank, 1}, operation);
 }
 
-void GroupChannel::await_meeting(Lane lane, int rank, std::uint32_t meeting, std::string_view operation) {
-  Bell& arrivals = block(rank).arrivals[static_cast<std::size_t>(lane)];
-  await(
-      arrivals, [meeting](std::uint32_t value) { return is_reached(meeting, value); }, {&rank, 1}, operation);
-  if (lane == Lane::collectives) seen_[static_cast<std::size_t>(rank)] = arrivals.value.load();
+void GroupChannel::announce(std::string_view operation) {
+  next_announcement().meeting.store(meeting(Lane::collectives) + 1);
+  arrive(Lane::collectives, operation);
 }
 
-Announcement& GroupChannel::next_announcement(std::string_view operation) {
-  const std::uint32_t next = meeting(Lane::collectives) + 1;
-  for (int rank = 0; rank < identity_->size(); ++rank)  // who has come to the meeting after it no longer reads it
-    if (rank != identity_->rank && !is_reached(next - kMeetingsAhead + 1, seen_[static_cast<std::size_t>(rank)]))
-      await_meeting(Lane::collectives, rank, next - kMeetingsAhead + 1, operation);
-  return mine().announcements[next % kMeetingsAhead];
+void GroupChannel::await_announcement(int rank, std::string_view operation) {
+  for (int look = 0; look < kLooks; ++look) {
+    if (announcement(rank).meeting.load() == meeting(Lane::collectives)) return;
+    pause_briefly();
+  }
+  await_arrival(Lane::collectives, rank, operation);
 }
 
-Announcement& GroupChannel::announcement(int rank) {
-  return block(rank).announcements[meeting(Lane::collectives) % kMeetingsAhead];
-}
+Announcement& GroupChannel::next_announcement() { return mine().announcements[(meeting(Lane::collectives) + 1) % 2]; }
+
+Announcement& GroupChannel::announcement(int rank) { return block(rank).announcements[meeting(Lane::collectives) % 2]; }
 
 void GroupChannel::check_call_of(int rank) {
   const CollectiveCall& own = announcement(identity_->rank).call;

@@ -20,22 +20,16 @@ class GroupChannel {
 
   /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
   void meet(Lane lane, std::string_view operation);
-  /// Where this rank says what it will do at its next meeting on the lane of collectives. Waits while another rank
-  /// still reads what was said there before.
-  Announcement& next_announcement(std::string_view operation);
+  /// Where this rank says what it will do at its next meeting on the lane of collectives.
+  Announcement& next_announcement();
   /// What `rank` said when it came to the last meeting of this rank; it stays until this rank comes to the next one.
   Announcement& announcement(int rank);
   /// Fails unless `rank` announced the same call as this rank.
   void check_call_of(int rank);
-  /// Lets the others see what this rank wrote for the next meeting, without waiting for them.
-  void arrive(Lane lane, std::string_view operation);
-  /// Waits until `rank` has come to the last meeting of this rank.
-  void await_arrival(Lane lane, int rank, std::string_view operation);
-  /// The same on the lane of collectives, sooner where it has called `announce`: what it said is then seen along with
-  /// it.
-  void await_announcement(int rank, std::string_view operation);
-  /// Arrives on the lane of collectives with an announcement that has been written.
+  /// The two halves of a meeting of collectives whose operands travel with what is announced: the others see both at
+  /// once.
   void announce(std::string_view operation);
+  void await_announcement(int rank, std::string_view operation);
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
 
@@ -45,8 +39,9 @@ class GroupChannel {
   [[noreturn]] void fail(std::string_view operation, std::string_view what);
 
  private:
+  void arrive(Lane lane, std::string_view operation);
+  void await_arrival(Lane lane, int rank, std::string_view operation);
   std::uint32_t& meeting(Lane lane) { return meetings_[static_cast<std::size_t>(lane)]; }
-  void await_meeting(Lane lane, int rank, std::uint32_t meeting, std::string_view operation);
   template <class Ready>
   void await(Bell& bell, Ready ready, std::span<const int> awaited, std::string_view operation);
   void check_alive(int rank, std::string_view operation);
@@ -55,7 +50,6 @@ class GroupChannel {
   const GroupIdentity* identity_;
   std::vector<RankBlock*> blocks_;
   std::array<std::uint32_t, 2> meetings_{};  // by Lane
-  std::vector<std::uint32_t> seen_;          // by rank: a meeting of collectives to which it has come
   std::atomic<std::int64_t> timeout_ms_{0};
 };
 

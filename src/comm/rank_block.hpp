@@ -41,14 +41,12 @@ struct alignas(64) Announcement {
   std::array<std::byte, kEagerBytes> data;  // the operand, where it is that small; the smallest lie in the call's line
 };
 
-/// A rank may come to so many meetings before others have read what it announced at the first of them.
-constexpr std::uint32_t kMeetingsAhead = 4;
-
 /// What one rank tells the others of its group. Written by its owner only.
 struct alignas(64) RankBlock {
-  std::array<Bell, 2> arrivals;                            // by Lane
-  Bell doorbell;                                           // rung by peers when a message moved
-  std::array<Announcement, kMeetingsAhead> announcements;  // by meeting
+  std::array<Bell, 2> arrivals;  // by Lane
+  Bell doorbell;                 // rung by peers when a message moved
+  /// By parity of the meeting: who is at the next one no longer reads what belonged to the last but one.
+  std::array<Announcement, 2> announcements;
   Operand operand;
   std::uint32_t staged = 0;  // 1: the operand is copied through the bounce memory in chunks
   std::atomic<std::uint32_t> abort_state{0};

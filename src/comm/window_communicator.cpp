@@ -98,7 +98,10 @@ void WindowCommunicator::run_broadcast(TensorView inout, int root) {
   const CollectiveCall call{Kind::broadcast, inout.dtype, inout.count(), root};
   if (EagerExchange::suits(inout)) {
     const EagerExchange given(channel_, call, inout);
-    if (rank() != root) copy_elements(given.await(root), inout);
+    for (int peer = 0; peer < size(); ++peer) {  // the root, too, so that nobody leaves before all have come
+      const TensorView values = given.await(peer);
+      if (peer == root && rank() != root) copy_elements(values, inout);
+    }
     return;
   }
   WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);

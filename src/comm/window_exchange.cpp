@@ -37,7 +37,7 @@ void WindowExchange::publish() {
   RankBlock& block = channel_.mine();
   const std::optional<Operand> reachable = memory_.publish(operand_);
   staging_ = !reachable.has_value();
-  channel_.next_announcement(name_of(call_.kind)).call = call_;
+  channel_.next_announcement().call = call_;
   block.staged = staging_ ? 1 : 0;
   block.operand = reachable.value_or(Operand{});
 }

@@ -70,7 +70,7 @@ TEST(SharedMemory, LargeOperandsArriveWhole) {
   EXPECT_EQ(ranks.wait(), kAllWell3);
 }
 
-TEST(SharedMemory, ARootMayRunAheadOfThoseThatRead) {
+TEST(SharedMemory, BroadcastsInARowKeepTheirValues) {
   ForkedRanks ranks(3, {}, [](Child child) {
     for (std::int32_t turn = 0; turn < 200; ++turn) {
       std::vector<std::int32_t> value(5, child.group.rank() == 1 ? turn : -1);
