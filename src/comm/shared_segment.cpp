@@ -58,11 +58,15 @@ Mapping map_file(const FileHandle& file, std::int64_t bytes) {
   return at != nullptr ? std::move(place) : Mapping({static_cast<std::byte*>(memory), size});
 }
 
-/// Puts pages that are already there into huge pages, which save page walks. Linux before 6.1 refuses, at no cost.
-void use_huge_pages(const Mapping& mapping) {
+/// Lets the system back a large mapping of `file` by huge pages, which save page walks. It grants them where a page of
+/// each is there; Linux before 6.1 refuses, at no cost.
+void ask_for_huge_pages(const Mapping& mapping, const FileHandle& file) {
   constexpr int kCollapse = 25;  // MADV_COLLAPSE, which Debian 12's headers do not know
-  if (is_large(static_cast<std::int64_t>(mapping.memory().size())))
-    madvise(mapping.memory().data(), mapping.memory().size(), kCollapse);
+  const auto bytes = static_cast<std::int64_t>(mapping.memory().size());
+  if (!is_large(bytes)) return;
+  for (std::int64_t begin = 0; begin < bytes; begin += kHugePage)
+    if (fallocate(file.get(), 0, begin, kHeaderBytes) != 0) return;  // who asks for all of it will hear why
+  madvise(mapping.memory().data(), mapping.memory().size(), kCollapse);
 }
 
 }  // namespace
@@ -93,13 +97,15 @@ SharedSegment SharedSegment::create(std::int64_t bytes, Commit commit) {
   FileHandle file(memfd_create("ferula", MFD_CLOEXEC));
   if (!file || ftruncate(file.get(), total) != 0)
     throw CapacityError(fmt::format("cannot create {} bytes of shared memory: {}", total, system_error()));
-  if (commit == Commit::now && fallocate(file.get(), 0, 0, total) != 0)
-    throw CapacityError(
-        fmt::format("the system refuses {} MiB of shared memory: {}; fewer ranks on a node or a higher "
-                    "zero_optimization.stage need less",
-                    total >> 20, system_error()));
   Mapping mapping = map_file(file, total);
-  if (commit == Commit::now) use_huge_pages(mapping);
+  if (commit == Commit::now) {
+    ask_for_huge_pages(mapping, file);
+    if (fallocate(file.get(), 0, 0, total) != 0)
+      throw CapacityError(
+          fmt::format("the system refuses {} MiB of shared memory: {}; fewer ranks on a node or a higher "
+                      "zero_optimization.stage need less",
+                      total >> 20, system_error()));
+  }
   SharedSegment segment(std::move(mapping), std::move(file));
   std::construct_at(&segment.header());
   segment.header().cookie = random_cookie();
