@@ -11,8 +11,11 @@ namespace ferula {
 std::int64_t sum_of(const MemoryByKind& bytes) { return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}); }
 
 MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops) {
+  return forecast_memory(shape, mesh, training_scratch(ops, shape.spec, shape.transformer, shape.sequence_length));
+}
+
+MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, const ScratchBytes& scratch) {
   const StoreBytes store = store_bytes(lay_out_ranges(shape.model, shape.store, mesh), shape.store);
-  const ScratchBytes scratch = training_scratch(ops, shape.spec, shape.transformer, shape.sequence_length);
   MemoryByKind bytes{};
   const auto of = [&](MemoryKind kind) -> std::int64_t& { return bytes.at(static_cast<std::size_t>(kind)); };
   of(MemoryKind::parameters) = store.parameters;

@@ -24,9 +24,11 @@ struct TrainingShape {
   std::int64_t sequence_length = 0;
 };
 
-/// The calling rank's peak in steps and saves: what the ledger counts at the end of a run. Called where the rank
-/// computes, for its number of threads.
+/// The calling rank's peak in steps and saves: what the ledger counts at the end of a run, with the scratch memory of
+/// `ops`. Called where the rank computes, for its number of threads.
 MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, Ops& ops);
+/// The same with so much scratch memory.
+MemoryByKind forecast_memory(const TrainingShape& shape, Mesh& mesh, const ScratchBytes& scratch);
 /// What the rank will hold beside that in the host's memory, where optimizer state is offloaded.
 std::int64_t forecast_host_memory(const TrainingShape& shape, Mesh& mesh);
 

@@ -45,9 +45,11 @@ InferenceMemory forecast_inference(const Config& config, const TransformerSpec& 
   const RangesByUnit ranges = lay_out_ranges(model_table(config, spec), settings, mesh);
   const StoreBytes store = store_bytes(ranges, settings);
   const std::int64_t fixed = mesh.transit_bytes() + store.buffers;
-  const bool packs = config.run.device == "cpu";  // a GPU multiplies the values as they lie
-  const std::int64_t writing = (packs ? prepared_bytes(spec, transformer.compute, ranges, device, ops) : 0) +
-                               decoder_bytes(spec, transformer) + inference_scratch(ops, spec, transformer).sum();
+  const bool is_on_host = config.run.device == "cpu";  // a GPU multiplies the values as they lie; see kGpuOverhead
+  const std::int64_t writing =
+      decoder_bytes(spec, transformer) + (is_on_host ? prepared_bytes(spec, transformer.compute, ranges, device, ops) +
+                                                           inference_scratch(ops, spec, transformer).sum()
+                                                     : 0);
 
   InferenceMemory memory;
   const auto kind = [](MemoryByKind& bytes, MemoryKind which) -> std::int64_t& {

@@ -118,12 +118,13 @@ TEST_F(FitPlan, AccumulatesUntilTheBatchIsComplete) {
 TEST_F(FitPlan, InferenceDividesValuesAndKeepsTheCache) {
   Config config = small_config();
   config.model.context = 128;
+  config.model.width = 512;  // large beside what passes between ranks
   const FitPlanner plans = planner(config);
   const auto values = [](const PlannedInference& each) {
     return static_cast<double>(each.memory.loaded.at(static_cast<std::size_t>(MemoryKind::parameters)));
   };
   const PlannedInference alone = plans.inference(3, 1), whole = plans.inference(0, 4), divided = plans.inference(3, 4);
-  const std::int64_t cache = 2 * 4 * 128 * 256 * 4;  // keys and values of 4 layers, 128 tokens of 256 f32
+  const std::int64_t cache = 2 * 4 * 128 * 512 * 4;  // keys and values of 4 layers, 128 tokens of 512 f32
 
   EXPECT_EQ(values(alone), values(whole));
   EXPECT_NEAR(values(divided) / values(whole), 0.25, 0.01);
