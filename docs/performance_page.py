@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fills the marked parts of docs/performance.md and docs/scaling.md and draws docs/roofline.svg from what the benchmarks have recorded:
 
-    python3 tests/bench/bench.py roofline --dtypes f32 --shapes 4x64 4x512 --json docs/roofline.json
+    python3 tests/bench/bench.py roofline --shapes 4x64 4x512 --json docs/roofline.json
     python3 docs/performance_page.py            # --check: ends with 1 where page or picture are not up to date
 """
 
