@@ -19,7 +19,7 @@ struct Arithmetic {
 };
 Arithmetic probe_arithmetic(std::int64_t rounds);
 /// The same of bf16 with sums in f32; of f32 where the processor has no instructions for it, as the operations do.
-/// Throws Error where tiles (AMX) do more than vectors, which are all that is probed.
+/// Where there are tiles (AMX): what they could do at the clock of this moment, which alone is probed.
 Arithmetic probe_bf16_arithmetic(std::int64_t rounds);
 
 /// Cycles a second of one thread at work: of a chain of shifts and exclusive ors, each of which takes a cycle on every
