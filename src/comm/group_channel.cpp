@@ -11,8 +11,8 @@
 namespace ferula {
 namespace {
 
-// Who is about to come is met soonest by looking, and to be woken takes some 50 us on a virtual machine: so look for as
-// long before sleeping. After a few looks the core is offered to others, since ranks and their streams may share cores.
+// Who is about to come is met soonest by looking; a sleeper is back only some 10 us after it was woken (measured on a
+// virtual machine). After a few looks the core is offered to others, since ranks and their streams may share cores.
 constexpr int kLooks = 100;
 constexpr std::chrono::microseconds kPatience(50);
 

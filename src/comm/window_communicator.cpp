@@ -4,6 +4,7 @@
 #include "comm/element_copies.hpp"
 #include "comm/ordered_reduce.hpp"
 #include "comm/window_exchange.hpp"
+#include "device/host_processor.hpp"
 
 namespace ferula {
 namespace {
@@ -26,7 +27,6 @@ Chunk share_of(Chunk chunk, int rank, int ranks) {
 
 /// Copies a part of a result of `all_bytes`: past the caches where these could not keep it.
 void deliver(const TensorView& from, const TensorView& to, std::int64_t all_bytes) {
-  constexpr std::int64_t kMoreThanCached = 8 << 20;
   all_bytes >= kMoreThanCached ? stream_elements(from, to) : copy_elements(from, to);
 }
 

@@ -6,6 +6,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 // clang-format on
 #include "ops/cpu/elementwise.hpp"
+#include "device/host_processor.hpp"
 #include "hwy/cache_control.h"
 #include "ops/cpu/parallel.hpp"
 #include "ops/cpu/simd-inl.hpp"

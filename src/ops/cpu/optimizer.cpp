@@ -7,8 +7,8 @@
 // clang-format on
 #include <cmath>
 
+#include "device/host_processor.hpp"
 #include "hwy/cache_control.h"
-
 #include "ops/cpu/optimizer.hpp"
 #include "ops/cpu/optimizer_piece.hpp"
 #include "ops/cpu/parallel.hpp"

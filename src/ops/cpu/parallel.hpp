@@ -13,9 +13,6 @@ namespace ferula::cpu {
 /// Elements of one piece: small enough for the L1 or L2 cache, large enough to pay for a thread.
 inline constexpr std::int64_t kPieceElements = 16384;
 
-/// Bytes of a result that no cache keeps until it is read: it is better written past the caches.
-inline constexpr std::int64_t kMoreThanCached = 8 << 20;
-
 /// Calls task(i) for each i of [0, count) on the OpenMP threads of the caller. Tasks must not throw.
 template <class Task>
 void parallel_for(std::int64_t count, const Task& task) {

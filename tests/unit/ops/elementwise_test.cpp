@@ -284,5 +284,20 @@ TEST(Elementwise, NoRowsAreNoWork) {
   bench.cpu().dropout(bench.stream(), spec, x);
 }
 
+TEST(Elementwise, ALargeFillStopsWhereItsRowsDo) {
+  constexpr std::int64_t kRows = 130, kWidth = 16'421, kGap = 5;  // above 8 MiB: written past the caches
+  OpBench bench;
+  const TensorView whole = bench.zeros(DType::f32, {kRows, kWidth + kGap});
+
+  bench.cpu().fill(bench.stream(), whole.columns(1, kWidth), 2.5f);
+
+  const std::span<const float> values = whole.span<float>();
+  for (std::int64_t row = 0; row < kRows; ++row)
+    for (std::int64_t column = 0; column < kWidth + kGap; ++column)
+      ASSERT_EQ(values[static_cast<std::size_t>(row * (kWidth + kGap) + column)],
+                column >= 1 && column <= kWidth ? 2.5f : 0.0f)
+          << row << ", " << column;
+}
+
 }  // namespace
 }  // namespace ferula::test

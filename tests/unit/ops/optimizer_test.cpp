@@ -185,5 +185,29 @@ TEST(Optimizer, AnEmptyRangeIsNoWork) {
                                range_of(state, bench.zeros(DType::f32, {0}), {}));
 }
 
+/// The copy is then written past the caches, but for pieces that a boundary of decay has moved off a line.
+TEST(OptimizerUpdate, ALargeCopyIsTheRoundedMaster) {
+  constexpr std::int64_t kCount = (8 << 20) / 2 + 77;  // just above the bytes from which it is
+  for (const OptimizerKind kind : {OptimizerKind::adam, OptimizerKind::sgd, OptimizerKind::lion}) {
+    OpBench bench;
+    const OptimizerRule rule{.kind = kind};
+    const State state = make_state(bench, kCount, DType::bf16);
+    const TensorView gradient = bench.normals(DType::f32, {kCount});
+    const std::vector<DecaySegment> decay = {{0, 1'000'003, 0.1f}, {1'000'003, kCount - 1'000'003, 0.0f}};
+    const std::vector<float> before(state.master.span<float>().begin(), state.master.span<float>().end());
+
+    bench.cpu().optimizer_update(bench.stream(), rule, scalars_of(bench, rule, 1), range_of(state, gradient, decay));
+
+    const std::span<const float> master = state.master.span<float>();
+    const std::span<const bf16> value = state.value.span<bf16>();
+    std::int64_t moved = 0;
+    for (std::size_t i = 0; i < master.size(); ++i) {
+      moved += master[i] != before[i] ? 1 : 0;
+      ASSERT_EQ(value[i], bf16(master[i])) << i;
+    }
+    EXPECT_GT(moved, kCount / 100 * 99);
+  }
+}
+
 }  // namespace
 }  // namespace ferula::test
