@@ -44,6 +44,10 @@ void GroupChannel::meet(Lane lane, std::string_view operation) {
 
 void GroupChannel::arrive(Lane lane, std::string_view operation) {
   throw_if_aborted(operation);
+  ring_arrival(lane);
+}
+
+void GroupChannel::ring_arrival(Lane lane) {
   ++meeting(lane);
   mine().arrivals[static_cast<std::size_t>(lane)].ring();
 }
@@ -56,8 +60,9 @@ void GroupChannel::await_arrival(Lane lane, int rank, std::string_view operation
 }
 
 void GroupChannel::announce(std::string_view operation) {
+  throw_if_aborted(operation);  // before the others see it come, who would take the collective for complete
   next_announcement().meeting.store(meeting(Lane::collectives) + 1);
-  arrive(Lane::collectives, operation);
+  ring_arrival(Lane::collectives);
 }
 
 void GroupChannel::await_announcement(int rank, std::string_view operation) {

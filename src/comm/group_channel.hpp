@@ -40,6 +40,7 @@ class GroupChannel {
 
  private:
   void arrive(Lane lane, std::string_view operation);
+  void ring_arrival(Lane lane);
   void await_arrival(Lane lane, int rank, std::string_view operation);
   std::uint32_t& meeting(Lane lane) { return meetings_[static_cast<std::size_t>(lane)]; }
   template <class Ready>

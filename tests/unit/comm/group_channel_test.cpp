@@ -1,0 +1,48 @@
+// Meetings of ranks and what ends them, one step at a time.
+#include "comm/group_channel.hpp"
+
+#include <gtest/gtest.h>
+
+#include "comm/aborted_error.hpp"
+#include "support/message_of.hpp"
+
+namespace ferula {
+namespace {
+
+using test::message_of;
+
+/// The two ends of a group whose ranks are played in turn.
+struct TwoRanks {
+  static GroupIdentity identity_of(int rank) {
+    return {.axis = "world", .rank = rank, .members = {{.world_rank = 0, .host = "a"}, {.world_rank = 1, .host = "b"}}};
+  }
+  std::array<RankBlock, 2> blocks;
+  std::array<GroupIdentity, 2> identities{identity_of(0), identity_of(1)};
+  GroupChannel first{identities[0], {blocks.data(), &blocks[1]}};
+  GroupChannel second{identities[1], {blocks.data(), &blocks[1]}};
+};
+
+TEST(GroupChannel, ARankThatGaveUpBeforeAnAnnouncedCollectiveIsNotTakenForComing) {
+  TwoRanks ranks;
+  ranks.second.announce("barrier");  // comes before anything is wrong
+  ranks.first.abort("the disk is full");
+
+  const std::string own = message_of<AbortedError>([&] { ranks.first.announce("barrier"); });
+  const std::string told = message_of<AbortedError>([&] { ranks.second.await_announcement(0, "barrier"); });
+
+  EXPECT_NE(own.find("the disk is full"), std::string::npos) << own;
+  EXPECT_NE(told.find("the disk is full"), std::string::npos) << told;
+}
+
+TEST(GroupChannel, AnAnnouncementThatCameBeforeTheAbortCompletesItsCollective) {
+  TwoRanks ranks;
+  ranks.first.announce("barrier");
+  ranks.second.announce("barrier");
+  ranks.first.abort("the disk is full");
+
+  EXPECT_NO_THROW(ranks.second.await_announcement(0, "barrier"));
+  EXPECT_THROW(ranks.second.announce("barrier"), AbortedError);
+}
+
+}  // namespace
+}  // namespace ferula
