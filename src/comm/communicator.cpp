@@ -20,6 +20,11 @@ double agree_max(Communicator& group, Stream& stream, double value) {
   return agree(group, stream, value, ReduceOp::max);
 }
 
+Buffer Communicator::allocate_common(std::int64_t, MemoryKind) {
+  FERULA_CHECK(has_common_memory(), "the ranks of a group of kind {} have no memory in common", kind());
+  return {};
+}
+
 void barrier(Communicator& group, Stream& stream) { agree(group, stream, 0.0, ReduceOp::max); }
 
 }  // namespace ferula

@@ -41,6 +41,12 @@ class Communicator {
   /// Memory that peers can reach, where the transport profits from it: collectives on views into it need no staging
   /// copy. Called by all ranks of the group with the same size. Must not outlive the communicator.
   virtual Buffer allocate(std::int64_t bytes, MemoryKind kind) = 0;
+  /// Whether its ranks can have memory in common: what is gathered there needs no copying.
+  virtual bool has_common_memory() const { return false; }
+  /// One piece of memory for all ranks of the group, of which each counts an equal part; called as `allocate`, where
+  /// `has_common_memory`. What a rank writes the others see after their next collective together. A rank writes only
+  /// what no other uses at the time; of collectives only `all_gather` may have it as `whole`.
+  virtual Buffer allocate_common(std::int64_t bytes, MemoryKind kind);
 
   /// A collective that waits longer for a peer throws CommError. Zero waits for ever.
   virtual void set_timeout(std::chrono::milliseconds timeout) = 0;

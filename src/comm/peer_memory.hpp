@@ -23,6 +23,11 @@ class PeerMemory {
   /// The same for one chunk of a message.
   virtual std::span<std::byte> mail_bounce(int from, int to) = 0;
   virtual Buffer allocate(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) = 0;
+  /// As the communicator promises them.
+  virtual bool has_common() const = 0;
+  virtual Buffer allocate_common(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) = 0;
+  /// Whether `view` lies in memory that the ranks of this group have in common.
+  virtual bool is_common(const TensorView& view) const = 0;
 };
 
 }  // namespace ferula

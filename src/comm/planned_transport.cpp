@@ -12,7 +12,8 @@ namespace {
 
 class PlannedCommunicator final : public Communicator {
  public:
-  PlannedCommunicator(int size, Device& device) : size_(size), device_(&device) {}
+  PlannedCommunicator(int size, Device& device, bool has_common)
+      : size_(size), device_(&device), has_common_(has_common) {}
   int rank() const override { return 0; }
   int size() const override { return size_; }
   std::string_view kind() const override { return "planned"; }
@@ -27,6 +28,7 @@ class PlannedCommunicator final : public Communicator {
   void group_end() override { refuse(); }
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
+  bool has_common_memory() const override { return has_common_; }
   void set_timeout(std::chrono::milliseconds) override {}
   void abort(std::string_view) override {}
 
@@ -35,6 +37,7 @@ class PlannedCommunicator final : public Communicator {
 
   int size_;
   Device* device_;
+  bool has_common_;
 };
 
 class PlannedTransport final : public Mesh::Transport {
@@ -51,17 +54,20 @@ class PlannedTransport final : public Mesh::Transport {
   std::unique_ptr<Communicator> make(const MeshGroup& group, Device& device) override {
     if (!group.contains(rank())) return nullptr;
     if (group.members.size() == 1) return make_self_communicator(device);
-    return std::make_unique<PlannedCommunicator>(static_cast<int>(group.members.size()), device);
+    return std::make_unique<PlannedCommunicator>(static_cast<int>(group.members.size()), device,
+                                                 job_.computes == DeviceKind::cpu && is_on_one_node(group));
   }
   std::int64_t transit_bytes(const MeshGroup& group) const override {
     const int ranks = static_cast<int>(group.members.size());
     if (ranks == 1) return 0;
     const MpiOptions options;
-    return group.members.back() < job_.ranks_on_node ? shared_memory_transit_bytes(ranks, options.shared_memory)
-                                                     : mpi_transit_bytes(ranks, options.staging_bytes);
+    return is_on_one_node(group) ? shared_memory_transit_bytes(ranks, options.shared_memory)
+                                 : mpi_transit_bytes(ranks, options.staging_bytes);
   }
 
  private:
+  bool is_on_one_node(const MeshGroup& group) const { return group.members.back() < job_.ranks_on_node; }
+
   PlannedJob job_;
 };
 

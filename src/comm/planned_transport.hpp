@@ -12,6 +12,7 @@ struct PlannedJob {
   int ranks = 1;
   int ranks_on_node = 1;
   int threads = 1;  // of a rank
+  DeviceKind computes = DeviceKind::cpu;
 };
 
 /// Groups know their sizes and the memory that those of the real job would take: windows within a node, MPI between

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/narrow.hpp"
+#include "comm/common_pieces.hpp"
 #include "comm/window_communicator.hpp"
 
 namespace ferula {
@@ -21,6 +22,34 @@ struct GroupLayout {
   std::int64_t transit_bytes() const { return total - mail_bounce; }
   std::int64_t mail_slots, mail_bounce, bounce, total;  // offsets
 };
+
+constexpr std::string_view kAllocate = "allocate";
+constexpr std::string_view kElsewhere = "another rank could not take part";
+
+/// A new segment; nothing, and why in `refusal`, where memory is short.
+std::optional<SharedSegment> create_or_say(std::int64_t bytes, std::string& refusal) {
+  try {
+    return SharedSegment::create(bytes, SharedSegment::Commit::now);
+  } catch (const CapacityError& error) {
+    refusal = error.what();
+    return std::nullopt;
+  }
+}
+
+/// A peer's segment; nothing where it has none or this process cannot map it, of which all ranks must hear.
+std::optional<SharedSegment> open_or_none(const SegmentCard& card) {
+  if (card.ok == 0) return std::nullopt;
+  try {
+    return SharedSegment::open(card);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+[[noreturn]] void refuse_allocation(std::int64_t bytes, MemoryKind kind, const std::string& why) {
+  throw CapacityError(
+      fmt::format("expected all ranks of a group to share {} MiB of {}: {}", bytes >> 20, name_of(kind), why));
+}
 
 class ProcessMemory final : public PeerMemory {
  public:
@@ -47,12 +76,18 @@ class ProcessMemory final : public PeerMemory {
     return memory_of(from).subspan(at(layout_.mail_bounce + to * layout_.mail_bytes), at(layout_.mail_bytes));
   }
   Buffer allocate(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) override;
+  bool has_common() const override { return true; }
+  Buffer allocate_common(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) override;
+  bool is_common(const TensorView& view) const override { return common_.contain(view); }
 
  private:
   static std::size_t at(std::int64_t offset) { return static_cast<std::size_t>(offset); }
   std::span<std::byte> memory_of(int rank) { return segments_[at(rank)].payload(); }
+  int size() const { return static_cast<int>(members_.size()); }
   /// Maps the segment that each peer has announced; false where one cannot be.
   bool map_announced(GroupChannel& channel, std::vector<SharedSegment>& mapped);
+  /// Whether all ranks could map what was announced, as this one says of itself; `cards`: what they announced.
+  bool all_have_mapped(GroupChannel& channel, bool mapped, std::vector<SegmentCard>& cards);
 
   std::vector<int> members_;  // world ranks
   int rank_;
@@ -60,54 +95,69 @@ class ProcessMemory final : public PeerMemory {
   Device* device_;
   GroupLayout layout_;
   std::vector<SharedSegment> segments_;  // by rank
+  CommonPieces common_;
   Buffer counted_;                       // tells the ledger of the bounce memory
 };
 
 bool ProcessMemory::map_announced(GroupChannel& channel, std::vector<SharedSegment>& mapped) {
-  try {
-    for (int rank = 0; rank < static_cast<int>(members_.size()); ++rank) {
-      const SegmentCard& card = channel.block(rank).segment;
-      if (card.ok == 0) return false;
-      if (rank != rank_) mapped.push_back(SharedSegment::open(card));
-    }
-    return true;
-  } catch (const Error&) {
-    return false;  // all ranks must hear of it; the caller reports it together with them
+  bool all = true;
+  for (int rank = 0; rank < size(); ++rank) {
+    const SegmentCard& card = channel.block(rank).segment;
+    all = all && card.ok != 0;
+    if (rank == rank_ || !all) continue;
+    std::optional<SharedSegment> peer = open_or_none(card);
+    all = peer.has_value();
+    if (all) mapped.push_back(std::move(*peer));
   }
+  return all;
+}
+
+bool ProcessMemory::all_have_mapped(GroupChannel& channel, bool mapped, std::vector<SegmentCard>& cards) {
+  channel.mine().segment_mapped = mapped ? 1 : 0;
+  channel.meet(Lane::setup, kAllocate);
+  bool all = true;
+  for (int rank = 0; rank < size(); ++rank) {
+    all = all && channel.block(rank).segment_mapped != 0;
+    cards.push_back(channel.block(rank).segment);
+  }
+  channel.meet(Lane::setup, kAllocate);  // only now may a card be written again
+  return all;
 }
 
 Buffer ProcessMemory::allocate(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) {
-  constexpr std::string_view kOperation = "allocate";
   if (bytes == 0) return {};
   window_->forget_retired();
-  std::optional<SharedSegment> own;
-  std::string refusal = "another rank could not take part";
-  try {
-    own = SharedSegment::create(bytes, SharedSegment::Commit::now);
-  } catch (const CapacityError& error) {
-    refusal = error.what();
-  }
+  std::string refusal(kElsewhere);
+  std::optional<SharedSegment> own = create_or_say(bytes, refusal);
   channel.mine().segment = own ? own->card(window_->next_serial()) : SegmentCard{};
-  channel.meet(Lane::setup, kOperation);
+  channel.meet(Lane::setup, kAllocate);
   std::vector<SharedSegment> mapped;
-  channel.mine().segment_mapped = map_announced(channel, mapped) ? 1 : 0;
-  channel.meet(Lane::setup, kOperation);
-  bool all_mapped = true;
   std::vector<SegmentCard> cards;
-  for (int rank = 0; rank < static_cast<int>(members_.size()); ++rank) {
-    all_mapped = all_mapped && channel.block(rank).segment_mapped != 0;
-    cards.push_back(channel.block(rank).segment);
-  }
-  channel.meet(Lane::setup, kOperation);  // only now may a card be written again
-  if (!all_mapped)
-    throw CapacityError(
-        fmt::format("expected all ranks of a group to share {} MiB of {}: {}", bytes >> 20, name_of(kind), refusal));
+  if (!all_have_mapped(channel, map_announced(channel, mapped), cards)) refuse_allocation(bytes, kind, refusal);
   own->close_file();
   for (std::size_t rank = 0, next = 0; rank < members_.size(); ++rank)
     if (rank != at(rank_)) window_->add_peer(members_[rank], cards[rank].serial, std::move(mapped[next++]));
   const std::span<std::byte> payload = window_->add_own(cards[at(rank_)].serial, std::move(*own), members_);
   return {payload.data(), bytes, kind, &device_->ledger(),
           [window = window_](std::byte* data, std::int64_t) { window->release(data); }};
+}
+
+Buffer ProcessMemory::allocate_common(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) {
+  if (bytes == 0) return {};
+  std::string refusal(kElsewhere);
+  std::optional<SharedSegment> segment;
+  if (rank_ == 0) {
+    segment = create_or_say(bytes, refusal);
+    channel.mine().segment = segment ? segment->card(0) : SegmentCard{};
+  }
+  channel.meet(Lane::setup, kAllocate);
+  if (rank_ != 0) segment = open_or_none(channel.block(0).segment);
+  std::vector<SegmentCard> cards;
+  if (!all_have_mapped(channel, segment.has_value(), cards)) refuse_allocation(bytes, kind, refusal);
+  segment->close_file();
+  std::byte* const data = segment->payload().data();
+  return common_.add(std::make_shared<SharedSegment>(std::move(*segment)), data, bytes, kind, device_->ledger(),
+                     size());
 }
 
 /// This rank's segment of the group, with its words constructed.

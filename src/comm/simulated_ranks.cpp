@@ -78,8 +78,9 @@ bool is_shared(const std::exception_ptr& error) {
 
 }  // namespace
 
-void run_simulated_ranks(int ranks, const std::function<void(std::unique_ptr<Mesh::Transport>)>& body) {
-  SimulatedWorld world(ranks);
+void run_simulated_ranks(int ranks, const std::function<void(std::unique_ptr<Mesh::Transport>)>& body,
+                         CommonMemory common) {
+  SimulatedWorld world(ranks, common);
   FirstError first;
   {
     std::vector<std::jthread> threads;

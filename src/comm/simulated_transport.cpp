@@ -5,11 +5,21 @@
 #include <map>
 #include <mutex>
 
+#include "base/narrow.hpp"
+#include "comm/common_pieces.hpp"
 #include "comm/self_communicator.hpp"
 #include "comm/window_communicator.hpp"
 
 namespace ferula {
 namespace {
+
+/// Memory of no rank of its own.
+struct CommonHeap {
+  explicit CommonHeap(std::int64_t bytes) : buffer(device->allocate(bytes, MemoryKind::buffers)) {}
+  MemoryLedger ledger;
+  std::unique_ptr<Device> device = make_cpu_device(ledger);
+  Buffer buffer;
+};
 
 /// What the ranks of one group share.
 struct SimulatedGroup {
@@ -17,13 +27,15 @@ struct SimulatedGroup {
       : members(std::move(ranks)), blocks(members.size()), mail(members.size() * members.size()) {}
   std::vector<int> members;
   std::vector<RankBlock> blocks;
-  std::vector<MailSlot> mail;  // [from × size + to]
+  std::vector<MailSlot> mail;              // [from × size + to]
+  std::shared_ptr<CommonHeap> new_common;  // made by rank 0
 };
 
 /// Threads see each other's memory: an operand is its address.
 class ThreadMemory final : public PeerMemory {
  public:
-  ThreadMemory(SimulatedGroup& group, Device& device) : group_(&group), device_(&device) {}
+  ThreadMemory(SimulatedGroup& group, int rank, Device& device, CommonMemory common)
+      : group_(&group), rank_(rank), device_(&device), offered_(common) {}
   RankBlock& block(int rank) override { return group_->blocks[static_cast<std::size_t>(rank)]; }
   MailSlot& mail(int from, int to) override {
     return group_->mail[static_cast<std::size_t>(from) * group_->members.size() + static_cast<std::size_t>(to)];
@@ -37,18 +49,34 @@ class ThreadMemory final : public PeerMemory {
   Buffer allocate(GroupChannel&, std::int64_t bytes, MemoryKind kind) override {
     return device_->allocate(bytes, kind);
   }
+  bool has_common() const override { return offered_ == CommonMemory::of_groups; }
+  Buffer allocate_common(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) override {
+    constexpr std::string_view kOperation = "allocate_common";
+    if (bytes == 0) return {};
+    if (rank_ == 0) group_->new_common = std::make_shared<CommonHeap>(bytes);
+    channel.meet(Lane::setup, kOperation);
+    std::shared_ptr<CommonHeap> heap = group_->new_common;
+    channel.meet(Lane::setup, kOperation);  // only now may another be made
+    std::byte* const data = heap->buffer.data();
+    return common_.add(std::move(heap), data, bytes, kind, device_->ledger(), narrow<int>(std::ssize(group_->members)));
+  }
+  bool is_common(const TensorView& view) const override { return common_.contain(view); }
 
  private:
   SimulatedGroup* group_;
+  int rank_;
   Device* device_;
+  CommonMemory offered_;
+  CommonPieces common_;
 };
 
 }  // namespace
 
 class SimulatedWorld::Hub {
  public:
-  explicit Hub(int ranks) : ranks_(ranks) {}
+  Hub(int ranks, CommonMemory common) : ranks_(ranks), common_(common) {}
   int size() const { return ranks_; }
+  CommonMemory common() const { return common_; }
 
   /// The group of the `call`-th `make` of every rank; the first to come creates it.
   SimulatedGroup& group(int call, const std::vector<int>& members) {
@@ -66,6 +94,7 @@ class SimulatedWorld::Hub {
 
  private:
   int ranks_;
+  CommonMemory common_;
   std::mutex mutex_;
   std::map<std::pair<int, std::vector<int>>, SimulatedGroup> groups_;
   std::string abort_reason_;
@@ -97,8 +126,10 @@ class SimulatedTransport final : public Mesh::Transport {
     const int call = calls_++;
     if (!group.contains(rank_)) return nullptr;
     if (group.members.size() == 1) return make_self_communicator(device);
-    auto memory = std::make_unique<ThreadMemory>(hub_->group(call, group.members), device);
-    return std::make_unique<WindowCommunicator>("simulated", identity_of(group, rank_, host_), std::move(memory));
+    GroupIdentity identity = identity_of(group, rank_, host_);
+    auto memory =
+        std::make_unique<ThreadMemory>(hub_->group(call, group.members), identity.rank, device, hub_->common());
+    return std::make_unique<WindowCommunicator>("simulated", std::move(identity), std::move(memory));
   }
   std::int64_t transit_bytes(const MeshGroup&) const override { return 0; }  // threads read each other's memory
 
@@ -128,7 +159,7 @@ class SelfTransport final : public Mesh::Transport {
 
 }  // namespace
 
-SimulatedWorld::SimulatedWorld(int ranks) : hub_(std::make_unique<Hub>(ranks)) {
+SimulatedWorld::SimulatedWorld(int ranks, CommonMemory common) : hub_(std::make_unique<Hub>(ranks, common)) {
   if (ranks < 1) throw ConfigError(fmt::format("expected at least 1 simulated rank, found {}", ranks));
 }
 SimulatedWorld::~SimulatedWorld() = default;

@@ -61,6 +61,12 @@ void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
 void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
   const CollectiveCall call{Kind::all_gather, whole.dtype, whole.count(), 0};
   const auto part_of = [&](int peer) { return whole.range(peer * shard.count(), shard.count()); };
+  if (memory_->is_common(whole)) {
+    copy_elements(shard, part_of(rank()));
+    const EagerExchange arrival(channel_, call, {});
+    for (int peer = 0; peer < size(); ++peer) arrival.await(peer);
+    return;
+  }
   if (EagerExchange::suits(shard)) {
     const EagerExchange given(channel_, call, shard);
     for (int peer = 0; peer < size(); ++peer) copy_elements(peer == rank() ? shard : given.await(peer), part_of(peer));

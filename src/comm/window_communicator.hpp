@@ -20,6 +20,10 @@ class WindowCommunicator final : public HostCommunicator {
 
   std::string_view kind() const override { return kind_; }
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return memory_->allocate(channel_, bytes, kind); }
+  bool has_common_memory() const override { return memory_->has_common(); }
+  Buffer allocate_common(std::int64_t bytes, MemoryKind kind) override {
+    return memory_->allocate_common(channel_, bytes, kind);
+  }
   void set_timeout(std::chrono::milliseconds timeout) override { channel_.set_timeout(timeout); }
   void abort(std::string_view reason) override { channel_.abort(reason); }
 

@@ -31,7 +31,7 @@ void for_each_in_slot(std::span<ShardedRange> ranges, TensorView slot, Selects&&
 }
 
 std::optional<DType> gathered_dtype(const ShardedRange& range) {
-  if (range.value_is_whole()) return std::nullopt;
+  if (range.value_is_whole() || range.value_is_common()) return std::nullopt;
   return range.layout.storage;
 }
 
@@ -68,6 +68,7 @@ ParameterStore::ParameterStore(ModelSpec model, const StoreSettings& settings, M
     auto& gradients = kept_gradients_.emplace_back(model_[unit].params.size());
     for (const ShardedRange& range : memory_.of_unit(unit)) {
       if (range.value_is_whole()) point_tensors(model_[unit], range, range.value, values);
+      if (range.value_is_common()) point_tensors(model_[unit], range, range.common, values);
       if (range.layout.trainable && range.gradient_is_whole())
         point_tensors(model_[unit], range, range.gradients, gradients);
     }
@@ -80,7 +81,11 @@ ParameterStore::~ParameterStore() = default;
 
 UnitLease ParameterStore::acquire(std::size_t unit) {
   const std::int64_t bytes = gathered_bytes(memory_.of_unit(unit));
-  if (bytes == 0) return {this, unit, kNoSlot, &kept_values_.at(unit)};
+  if (bytes == 0) {
+    meet_for_values(unit);
+    if (const auto met = met_.extract(unit)) execution_->compute.wait(met.mapped());
+    return {this, unit, kNoSlot, &kept_values_.at(unit)};
+  }
   std::optional<std::size_t> slot = gathered_.holding(unit);
   if (!slot) {
     slot = gathered_.free_slot(bytes);
@@ -97,7 +102,8 @@ UnitLease ParameterStore::acquire(std::size_t unit) {
 
 void ParameterStore::prefetch(std::size_t unit) {
   const std::int64_t bytes = gathered_bytes(memory_.of_unit(unit));
-  if (bytes == 0 || model_.at(unit).count() > settings_.prefetch_elements || gathered_.holding(unit)) return;
+  if (bytes == 0) return meet_for_values(unit);
+  if (model_.at(unit).count() > settings_.prefetch_elements || gathered_.holding(unit)) return;
   if (const std::optional<std::size_t> slot = gathered_.free_slot(bytes)) start_gather(unit, *slot);
 }
 
@@ -114,6 +120,22 @@ void ParameterStore::start_gather(std::size_t unit, std::size_t slot_index) {
   slot.ready = execution_->communication.record();
 }
 
+void ParameterStore::meet_for_values(std::size_t unit) {
+  if (met_.contains(unit)) return;
+  const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
+  for (const ShardedRange& range : memory_.of_unit(unit)) {
+    if (!range.value_is_common()) continue;
+    range.plan.parameter.shard->all_gather(execution_->communication, range.value, range.common);
+    met_[unit] = execution_->communication.record();
+  }
+}
+
+void ParameterStore::forget_gathered() {
+  gathered_.forget();
+  met_.clear();
+  ++version_;
+}
+
 void ParameterStore::release(std::size_t, std::size_t slot_index) {
   if (slot_index == kNoSlot) return;
   const bool is_contribution = slot_index >= kFirstContribution;
@@ -124,7 +146,7 @@ void ParameterStore::release(std::size_t, std::size_t slot_index) {
 }
 
 PreparedWeight* ParameterStore::prepared(std::size_t unit, std::size_t param, const TensorView& values) {
-  if (!settings_.packs_weights || gathered_bytes(memory_.of_unit(unit)) != 0) return nullptr;
+  if (!settings_.packs_weights || !keeps_whole_values(memory_.of_unit(unit))) return nullptr;
   const auto [entry, is_new] = prepared_.try_emplace({unit, param});
   if (is_new) entry->second = execution_->ops.make_prepared(values.dim(0), values.dim(1), values.dtype);
   return entry->second.get();
@@ -254,8 +276,8 @@ void ParameterStore::publish_values() {
     if (range.layout.trainable) range.plan.publish->all_gather(stream, range.optimizer_value(), range.value);
   });
   execution_->compute.wait(stream.record());
-  gathered_.forget();
-  ++version_;
+  forget_gathered();
+
 }
 
 }  // namespace ferula

@@ -126,6 +126,10 @@ class ParameterStore {
   void release(std::size_t unit, std::size_t slot);
   PreparedWeight* prepared(std::size_t unit, std::size_t param, const TensorView& values);
   void start_gather(std::size_t unit, std::size_t slot);
+  /// Sees to it that all ranks have come to the use of a unit's values, where these lie in common memory.
+  void meet_for_values(std::size_t unit);
+  /// Values have changed: what was gathered of them is out of date.
+  void forget_gathered();
   void reduce_slot(UnitLease contribution);
   void finish(ShardedRange& range);
   void publish_values();
@@ -139,6 +143,7 @@ class ParameterStore {
   Execution* execution_;
   StoreMemory memory_;
   UnitPool gathered_;                                    // slots 0 … of value leases
+  std::map<std::size_t, Event> met_;                     // by unit, until it is acquired
   UnitPool contributions_;                               // slots kFirstContribution … of gradient leases
   std::vector<std::vector<TensorView>> kept_values_;     // by unit: views of tensors that stay whole
   std::vector<std::vector<TensorView>> kept_gradients_;  // by unit

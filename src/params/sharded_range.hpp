@@ -19,6 +19,7 @@ struct ShardedRange {
   Extent optimizer;  // … and of the optimizer state: lies inside both
 
   TensorView value;      // [parameter] storage dtype
+  TensorView common;     // [padded] all values, `value` among them, where the ranks keep them in common memory
   TensorView gradients;  // [gradient] f32; empty when frozen, as all below
   TensorView master;     // [optimizer] f32; the value itself when that is f32
   TensorView moment1;    // [optimizer] f32, where the rule has it
@@ -29,6 +30,8 @@ struct ShardedRange {
   bool is_summed = false;           // the gradient of this step is the sum over all ranks
 
   bool value_is_whole() const { return parameter.count() == layout.padded; }
+  /// Whether the ranks that cut the values keep them in memory that all of them read: a gather moves nothing.
+  bool value_is_common() const { return !value_is_whole() && plan.parameter.shard->has_common_memory(); }
   bool gradient_is_whole() const { return gradient.count() == layout.padded; }
   bool has_own_master() const { return layout.trainable && layout.storage != DType::f32; }
   /// Whether the state of the optimizer lies in the host's memory.

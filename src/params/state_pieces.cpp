@@ -130,8 +130,7 @@ void ParameterStore::adopt_loaded_state(bool has_optimizer_state) {
     execution_->ops.copy(execution_->compute, range.optimizer_value(), range.reachable_master());
     keep_master(range);
   });
-  gathered_.forget();
-  ++version_;
+  forget_gathered();
 }
 
 }  // namespace ferula

@@ -42,6 +42,24 @@ std::int64_t sum_of(const std::vector<std::int64_t>& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
 }
 
+/// Of all values that lie in common memory, once for all ranks.
+std::int64_t common_bytes(const RangesByUnit& ranges_by_unit) {
+  std::int64_t bytes = 0;
+  for (const auto& ranges : ranges_by_unit)
+    for (const ShardedRange& range : ranges)
+      if (range.value_is_common()) bytes += bytes_of(range.layout.storage, range.layout.padded);
+  return bytes;
+}
+
+void carve_values(ShardedRange& range, Carver& own, Carver& common) {
+  if (range.value_is_common()) {
+    range.common = common.take(range.layout.storage, range.layout.padded);
+    range.value = range.common.range(range.parameter.begin, range.parameter.count());
+  } else {
+    range.value = own.take(range.layout.storage, range.parameter.count());
+  }
+}
+
 void carve_trained(ShardedRange& range, const OptimizerRule& rule, Carver& gradients, Carver& optimizer) {
   range.gradients = gradients.take(DType::f32, range.gradient.count());
   const std::int64_t owned = range.optimizer.count();
@@ -90,13 +108,16 @@ StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, 
       host_ledger_(std::string(kHostRemedy)),
       host_(make_cpu_device(host_ledger_)) {
   const StoreBytes total = store_bytes(ranges_by_unit_, settings);
-  values_ = mesh.data().allocate(total.parameters, MemoryKind::parameters);
+  if (const std::int64_t common = common_bytes(ranges_by_unit_); common > 0)
+    common_values_ = mesh.shard().allocate_common(common, MemoryKind::parameters);
+  values_ = mesh.data().allocate(total.parameters - common_values_.bytes() / mesh.shard().size(),
+                                 MemoryKind::parameters);
   gradients_ = mesh.data().allocate(total.gradients, MemoryKind::gradients);
   optimizer_ = device.allocate(total.optimizer, MemoryKind::optimizer);
   host_optimizer_ = host_->allocate(total.host_optimizer, MemoryKind::optimizer);
-  Carver values(values_), gradients(gradients_), optimizer(optimizer_), host_optimizer(host_optimizer_);
+  Carver values(values_), common(common_values_), gradients(gradients_), optimizer(optimizer_), host_optimizer(host_optimizer_);
   for_each([&](ShardedRange& range) {
-    range.value = values.take(range.layout.storage, range.parameter.count());
+    carve_values(range, values, common);
     if (range.layout.trainable)
       carve_trained(range, settings.rule, gradients, range.is_offloaded() ? host_optimizer : optimizer);
   });
@@ -116,8 +137,13 @@ std::int64_t offload_half_bytes(const RangesByUnit& ranges_by_unit, const Optimi
 std::int64_t gathered_bytes(std::span<const ShardedRange> ranges) {
   std::int64_t bytes = 0;
   for (const ShardedRange& range : ranges)
-    if (!range.value_is_whole()) bytes += bytes_of(range.layout.storage, range.layout.padded);
+    if (!range.value_is_whole() && !range.value_is_common())
+      bytes += bytes_of(range.layout.storage, range.layout.padded);
   return bytes;
+}
+
+bool keeps_whole_values(std::span<const ShardedRange> ranges) {
+  return std::all_of(ranges.begin(), ranges.end(), [](const ShardedRange& range) { return range.value_is_whole(); });
 }
 
 std::int64_t contribution_bytes(std::span<const ShardedRange> ranges) {

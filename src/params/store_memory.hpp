@@ -82,12 +82,14 @@ class StoreMemory {
   RangesByUnit ranges_by_unit_;
   MemoryLedger host_ledger_;
   std::unique_ptr<Device> host_;
-  Buffer values_, gradients_, optimizer_, host_optimizer_;
+  Buffer values_, common_values_, gradients_, optimizer_, host_optimizer_;
 };
 
-/// Bytes of a unit's tensors that are not kept whole, with the paddings of their ranges: what a gather brings, and what
-/// a gradient contribution takes.
+/// Bytes of a unit's tensors that are not kept whole, with the paddings of their ranges: what a gather brings into
+/// memory of this rank, and what a gradient contribution takes.
 std::int64_t gathered_bytes(std::span<const ShardedRange> ranges);
 std::int64_t contribution_bytes(std::span<const ShardedRange> ranges);
+/// Whether this rank keeps all values of a unit itself.
+bool keeps_whole_values(std::span<const ShardedRange> ranges);
 
 }  // namespace ferula

@@ -100,7 +100,8 @@ std::int64_t transit_bytes(NodeTraffic traffic) {
 }
 
 TEST_P(OverTransports, ProcessesHoldAndSendWhatSimulatedRanksDo) {
-  for (const TinyRun& run : layouts(DType::bf16)) {
+  for (TinyRun run : layouts(DType::bf16)) {
+    if (GetParam() == NodeTraffic::shared_memory) run.common = CommonMemory::of_groups;
     Counted expected, found;
     test::on_tiny_ranks(run, tiny_dataset(), [&](TinyRank& rank) {
       const Counted counted = counted_after_two_steps(rank);

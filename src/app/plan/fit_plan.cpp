@@ -47,7 +47,7 @@ auto FitPlanner::with_job(std::int64_t stage, int ranks, std::int64_t micro_batc
   config.training.train_micro_batch_size_per_gpu = micro_batch;
   const std::int64_t accumulation = ceil_div(config.training.train_batch_size.get(), micro_batch * ranks);
   config.training.gradient_accumulation_steps = accumulation;
-  const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks_on_node_};
+  const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks_on_node_, .computes = computes()};
   Mesh mesh(make_planned_transport(job), mesh_shape(config.zero_optimization, ranks), *device_);
   const ModelSpec model = model_table(config, *spec_);
   const TrainingShape shape{.model = model,
@@ -61,14 +61,14 @@ auto FitPlanner::with_job(std::int64_t stage, int ranks, std::int64_t micro_batc
 
 PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t micro_batch) const {
   // what operations take of a card is part of kGpuOverhead: it must not depend on the processor that plans
-  const bool is_on_host = config_->run.device == "cpu";
   return with_job(stage, ranks, micro_batch, [&](const TrainingShape& shape, Mesh& mesh) {
     return PlannedLayout{
         .stage = stage,
         .ranks = ranks,
         .micro_batch = micro_batch,
         .accumulation = shape.batch.accumulation,
-        .memory = is_on_host ? forecast_memory(shape, mesh, *ops_) : forecast_memory(shape, mesh, ScratchBytes{}),
+        .memory = computes() == DeviceKind::cpu ? forecast_memory(shape, mesh, *ops_)
+                                                : forecast_memory(shape, mesh, ScratchBytes{}),
         .host_bytes = forecast_host_memory(shape, mesh),
         .traffic = forecast_traffic(shape, mesh)};
   });
@@ -115,7 +115,7 @@ PlannedInference FitPlanner::inference(std::int64_t stage, int ranks) const {
   Config config = *config_;
   config.zero_optimization.stage = stage;
   config.zero_optimization.shard_size = "all";
-  const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks_on_node_};
+  const PlannedJob job{.ranks = ranks, .ranks_on_node = ranks_on_node_, .computes = computes()};
   Mesh mesh(make_planned_transport(job), mesh_shape(config.zero_optimization, ranks), *device_);
   return {.stage = stage, .ranks = ranks, .memory = forecast_inference(config, *spec_, mesh, *device_, *ops_)};
 }

@@ -71,6 +71,7 @@ class FitPlanner {
                                                        int most) const;
 
  private:
+  DeviceKind computes() const { return config_->run.device == "cpu" ? DeviceKind::cpu : DeviceKind::cuda; }
   /// Calls `look(shape, mesh)` with what such a layout trains.
   template <class Look>
   auto with_job(std::int64_t stage, int ranks, std::int64_t micro_batch, const Look& look) const;

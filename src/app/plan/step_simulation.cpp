@@ -87,7 +87,8 @@ class StepSimulation {
   double gather(std::size_t unit) {
     for (const ShardedRange& range : units_[unit])
       if (!range.value_is_whole())
-        send(*range.plan.parameter.shard, bytes_of(range.layout.storage, range.layout.padded));
+        send(*range.plan.parameter.shard,
+             range.value_is_common() ? 0 : bytes_of(range.layout.storage, range.layout.padded));
     return sent_;
   }
   bool is_prefetched(std::size_t unit) const { return shape_->model[unit].count() <= shape_->store.prefetch_elements; }

@@ -95,9 +95,10 @@ StoreSettings settings_of(const TinyRun& run) {
 }
 
 std::string name_of_run(const TinyRun& run) {
-  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}{}{}", run.family, name_of(run.compute),
+  return fmt::format("{} {} stage {} replica {} shard {} accumulation {}{}{}{}{}{}", run.family, name_of(run.compute),
                      run.stage, run.shape.replica, run.shape.shard, run.accumulation,
                      run.overlap == Overlap::on ? " overlapped" : "", run.staged_bytes > 0 ? " staged" : "",
+                     run.common == CommonMemory::of_groups ? " in common memory" : "",
                      run.reduction == GradientReduction::once_a_step ? " reduced once" : "",
                      run.offload.tier == Tier::host ? " offloaded" : "");
 }
@@ -117,7 +118,7 @@ TinyRank::TinyRank(RankParts& parts, const TinyRun& run, const TokenDataset& dat
 }
 
 void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::function<void(TinyRank&)>& body) {
-  run_simulated_ranks(run.shape.ranks(), [&](std::unique_ptr<Mesh::Transport> transport) {
+  const auto as_rank = [&](std::unique_ptr<Mesh::Transport> transport) {
     const StagedOptions staged{.chunk_bytes = run.staged_bytes, .message_chunk_bytes = run.staged_bytes};
     if (run.staged_bytes > 0) transport = make_device_transport(std::move(transport), {.staged = staged});
     RankParts parts(std::move(transport), run.shape, run.make_ops, run.make_device);
@@ -127,7 +128,8 @@ void on_tiny_ranks(const TinyRun& run, const TokenDataset& dataset, const std::f
     body(rank);
     parts.compute->synchronize();  // what the last step began still works on what the rank owns
     rank.side->synchronize();
-  });
+  };
+  run_simulated_ranks(run.shape.ranks(), as_rank, run.common);
 }
 
 double norm_with_planted_error(TinyRank& rank, const StepPlace& place, float factor) {

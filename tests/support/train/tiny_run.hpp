@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/simulated_transport.hpp"
 #include "data/token_dataset.hpp"
 #include "params/parameter_store.hpp"
 #include "support/rank_parts.hpp"
@@ -53,6 +54,7 @@ struct TinyRun {
   std::int64_t accumulation = 1;
   std::int64_t steps = 50;
   Overlap overlap = Overlap::off;
+  CommonMemory common = CommonMemory::none;
   std::int64_t staged_bytes = 0;  // collectives pass through memory of this size, as those of GPUs do; 0: they do not
   GradientReduction reduction = GradientReduction::each_micro_batch;
   OptimizerOffload offload = {};

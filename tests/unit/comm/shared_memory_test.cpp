@@ -22,6 +22,14 @@ using test::view_of;
 constexpr SharedMemoryOptions kTinyChunks{.chunk_bytes = 64, .message_chunk_bytes = 8};
 const std::vector<int> kAllWell3(3, 0);
 
+/// Number of lines of this process's memory map that contain `part`.
+std::int64_t mappings_with(const std::string& part) {
+  std::ifstream file("/proc/self/maps");
+  std::int64_t found = 0;
+  for (std::string line; std::getline(file, line);) found += line.find(part) != std::string::npos ? 1 : 0;
+  return found;
+}
+
 TEST(SharedMemory, OperandsInTheWindowAndElsewhereGiveTheSameSums) {
   ForkedRanks ranks(3, kTinyChunks, [](Child child) {
     const std::int64_t count = 1009;
@@ -115,6 +123,76 @@ TEST(SharedMemory, BuffersAreZeroAlignedAndCounted) {
   EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
 }
 
+TEST(SharedMemory, WhatIsGatheredInCommonMemoryLiesThereOnce) {
+  ForkedRanks ranks(3, {}, [](Child child) {
+    const int rank = child.group.rank();
+    const std::int64_t part = 70'001;
+    ASSERT_TRUE(child.group.has_common_memory());
+    Buffer buffer = child.group.allocate_common(3 * part * 4, MemoryKind::parameters);
+    const TensorView whole = buffer.flat(DType::i32);
+    const TensorView mine = whole.range(rank * part, part);
+    for (std::int32_t turn = 1; turn <= 20; ++turn) {
+      std::vector<std::int32_t> apart(static_cast<std::size_t>(part), 10 * turn + rank);
+      if (turn % 2 == 0) {
+        std::copy(apart.begin(), apart.end(), mine.span<std::int32_t>().begin());
+        child.group.all_gather(child.stream, mine, whole);
+      } else {
+        child.group.all_gather(child.stream, view_of(apart), whole);
+      }
+
+      for (std::int64_t i = 0; i < 3 * part; ++i)
+        ASSERT_EQ(whole.span<std::int32_t>()[static_cast<std::size_t>(i)], 10 * turn + i / part);
+      barrier(child.group, child.stream);  // all have read it
+    }
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, CommonMemoryIsCountedInPartsAndEndsWithItsLastUser) {
+  ForkedRanks ranks(2, {}, [](Child child) {
+    const std::int64_t before = child.device.ledger().current_bytes(MemoryKind::parameters);
+    Buffer buffer = child.group.allocate_common(6'000'002, MemoryKind::parameters);
+    const TensorView bytes = buffer.flat(DType::u8);
+    EXPECT_EQ(child.device.ledger().current_bytes(MemoryKind::parameters), before + 3'000'001);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64, 0u);
+    EXPECT_EQ(child.group.allocate_common(0, MemoryKind::parameters).bytes(), 0);
+    if (child.group.rank() == 1) bytes.span<std::uint8_t>()[5'000'000] = 77;
+    barrier(child.group, child.stream);
+
+    if (child.group.rank() == 0) buffer.reset();
+    barrier(child.group, child.stream);
+
+    if (child.group.rank() == 1) {
+      EXPECT_EQ(bytes.span<std::uint8_t>()[5'000'000], 77);
+      EXPECT_EQ(bytes.span<std::uint8_t>()[1], 0);
+      buffer.reset();
+    }
+    EXPECT_EQ(child.device.ledger().current_bytes(MemoryKind::parameters), before);
+    EXPECT_EQ(mappings_with("/memfd:ferula"), 2);  // the group's own
+  });
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
+}
+
+TEST(SharedMemory, AGatherIntoCommonMemoryNoticesARankThatCallsSomethingElse) {
+  ForkedRanks ranks(2, {}, [](Child child) {
+    Buffer buffer = child.group.allocate_common(64, MemoryKind::parameters);
+    const TensorView whole = buffer.flat(DType::f32);
+    const std::string message = message_of<CommError>([&] {
+      if (child.group.rank() == 0) {
+        child.group.all_gather(child.stream, whole.range(0, 8), whole);
+      } else {
+        barrier(child.group, child.stream);
+      }
+    });
+    EXPECT_NE(message.find("rank 0 (here) called all_gather(f32 × 16)"), std::string::npos) << message;
+    EXPECT_NE(message.find("rank 1 (here) called all_reduce(f64 × 1, max)"), std::string::npos) << message;
+  });
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
+}
+
 TEST(SharedMemory, AMessageLongerThanItsChunkArrivesWhole) {
   ForkedRanks ranks(2, kTinyChunks, [](Child child) {
     std::vector<std::uint8_t> data(1003);
@@ -156,14 +234,6 @@ TEST(SharedMemory, ALateRankIsNamedAndFailsToo) {
   });
 
   EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
-}
-
-/// Number of lines of this process's memory map that contain `part`.
-std::int64_t mappings_with(const std::string& part) {
-  std::ifstream file("/proc/self/maps");
-  std::int64_t found = 0;
-  for (std::string line; std::getline(file, line);) found += line.find(part) != std::string::npos ? 1 : 0;
-  return found;
 }
 
 std::int64_t open_files() {

@@ -132,6 +132,36 @@ TEST(Layouts, OverlapPrefetchAndPersistenceChangeNoBit) {
   }
 }
 
+/// Stages that cut something, on a group and as a hybrid, overlapped where the stage gains by it.
+std::vector<TinyRun> cut_layouts(DType compute) {
+  std::vector<TinyRun> runs;
+  for (int stage = 1; stage <= 3; ++stage)
+    for (const MeshShape& shape : {MeshShape{.replica = 1, .shard = 3}, MeshShape{.replica = 2, .shard = 2}})
+      runs.push_back({.compute = compute,
+                      .stage = stage,
+                      .shape = shape,
+                      .accumulation = 2,
+                      .steps = 5,
+                      .overlap = stage >= 2 ? Overlap::on : Overlap::off});
+  return runs;
+}
+
+TEST(Layouts, ValuesInCommonMemoryChangeNoBit) {
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    for (TinyRun run : cut_layouts(compute)) {
+      const Curve expected = curve_of(run, tiny_dataset());
+      run.common = CommonMemory::of_groups;
+      for (const TinyRun& common : {run, offloaded(run)}) {
+        const Curve curve = curve_of(common, tiny_dataset());
+
+        EXPECT_EQ(curve.losses, expected.losses) << name_of_run(common);
+        EXPECT_EQ(curve.norms, expected.norms) << name_of_run(common);
+        EXPECT_EQ(curve.validation_loss, expected.validation_loss) << name_of_run(common);
+      }
+    }
+  }
+}
+
 TEST(Layouts, StagedGroupsChangeNoBit) {
   for (const DType compute : {DType::f32, DType::bf16}) {
     for (int stage = 0; stage <= 3; ++stage) {
