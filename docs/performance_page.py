@@ -88,12 +88,12 @@ def collectives_table(rows):
     """Collectives by size: the ratio to Open MPI's, and what is asked where it is not reached."""
     cells, sizes = {}, []
     for key, row in rows.items():
-        name, size = re.fullmatch(r"collectives: (\S+) (.+?) / Open MPI", key.replace(", private", "")).groups()
+        name, size, memory = re.fullmatch(r"collectives: (\S+) (\d+ \w+)(, .+)? / Open MPI", key).groups()
         if size not in sizes:
             sizes.append(size)
         asked, reached = verdict(key, row)
         missed = f" (asked {asked})" if reached not in ("", "reached") else ""
-        cells[name + (", private" if ", private" in key else ""), size] = f"{row['ratio']:.3g}{missed}"
+        cells[name + (memory or ""), size] = f"{row['ratio']:.3g}{missed}"
     sizes.sort(key=lambda size: int(size.split()[0]) * (1024 if "KiB" in size else 1))
     in_words = [f"{int(size.split()[0]) // 1024} MiB" if re.fullmatch(r"\d{4,} KiB", size) else size for size in sizes]
     lines = ["| against Open MPI | " + " | ".join(in_words) + " |", "|---" * (len(sizes) + 1) + "|"]

@@ -96,7 +96,7 @@ class ProcessMemory final : public PeerMemory {
   GroupLayout layout_;
   std::vector<SharedSegment> segments_;  // by rank
   CommonPieces common_;
-  Buffer counted_;                       // tells the ledger of the bounce memory
+  Buffer counted_;  // tells the ledger of the bounce memory
 };
 
 bool ProcessMemory::map_announced(GroupChannel& channel, std::vector<SharedSegment>& mapped) {

@@ -64,10 +64,10 @@ void LinearLayer::backward_gelu(const UnitPass& unit, TensorView x, TensorView d
 }
 
 void LinearLayer::add_gradients(const UnitPass& unit, const LinearRun& run, TensorView x, TensorView dy) const {
-  const TensorView dw = unit.gradient(run.weight, run.parts);
+  const GradientTarget dw = unit.gradients->target(run.weight, run.parts);
   const TensorView dbias = unit.gradient(run.bias, run.parts);
-  if (dw.empty() && dbias.empty()) return;
-  unit.execution.ops.linear_backward_weight(unit.execution.compute, x, dy, dw, dbias);
+  if (dw.sum.empty() && dbias.empty()) return;
+  unit.execution.ops.linear_backward_weight(unit.execution.compute, x, dy, dw.sum, dw.accumulate, dbias);
 }
 
 std::size_t find_param(const UnitSpec& unit, std::string_view name) {

@@ -55,6 +55,7 @@ struct LinearShape {
   DType compute = DType::f32;                // T
   DType result = DType::f32;                 // of y; dy is T
   std::optional<DType> bias = std::nullopt;  // its type, where y has one
+  bool adds_gradients = false;               // of the weight: to earlier ones, not only over what is there
 };
 
 /// Memory that operations take beside their operands. All operations of a rank share it: the largest of each counts.
@@ -122,8 +123,10 @@ class Ops {
   virtual void linear(Stream&, TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate) = 0;
   /// dx = dy · W (+ dx when adding). dy [rows, out] T, dx [rows, in] T.
   virtual void linear_backward_input(Stream&, TensorView dy, const WeightView& w, TensorView dx, Accumulate) = 0;
-  /// dw += dyᵀ · x and dbias += column sums of dy. dw [out, in] f32, dbias [out] f32; an empty one is skipped.
-  virtual void linear_backward_weight(Stream&, TensorView x, TensorView dy, TensorView dw, TensorView dbias) = 0;
+  /// dw = dyᵀ · x (+ dw when adding) and dbias += column sums of dy. dw [out, in] f32, dbias [out] f32; an empty one is
+  /// skipped.
+  virtual void linear_backward_weight(Stream&, TensorView x, TensorView dy, TensorView dw, Accumulate,
+                                      TensorView dbias) = 0;
   /// An empty packed form for a weight of that shape; `linear` fills it when its version is stale.
   /// Null where packing does not pay. Memory is taken from the device as `buffers` at this call.
   virtual std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype) = 0;

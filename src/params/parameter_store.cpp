@@ -66,6 +66,7 @@ ParameterStore::ParameterStore(ModelSpec model, const StoreSettings& settings, M
   for (std::size_t unit = 0; unit < model_.size(); ++unit) {
     auto& values = kept_values_.emplace_back(model_[unit].params.size());
     auto& gradients = kept_gradients_.emplace_back(model_[unit].params.size());
+    untouched_.emplace_back(model_[unit].params.size());
     for (const ShardedRange& range : memory_.of_unit(unit)) {
       if (range.value_is_whole()) point_tensors(model_[unit], range, range.value, values);
       if (range.value_is_common()) point_tensors(model_[unit], range, range.common, values);
@@ -158,14 +159,24 @@ void ParameterStore::zero_gradients() {
   memory_.for_each([this](ShardedRange& range) {
     range.awaits_first_reduce = true;
     range.is_summed = false;
-    if (range.layout.trainable && range.gradient_is_whole())
-      execution_->ops.fill(execution_->compute, range.gradients, 0);
+    if (range.layout.trainable && range.gradient_is_whole()) clear_gradients(range, range.gradients);
   });
+}
+
+void ParameterStore::clear_gradients(const ShardedRange& range, TensorView whole) {
+  for (const FlatTensor& tensor : range.layout.tensors) untouched_[range.unit][tensor.param] = 1;
+  const std::int64_t padding = range.layout.padded - range.layout.count;
+  if (padding > 0) execution_->ops.fill(execution_->compute, whole.range(range.layout.count, padding), 0);
+}
+
+void ParameterStore::write_zeros(const ShardedRange& range, const std::vector<TensorView>& gradients) {
+  for (const FlatTensor& tensor : range.layout.tensors)
+    if (begins(range.unit, tensor.param)) execution_->ops.fill(execution_->compute, gradients[tensor.param], 0);
 }
 
 UnitLease ParameterStore::gradient(std::size_t unit) {
   const std::int64_t bytes = contribution_bytes(memory_.of_unit(unit));
-  if (bytes == 0) return {this, unit, kNoSlot, &kept_gradients_.at(unit)};
+  if (bytes == 0) return {this, unit, kNoSlot, &kept_gradients_.at(unit), LeaseKind::gradient};
   const std::optional<std::size_t> found = contributions_.free_slot(bytes);
   FERULA_CHECK(found.has_value(), "no slot is free for the gradient of {}", model_.at(unit).name);
   UnitSlot& slot = contributions_.at(*found);
@@ -174,14 +185,21 @@ UnitLease ParameterStore::gradient(std::size_t unit) {
   slot.tensors.assign(kept_gradients_.at(unit).begin(), kept_gradients_.at(unit).end());
   execution_->compute.wait(slot.idle);
   for_each_in_slot(memory_.of_unit(unit), slot.memory, contributed_dtype, [&](ShardedRange& range, TensorView whole) {
-    execution_->ops.fill(execution_->compute, whole, 0);
+    clear_gradients(range, whole);
     point_tensors(model_[unit], range, whole, slot.tensors);
   });
-  return {this, unit, kFirstContribution + *found, &slot.tensors};
+  return {this, unit, kFirstContribution + *found, &slot.tensors, LeaseKind::gradient};
 }
 
 void ParameterStore::reduce(UnitLease contribution, GradientState state) {
   const std::size_t unit = contribution.unit();
+  for (const ShardedRange& range : memory_.of_unit(unit)) {
+    if (!range.layout.trainable) continue;
+    if (!range.gradient_is_whole())
+      write_zeros(range, contributions_.at(contribution.slot() - kFirstContribution).tensors);
+    else if (state == GradientState::complete)
+      write_zeros(range, kept_gradients_[unit]);
+  }
   const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   execution_->communication.wait(execution_->compute.record());
   if (contribution.slot() != kNoSlot) reduce_slot(std::move(contribution));
@@ -214,6 +232,9 @@ void ParameterStore::finish(ShardedRange& range) {
 }
 
 void ParameterStore::finish_gradients() {
+  memory_.for_each([this](const ShardedRange& range) {
+    if (range.layout.trainable && range.gradient_is_whole()) write_zeros(range, kept_gradients_[range.unit]);
+  });
   const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
   execution_->communication.wait(execution_->compute.record());
   memory_.for_each([this](ShardedRange& range) { finish(range); });
@@ -277,7 +298,6 @@ void ParameterStore::publish_values() {
   });
   execution_->compute.wait(stream.record());
   forget_gathered();
-
 }
 
 }  // namespace ferula

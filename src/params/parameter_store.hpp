@@ -24,12 +24,22 @@ class ParameterStore;
 /// the ranks to `finish_gradients`; `complete` lets it run beside the rest of the backward pass.
 enum class GradientState : std::uint8_t { partial, complete };
 
+/// Of a lease: its unit's values, or a gradient.
+enum class LeaseKind : std::uint8_t { values, gradient };
+
+/// Where a product goes that is part of a gradient: over what is there, or onto it.
+struct GradientTarget {
+  TensorView sum;
+  Accumulate accumulate = Accumulate::add;
+};
+
 /// Whole tensors of one unit (values, or the gradient contribution of one micro batch) while it lives. Move-only.
 class UnitLease {
  public:
   UnitLease() = default;
-  UnitLease(ParameterStore* store, std::size_t unit, std::size_t slot, const std::vector<TensorView>* tensors)
-      : store_(store), unit_(unit), slot_(slot), tensors_(tensors) {}
+  UnitLease(ParameterStore* store, std::size_t unit, std::size_t slot, const std::vector<TensorView>* tensors,
+            LeaseKind kind = LeaseKind::values)
+      : store_(store), unit_(unit), slot_(slot), tensors_(tensors), kind_(kind) {}
   UnitLease(UnitLease&& other) noexcept;
   UnitLease& operator=(UnitLease&& other) noexcept;
   UnitLease(const UnitLease&) = delete;
@@ -40,6 +50,8 @@ class UnitLease {
   TensorView tensor(std::size_t param) const;
   /// Tensors first … first + n − 1, which are joined, as one of [sum of first dims, rest].
   TensorView joined(std::size_t first, std::size_t n) const;
+  /// The same of a gradient for who fills all of it at once: it need not be zeroed before.
+  GradientTarget target(std::size_t first, std::size_t n) const;
   /// The same as a linear layer's weight, with its packed form where the store keeps one.
   WeightView weight(std::size_t first, std::size_t n = 1) const;
   std::size_t unit() const { return unit_; }
@@ -48,10 +60,13 @@ class UnitLease {
   void release();
 
  private:
+  TensorView view_of(std::size_t first, std::size_t n) const;
+
   ParameterStore* store_ = nullptr;
   std::size_t unit_ = 0;
   std::size_t slot_ = 0;
   const std::vector<TensorView>* tensors_ = nullptr;
+  LeaseKind kind_ = LeaseKind::values;
 };
 
 /// The roles of state in checkpoints: "value" (storage dtype), and those of the optimizer.
@@ -124,6 +139,12 @@ class ParameterStore {
  private:
   friend class UnitLease;
   void release(std::size_t unit, std::size_t slot);
+  /// Whether nothing has been added to that tensor's gradient in this step (or contribution); from now on it has.
+  bool begins(std::size_t unit, std::size_t param) { return std::exchange(untouched_[unit][param], 0) != 0; }
+  /// Announces that the gradients of a range at `whole` are zero, without writing more than its padding.
+  void clear_gradients(const ShardedRange& range, TensorView whole);
+  /// Writes the zeros of those tensors of a range to which nothing was added.
+  void write_zeros(const ShardedRange& range, const std::vector<TensorView>& gradients);
   PreparedWeight* prepared(std::size_t unit, std::size_t param, const TensorView& values);
   void start_gather(std::size_t unit, std::size_t slot);
   /// Sees to it that all ranks have come to the use of a unit's values, where these lie in common memory.
@@ -147,6 +168,7 @@ class ParameterStore {
   UnitPool contributions_;                               // slots kFirstContribution … of gradient leases
   std::vector<std::vector<TensorView>> kept_values_;     // by unit: views of tensors that stay whole
   std::vector<std::vector<TensorView>> kept_gradients_;  // by unit
+  std::vector<std::vector<char>> untouched_;  // by unit and param: the gradient counts as zero, whatever lies there
   std::map<std::pair<std::size_t, std::size_t>, std::unique_ptr<PreparedWeight>> prepared_;  // by (unit, first param)
   std::uint64_t version_ = 0;                                                                // of the values
   Communicator* norm_group_;  // ranks whose optimizer pieces together are the whole model

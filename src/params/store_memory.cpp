@@ -110,12 +110,13 @@ StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, 
   const StoreBytes total = store_bytes(ranges_by_unit_, settings);
   if (const std::int64_t common = common_bytes(ranges_by_unit_); common > 0)
     common_values_ = mesh.shard().allocate_common(common, MemoryKind::parameters);
-  values_ = mesh.data().allocate(total.parameters - common_values_.bytes() / mesh.shard().size(),
-                                 MemoryKind::parameters);
+  values_ =
+      mesh.data().allocate(total.parameters - common_values_.bytes() / mesh.shard().size(), MemoryKind::parameters);
   gradients_ = mesh.data().allocate(total.gradients, MemoryKind::gradients);
   optimizer_ = device.allocate(total.optimizer, MemoryKind::optimizer);
   host_optimizer_ = host_->allocate(total.host_optimizer, MemoryKind::optimizer);
-  Carver values(values_), common(common_values_), gradients(gradients_), optimizer(optimizer_), host_optimizer(host_optimizer_);
+  Carver values(values_), common(common_values_), gradients(gradients_), optimizer(optimizer_),
+      host_optimizer(host_optimizer_);
   for_each([&](ShardedRange& range) {
     carve_values(range, values, common);
     if (range.layout.trainable)

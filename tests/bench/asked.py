@@ -7,13 +7,14 @@ ASKED = [
       for stage in range(4)),
     *((f"stages: {model}2 ranks, stage {stage} / stage 0", 1 / most, 1 / aim) for model in ("", "GPT-2 bf16, ")
       for stage, most, aim in ((1, 1.03, 1.02), (2, 1.05, 1.03), (3, 1.12, 1.08))),
-    ("threads: ", 0.95, None), ("optimizer: ", 0.9, None),
+    ("threads: ", 0.95, None),
+    ("optimizer: AdamW sweep / ceiling", 0.9, None), ("optimizer: AdamW with clipping / ceiling", 0.9, None),
     ("collectives: all-reduce 131072 KiB / Open MPI", 6, None),
     ("collectives: all-reduce 131072 KiB, private / Open MPI", 2.3, None),
     ("collectives: all-reduce 131072 KiB, memory / ceiling", 0.9, None),
     ("collectives: reduce-scatter 131072 KiB / Open MPI", 15, None),
     ("collectives: reduce-scatter 131072 KiB, private / Open MPI", 7, None),
-    ("collectives: all-gather 131072 KiB / Open MPI", 4, None),
+    ("collectives: all-gather 131072 KiB, common / Open MPI", 4, None),
     ("collectives: all-gather 131072 KiB, private / Open MPI", 1, None),
     *((f"collectives: {name} {size} /", 1, None) for name in ("all-reduce", "all-gather", "reduce-scatter", "broadcast")
       for size in ("8 B", "1 KiB", "8 KiB", "64 KiB")),

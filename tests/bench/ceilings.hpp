@@ -2,6 +2,7 @@
 // shared and their memory changes state within seconds, so a ceiling is probed between the slices that it bounds.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "device/device.hpp"
@@ -38,6 +39,9 @@ class StreamingCeiling {
   /// One sweep in place. Counts what is read and written.
   Cost sweep();
   double sweep_bytes() const;
+  /// One sweep that only reads: on many processors slower a byte than one in place.
+  Cost read();
+  double read_bytes() const;
 
  private:
   /// What each thread sweeps at once: streams in place and, perhaps, one more that is read only.
@@ -46,10 +50,15 @@ class StreamingCeiling {
     bool reading = false;
     std::int64_t streams() const { return written + (reading ? 1 : 0); }
   };
-  std::int64_t stream_elements(std::int64_t threads) const;
+  std::int64_t stream_elements(std::int64_t threads, std::int64_t streams) const;
+  /// Calls `work(first, count)` on each thread with its part of the memory, as so many streams of `count` elements.
+  template <class Work>
+  Cost on_all_threads(std::int64_t streams, const Work& work);
 
   Buffer memory_;
   Shape shape_;
+  std::int64_t read_streams_ = 1;
+  std::atomic<float> sum_ = 0;  // keeps reading from being removed
 };
 
 }  // namespace ferula::bench

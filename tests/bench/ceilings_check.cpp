@@ -54,6 +54,7 @@ void run(const Arguments& arguments) {
       for (int repeat = 0; repeat < kProducts; ++repeat) product();
     });
     const Cost whole = memory.sweep(), part = half.sweep();
+    const Cost read = memory.read(), part_read = half.read();
     if (round < 0) continue;
     const double possible = peak * arithmetic.cost.seconds;
     print_sample("f32 arithmetic", "ferula", arithmetic.flops, "FLOP", arithmetic.cost);
@@ -62,6 +63,8 @@ void run(const Arguments& arguments) {
     print_sample("f32 matrix product", "ceiling", arithmetic.flops, "FLOP", arithmetic.cost);
     print_sample("streaming memory", "ferula", memory.sweep_bytes(), "B", whole);
     print_sample("streaming memory", "half the memory", half.sweep_bytes(), "B", part);
+    print_sample("reading memory", "ferula", memory.read_bytes(), "B", read);
+    print_sample("reading memory", "half the memory", half.read_bytes(), "B", part_read);
   }
 }
 

@@ -1,10 +1,11 @@
-// Collectives of f32 in turns with Open MPI's, in one MPI program: Ferula with operands in its own buffers and in
-// private memory, Open MPI with private memory; large all-reduces and all-gathers beside streaming memory, too. bytes=N
-// (of the whole tensor) rounds=N ceiling_bytes=N.
+// Collectives of f32 in turns with Open MPI's, in one MPI program: Ferula with operands in its own buffers, in private
+// memory and, where something is gathered, in memory that the ranks have in common; Open MPI with private memory. Large
+// all-reduces and all-gathers beside streaming memory, too. bytes=N (of the whole tensor) rounds=N ceiling_bytes=N.
 #include <mpi.h>
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 
 #include "arguments.hpp"
 #include "base/narrow.hpp"
@@ -23,12 +24,14 @@ class Group {
         stream_(device_->make_stream()),
         mesh_(make_mpi_transport(mpi), MeshShape{.shard = mpi.size()}, *device_),
         window_(mesh_.world().allocate(bytes, MemoryKind::buffers)),
+        common_(mesh_.world().allocate_common(bytes, MemoryKind::buffers)),
         private_(device_->allocate(bytes, MemoryKind::buffers)),
         private_part_(device_->allocate(bytes / mpi.size(), MemoryKind::buffers)) {}
 
   Communicator& world() { return mesh_.world(); }
   Stream& stream() { return *stream_; }
   TensorView window() { return window_.flat(DType::f32); }
+  TensorView common() { return common_.flat(DType::f32); }
   TensorView own() { return private_.flat(DType::f32); }
   TensorView own_part() { return private_part_.flat(DType::f32); }
   TensorView part_of(TensorView whole) {
@@ -56,7 +59,18 @@ class Group {
   std::unique_ptr<Device> device_;
   std::unique_ptr<Stream> stream_;
   Mesh mesh_;
-  Buffer window_, private_, private_part_;
+  Buffer window_, common_, private_, private_part_;
+};
+
+/// Whose turn it is to be the root: nobody can run ahead, as the root of broadcasts in a row does that does not wait.
+class Turns {
+ public:
+  explicit Turns(int ranks) : ranks_(ranks) {}
+  int next() { return turn_++ % ranks_; }
+
+ private:
+  int ranks_;
+  int turn_ = 0;
 };
 
 /// One collective on a tensor of Ferula's, and the same by MPI.
@@ -89,8 +103,13 @@ std::vector<Collective> collectives(int ranks) {
          MPI_Reduce_scatter_block(group.own().data, group.own_part().data, group.part_count(), MPI_FLOAT, MPI_SUM,
                                   MPI_COMM_WORLD);
        }},
-      {"broadcast", 1.0, [](Group& group, TensorView whole) { group.world().broadcast(group.stream(), whole, 0); },
-       [](Group& group) { MPI_Bcast(group.own().data, group.count(), MPI_FLOAT, 0, MPI_COMM_WORLD); }},
+      {"broadcast", 1.0,
+       [turns = Turns(ranks)](Group& group, TensorView whole) mutable {
+         group.world().broadcast(group.stream(), whole, turns.next());
+       },
+       [turns = Turns(ranks)](Group& group) mutable {
+         MPI_Bcast(group.own().data, group.count(), MPI_FLOAT, turns.next(), MPI_COMM_WORLD);
+       }},
   };
 }
 
@@ -114,6 +133,47 @@ void measure(Group& group, const Collective& each, std::int64_t bytes, std::int6
     print_sample(row + ", private", "ferula", crossing, "B", own);
     print_sample(row, "Open MPI", crossing, "B", mpi);
     print_sample(row + ", private", "Open MPI", crossing, "B", mpi);
+  }
+}
+
+std::span<std::int32_t> words_of(const TensorView& tensor) {
+  return TensorView(tensor.data, DType::i32, {tensor.count()}).span<std::int32_t>();
+}
+
+/// Looks at every word once, as whoever gathers does at least, and checks that all parts are there: those of rank r
+/// hold r + 1.
+void look_at(const TensorView& gathered, int ranks) {
+  const std::span<const std::int32_t> words = words_of(gathered);
+  const std::int64_t sum = std::accumulate(words.begin(), words.end(), std::int64_t{0});
+  FERULA_CHECK(2 * sum == std::ssize(words) * (ranks + 1), "gathered words have a sum of {}", sum);
+}
+
+/// A gather in common memory, which moves nothing: alone, and with the first look at the result on both sides.
+void measure_in_common(Group& group, const Collective& gather, std::int64_t bytes, std::int64_t rounds) {
+  const std::int64_t calls = calls_per_slice(bytes);
+  const double crossing = gather.bus_share * static_cast<double>(bytes * calls);
+  const std::string row = fmt::format("{} {}, common", gather.name, size_in_words(bytes));
+  const int ranks = group.world().size();
+  for (const TensorView& whole : {group.common(), group.own()}) {
+    const std::span<std::int32_t> mine = words_of(group.part_of(whole));
+    std::fill(mine.begin(), mine.end(), group.world().rank() + 1);
+  }
+  for (std::int64_t round = -2; round < rounds; ++round) {
+    const Cost ours = group.timed(calls, [&] { gather.ferula(group, group.common()); });
+    const Cost theirs = group.timed(calls, [&] { gather.mpi(group); });
+    const Cost ours_seen = group.timed(calls, [&] {
+      gather.ferula(group, group.common());
+      look_at(group.common(), ranks);
+    });
+    const Cost theirs_seen = group.timed(calls, [&] {
+      gather.mpi(group);
+      look_at(group.own(), ranks);
+    });
+    if (round < 0 || group.world().rank() != 0) continue;
+    print_sample(row, "ferula", crossing, "B", ours);
+    print_sample(row, "Open MPI", crossing, "B", theirs);
+    print_sample(row + " and read", "ferula", crossing, "B", ours_seen);
+    print_sample(row + " and read", "Open MPI", crossing, "B", theirs_seen);
   }
 }
 
@@ -150,6 +210,7 @@ void run(const Arguments& arguments) {
   const std::int64_t ceiling_bytes = arguments.number("ceiling_bytes", 0);
   for (const Collective& each : collectives(mpi.size())) {
     measure(group, each, bytes, rounds);
+    if (each.name == "all-gather") measure_in_common(group, each, bytes, rounds);
     if (ceiling_bytes > 0 && (each.name == "all-reduce" || each.name == "all-gather"))
       measure_beside_memory(group, each, bytes, ceiling_bytes, rounds);
   }

@@ -1,5 +1,5 @@
-// The AdamW sweep with its bf16 copy, alone and behind the norm that clipping needs, in turns with the streaming
-// ceiling. elements=N rounds=N threads=N.
+// The AdamW sweep with its bf16 copy, alone and behind the norm that clipping needs, in turns with what streams of the
+// same bytes take: in place, and for the norm, which only reads, reading. elements=N rounds=N threads=N.
 
 #include "arguments.hpp"
 #include "ceilings.hpp"
@@ -12,7 +12,7 @@ namespace {
 /// Bytes that one element costs at least: gradient, master and two moments read, the last three and a bf16 written.
 constexpr double kBytesAnElement = 4 * 4 + 3 * 4 + 2;
 /// The norm reads the gradient once more: no element may be updated before it is known.
-constexpr double kBytesWithNorm = kBytesAnElement + 4;
+constexpr double kBytesOfNorm = 4;
 
 /// The memory of one flat range.
 struct Range {
@@ -52,20 +52,25 @@ void run(const Arguments& arguments) {
   const TensorView norm_view(reinterpret_cast<std::byte*>(&norm), DType::f64, {1});
   const auto update = [&] { ops->optimizer_update(*stream, OptimizerRule{}, scalar_view, range.view()); };
   const auto amount = [&](double bytes) { return bytes * static_cast<double>(elements); };
+  const auto norm_of_gradient = [&] { ops->sum_of_squares(*stream, range.view().gradient, norm_view); };
   for (std::int64_t round = -2; round < arguments.number("rounds", 15); ++round) {
     const Cost before = ceiling.sweep();
     const Cost alone = cost_of(update);
-    const Cost between = ceiling.sweep();
+    const Cost between = ceiling.sweep(), read_before = ceiling.read();
     const Cost clipped = cost_of([&] {
-      ops->sum_of_squares(*stream, range.view().gradient, norm_view);
+      norm_of_gradient();
       update();
     });
-    const Cost behind = ceiling.sweep();
+    const Cost read_behind = ceiling.read(), behind = ceiling.sweep();
     if (round < 0) continue;
     print_sample("AdamW sweep", "ferula", amount(kBytesAnElement), "B", alone);
     print_sample("AdamW sweep", "ceiling", 2 * ceiling.sweep_bytes(), "B", before + between);
-    print_sample("AdamW with clipping", "ferula", amount(kBytesWithNorm), "B", clipped);
-    print_sample("AdamW with clipping", "ceiling", 2 * ceiling.sweep_bytes(), "B", between + behind);
+    const Cost streams = (between + behind).times(amount(kBytesAnElement) / (2 * ceiling.sweep_bytes())) +
+                         (read_before + read_behind).times(amount(kBytesOfNorm) / (2 * ceiling.read_bytes()));
+    const double touched = amount(kBytesAnElement + kBytesOfNorm);
+    print_sample("AdamW with clipping", "ferula", touched, "B", clipped);
+    print_sample("AdamW with clipping", "ceiling", touched, "B", streams);
+    print_sample("AdamW with clipping", "streams in place", 2 * ceiling.sweep_bytes(), "B", between + behind);
   }
 }
 

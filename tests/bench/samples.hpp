@@ -15,6 +15,7 @@ struct Cost {
   Cost operator+(const Cost& other) const {
     return {seconds + other.seconds, processor_seconds + other.processor_seconds};
   }
+  Cost times(double factor) const { return {factor * seconds, factor * processor_seconds}; }
 };
 
 /// Processor seconds of all threads of this process since its start.

@@ -81,9 +81,11 @@ void TimedOps::linear_backward_input(Stream& stream, TensorView dy, const Weight
        [&] { inner_->linear_backward_input(stream, dy, w, dx, accumulate); });
 }
 
-void TimedOps::linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, TensorView dbias) {
-  note(product_name("gradient of weight", dw), product_flops(x, dw), bytes({x, dy, dw, dw, dbias, dbias}),
-       [&] { inner_->linear_backward_weight(stream, x, dy, dw, dbias); });
+void TimedOps::linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                                      TensorView dbias) {
+  note(product_name("gradient of weight", dw), product_flops(x, dw),
+       bytes({x, dy, dbias, dbias}) + result_bytes(dw, accumulate),
+       [&] { inner_->linear_backward_weight(stream, x, dy, dw, accumulate, dbias); });
 }
 
 std::unique_ptr<PreparedWeight> TimedOps::make_prepared(std::int64_t out, std::int64_t in, DType dtype) {

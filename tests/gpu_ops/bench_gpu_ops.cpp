@@ -144,7 +144,7 @@ void Bench::products(const std::string& name, std::int64_t rows, std::int64_t in
   if (!bias) return;
   const TensorView dbias = tensor(DType::f32, {out});
   moves("bias_gradient_" + name, static_cast<double>(dy.bytes()),
-        [&] { ops().linear_backward_weight(stream(), x, dy, {}, dbias); });
+        [&] { ops().linear_backward_weight(stream(), x, dy, {}, Accumulate::add, dbias); });
 }
 
 void Bench::norms() {

@@ -46,8 +46,9 @@ class FarOps : public Ops {
                              Accumulate accumulate) override {
     inner_->linear_backward_input(stream, near(dy), near(w), near(dx), accumulate);
   }
-  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, TensorView dbias) override {
-    inner_->linear_backward_weight(stream, near(x), near(dy), near(dw), near(dbias));
+  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                              TensorView dbias) override {
+    inner_->linear_backward_weight(stream, near(x), near(dy), near(dw), accumulate, near(dbias));
   }
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype) override {
     return inner_->make_prepared(out, in, dtype);

@@ -21,6 +21,11 @@ struct Linear {
   double flops() const { return 2.0 * static_cast<double>(rows) * static_cast<double>(in) * static_cast<double>(out); }
 };
 
+Linear adding(Linear shape) {
+  shape.accumulate = Accumulate::add;
+  return shape;
+}
+
 const Call kForward = [](Ops& ops, Stream& stream, const TensorSet& set) {
   ops.linear(stream, set["x"], {.values = set["w"], .scales = {}}, set.optional("bias"), set["y"],
              Accumulate::overwrite);
@@ -126,6 +131,7 @@ OpCase linear_gelu_backward(const Linear& shape) {
 }
 
 OpCase backward_weight(const Linear& shape) {
+  const bool is_added_to = shape.accumulate == Accumulate::add;
   OpCase result{
       .name = shape.name("linear_backward_weight"), .operation = "linear_backward_weight", .flops = shape.flops()};
   result.tensors = {{.name = "x", .dtype = shape.dtype, .shape = {shape.rows, shape.in}, .row_gap = shape.row_gap},
@@ -133,13 +139,13 @@ OpCase backward_weight(const Linear& shape) {
                     {.name = "bias", .role = Role::saved, .dtype = shape.dtype, .shape = {shape.out}},
                     {.name = "y", .role = Role::saved, .dtype = shape.dtype, .shape = {shape.rows, shape.out}},
                     {.name = "dy", .dtype = shape.dtype, .shape = {shape.rows, shape.out}, .row_gap = shape.row_gap},
-                    {.name = "dw", .role = Role::inout, .shape = {shape.out, shape.in}}};
+                    {.name = "dw", .role = is_added_to ? Role::inout : Role::output, .shape = {shape.out, shape.in}}};
   if (shape.bias) result.tensors.push_back({.name = "dbias", .role = Role::inout, .shape = {shape.out}});
-  result.call = [](Ops& ops, Stream& stream, const TensorSet& set) {
-    ops.linear_backward_weight(stream, set["x"], set["dy"], set["dw"], set.optional("dbias"));
+  result.call = [accumulate = shape.accumulate](Ops& ops, Stream& stream, const TensorSet& set) {
+    ops.linear_backward_weight(stream, set["x"], set["dy"], set["dw"], accumulate, set.optional("dbias"));
   };
   result.derivative = {
-      .forward = kForward, .output = "y", .upstream = "dy", .gradients = {{"w", "dw", Accumulate::add}}};
+      .forward = kForward, .output = "y", .upstream = "dy", .gradients = {{"w", "dw", shape.accumulate}}};
   if (shape.bias) result.derivative->gradients.push_back({"bias", "dbias", Accumulate::add});
   return result;
 }
@@ -211,6 +217,7 @@ std::vector<OpCase> product_cases() {
       cases.push_back(backward_input(shape));
       cases.push_back(backward_weight(shape));
       if (shape.accumulate == Accumulate::add) continue;
+      cases.push_back(backward_weight(adding(shape)));
       cases.push_back(linear_gelu(shape));
       cases.push_back(linear_gelu_backward(shape));
     }

@@ -12,7 +12,8 @@ class ReferenceOps final : public Ops {
  public:
   void linear(Stream&, TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate) override;
   void linear_backward_input(Stream&, TensorView dy, const WeightView& w, TensorView dx, Accumulate) override;
-  void linear_backward_weight(Stream&, TensorView x, TensorView dy, TensorView dw, TensorView dbias) override;
+  void linear_backward_weight(Stream&, TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                              TensorView dbias) override;
   /// Always null: the reference uses weights as they lie.
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype) override;
 

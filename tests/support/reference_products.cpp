@@ -31,7 +31,7 @@ void ReferenceOps::linear_backward_input(Stream& stream, TensorView dy, const We
 }
 
 void ReferenceOps::linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw,
-                                          TensorView dbias) {
+                                          Accumulate accumulate, TensorView dbias) {
   stream.run([=] {
     const Elements in(x), gradient(dy), weight(dw), offset(dbias);
     for (std::int64_t row = 0; row < gradient.dim(1); ++row) {
@@ -39,9 +39,9 @@ void ReferenceOps::linear_backward_weight(Stream& stream, TensorView x, TensorVi
       for (std::int64_t k = 0; k < gradient.dim(0); ++k) column_sum += gradient.at(k, row);
       if (!offset.empty()) offset.add(column_sum, row);
       for (std::int64_t column = 0; !weight.empty() && column < in.dim(1); ++column) {
-        double sum = 0;
+        double sum = accumulate == Accumulate::add ? weight.at(row, column) : 0.0;
         for (std::int64_t k = 0; k < in.dim(0); ++k) sum += gradient.at(k, row) * in.at(k, column);
-        weight.add(sum, row, column);
+        weight.set(sum, row, column);
       }
     }
   });

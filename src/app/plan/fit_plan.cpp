@@ -62,15 +62,14 @@ auto FitPlanner::with_job(std::int64_t stage, int ranks, std::int64_t micro_batc
 PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t micro_batch) const {
   // what operations take of a card is part of kGpuOverhead: it must not depend on the processor that plans
   return with_job(stage, ranks, micro_batch, [&](const TrainingShape& shape, Mesh& mesh) {
-    return PlannedLayout{
-        .stage = stage,
-        .ranks = ranks,
-        .micro_batch = micro_batch,
-        .accumulation = shape.batch.accumulation,
-        .memory = computes() == DeviceKind::cpu ? forecast_memory(shape, mesh, *ops_)
-                                                : forecast_memory(shape, mesh, ScratchBytes{}),
-        .host_bytes = forecast_host_memory(shape, mesh),
-        .traffic = forecast_traffic(shape, mesh)};
+    return PlannedLayout{.stage = stage,
+                         .ranks = ranks,
+                         .micro_batch = micro_batch,
+                         .accumulation = shape.batch.accumulation,
+                         .memory = computes() == DeviceKind::cpu ? forecast_memory(shape, mesh, *ops_)
+                                                                 : forecast_memory(shape, mesh, ScratchBytes{}),
+                         .host_bytes = forecast_host_memory(shape, mesh),
+                         .traffic = forecast_traffic(shape, mesh)};
   });
 }
 

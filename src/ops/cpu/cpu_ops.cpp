@@ -28,8 +28,9 @@ void CpuOps::linear_backward_input(Stream& stream, TensorView dy, const WeightVi
   stream.run([=, this] { products_.linear_backward_input(dy, w, dx, accumulate); });
 }
 
-void CpuOps::linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, TensorView dbias) {
-  stream.run([=, this] { products_.linear_backward_weight(x, dy, dw, dbias); });
+void CpuOps::linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                                    TensorView dbias) {
+  stream.run([=, this] { products_.linear_backward_weight(x, dy, dw, accumulate, dbias); });
 }
 
 std::unique_ptr<PreparedWeight> CpuOps::make_prepared(std::int64_t out, std::int64_t in, DType dtype) {

@@ -17,7 +17,8 @@ class CpuOps final : public Ops {
               Accumulate accumulate) override;
   void linear_backward_input(Stream& stream, TensorView dy, const WeightView& w, TensorView dx,
                              Accumulate accumulate) override;
-  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, TensorView dbias) override;
+  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                              TensorView dbias) override;
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t out, std::int64_t in, DType dtype) override;
 
   void embed(Stream& stream, TensorView token, TensorView position, TensorView table, TensorView positions,

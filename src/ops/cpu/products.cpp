@@ -2,6 +2,7 @@
 #include "ops/cpu/products.hpp"
 
 #include "ops/cpu/column_sums.hpp"
+#include "ops/cpu/elementwise.hpp"
 #include "ops/cpu/product_views.hpp"
 #include "ops/cpu/tiled_matmul.hpp"
 
@@ -40,14 +41,18 @@ void Products::linear_backward_input(TensorView dy, const WeightView& w, TensorV
   multiply(dy, {w.values, packed, w.version}, {}, dx, accumulate);
 }
 
-void Products::linear_backward_weight(TensorView x, TensorView dy, TensorView dw, TensorView dbias) {
+void Products::linear_backward_weight(TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                                      TensorView dbias) {
   FERULA_CHECK(x.dim(0) == dy.dim(0), "{} rows of x and {} of dy", x.dim(0), dy.dim(0));
-  if (x.dim(0) == 0) return;
+  if (x.dim(0) == 0) {
+    if (!dw.empty() && accumulate == Accumulate::overwrite) fill(dw, 0);
+    return;
+  }
   if (!dbias.empty()) add_column_sums(dy, dbias);
   if (dw.empty()) return;
-  if (goes_through_f32(x.dtype, x.dim(0), nullptr)) return add_outer_through_f32(x, dy, dw);
-  if (!dy.contiguous() || !takes_sums(dw)) return matmul_.multiply(transposed(dy), x, {}, dw, Accumulate::add);
-  add_outer(x, dy, dw);
+  if (goes_through_f32(x.dtype, x.dim(0), nullptr)) return outer_through_f32(x, dy, dw, accumulate);
+  if (!dy.contiguous() || !takes_sums(dw)) return matmul_.multiply(transposed(dy), x, {}, dw, accumulate);
+  outer(x, dy, dw, accumulate);
 }
 
 std::unique_ptr<PreparedWeight> Products::make_prepared(std::int64_t out, std::int64_t in, DType dtype) {
@@ -78,15 +83,15 @@ std::int64_t Products::outer_pack_bytes(std::int64_t rows, std::int64_t in, DTyp
   return scratch_bytes(DType::u8, matmul_.packed_bytes(rows, in, dtype));
 }
 
-/// dw += dyᵀ · x with x packed: its rows as they lie cost up to two thirds of the speed of f32 when they are long, and
-/// up to a tenth of that of bf16.
-void Products::add_outer(TensorView x, TensorView dy, TensorView dw) {
+/// dw (+)= dyᵀ · x with x packed: its rows as they lie cost up to two thirds of the speed of f32 when they are long,
+/// and up to a tenth of that of bf16.
+void Products::outer(TensorView x, TensorView dy, TensorView dw, Accumulate accumulate) {
   const std::int64_t pack_bytes = outer_pack_bytes(x.dim(0), x.dim(1), x.dtype);
   Workspace::Lease scratch = workspace_->lease(pack_bytes);
   const PackedMatrix right{
       .k = x.dim(0), .n = x.dim(1), .dtype = x.dtype, .memory = scratch.take(DType::u8, {pack_bytes})};
   matmul_.pack(x, right);
-  matmul_.multiply(transposed(dy), right, {}, dw, Accumulate::add);
+  matmul_.multiply(transposed(dy), right, {}, dw, accumulate);
 }
 
 void Products::multiply(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate) {

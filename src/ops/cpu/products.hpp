@@ -38,7 +38,7 @@ class Products {
   void linear(TensorView x, const WeightView& w, TensorView bias, TensorView y, Accumulate accumulate);
   void linear_backward_input(TensorView dy, const WeightView& w, TensorView dx, Accumulate accumulate);
   /// dbias is summed in a fixed order; dw may differ in its last bits between numbers of threads.
-  void linear_backward_weight(TensorView x, TensorView dy, TensorView dw, TensorView dbias);
+  void linear_backward_weight(TensorView x, TensorView dy, TensorView dw, Accumulate accumulate, TensorView dbias);
   /// What the three products of a layer without packed weights take; see Ops.
   ScratchBytes scratch(const LinearShape& shape);
   void release_scratch() { matmul_.release_scratch(); }
@@ -57,9 +57,9 @@ class Products {
   void multiply_through_f32(TensorView a, const Factor& b, TensorView bias, TensorView c, Accumulate accumulate);
   /// The same where b has so many rows that they are better taken in blocks, whose products are summed in f32.
   void multiply_deep_through_f32(TensorView a, TensorView b, TensorView bias, TensorView c, Accumulate accumulate);
-  /// dw += dyᵀ · x.
-  void add_outer(TensorView x, TensorView dy, TensorView dw);
-  void add_outer_through_f32(TensorView x, TensorView dy, TensorView dw);
+  /// dw (+)= dyᵀ · x.
+  void outer(TensorView x, TensorView dy, TensorView dw, Accumulate accumulate);
+  void outer_through_f32(TensorView x, TensorView dy, TensorView dw, Accumulate accumulate);
   bool goes_through_f32(DType dtype, std::int64_t rows, const PackedFactor* packed) const;
   /// Whether [rows, k] · b without a bias is multiplied in tiles.
   bool goes_in_tiles(std::int64_t rows, const TensorView& b) const;

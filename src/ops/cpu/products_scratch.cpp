@@ -1,5 +1,7 @@
 // What products take beside their operands: the cuts and ways of products.cpp and products_through_f32.cpp, without
 // work.
+#include <algorithm>
+
 #include "ops/cpu/product_views.hpp"
 #include "ops/cpu/products.hpp"
 #include "ops/cpu/tiled_matmul.hpp"
@@ -42,18 +44,20 @@ ScratchBytes Products::multiply_scratch(std::int64_t rows, TensorView b, std::op
           .library = matmul_.scratch_bytes(a, packed(depth, columns), bias, c, Accumulate::overwrite)};
 }
 
-/// Of dw += dyᵀ · x.
+/// Of dw (+)= dyᵀ · x.
 ScratchBytes Products::outer_scratch(const LinearShape& shape) {
-  const auto library = [&](std::int64_t rows, std::int64_t columns, DType dtype) {
-    const TensorView a = transposed(matrix(dtype, rows, columns)), c = matrix(DType::f32, columns, shape.in);
-    return matmul_.scratch_bytes(a, packed(rows, shape.in, dtype), {}, c, Accumulate::add);
+  const bool blockwise = goes_through_f32(shape.compute, shape.rows, nullptr);
+  const Blocks blocks = blockwise ? outer_blocks(shape.rows, shape.in, shape.out) : Blocks{};
+  const std::int64_t rows = blockwise ? blocks.rows : shape.rows;
+  const std::int64_t columns = blockwise ? blocks.width : shape.out;
+  const DType dtype = blockwise ? DType::f32 : shape.compute;
+  const TensorView a = transposed(matrix(dtype, rows, columns)), c = matrix(DType::f32, columns, shape.in);
+  const auto library = [&](Accumulate accumulate) {
+    return matmul_.scratch_bytes(a, packed(rows, shape.in, dtype), {}, c, accumulate);
   };
-  if (goes_through_f32(shape.compute, shape.rows, nullptr)) {
-    const Blocks blocks = outer_blocks(shape.rows, shape.in, shape.out);
-    return {.own = blocks.bytes, .library = library(blocks.rows, blocks.width, DType::f32)};
-  }
-  return {.own = outer_pack_bytes(shape.rows, shape.in, shape.compute),
-          .library = library(shape.rows, shape.out, shape.compute)};
+  const bool adds = shape.adds_gradients || rows < shape.rows;
+  return {.own = blockwise ? blocks.bytes : outer_pack_bytes(shape.rows, shape.in, shape.compute),
+          .library = std::max(library(Accumulate::overwrite), adds ? library(Accumulate::add) : 0)};
 }
 
 }  // namespace ferula::cpu

@@ -141,7 +141,7 @@ void Products::multiply_deep_through_f32(TensorView a, TensorView b, TensorView 
   }
 }
 
-void Products::add_outer_through_f32(TensorView x, TensorView dy, TensorView dw) {
+void Products::outer_through_f32(TensorView x, TensorView dy, TensorView dw, Accumulate accumulate) {
   const std::int64_t in = x.dim(1), out = dy.dim(1);
   const auto [step, width, pack_bytes, widened, bytes] = outer_blocks(x.dim(0), in, out);
   Workspace::Lease scratch = workspace_->lease(bytes);
@@ -156,8 +156,9 @@ void Products::add_outer_through_f32(TensorView x, TensorView dy, TensorView dw)
       const std::int64_t columns = std::min(width, out - column);
       const TensorView upstream = wide_dy.range(0, rows * columns).reshaped({rows, columns});
       copy(dy.rows(row, rows).columns(column, columns), upstream);
-      matmul_.multiply(transposed(upstream), right, {}, dw.rows(column, columns), Accumulate::add);
+      matmul_.multiply(transposed(upstream), right, {}, dw.rows(column, columns), accumulate);
     }
+    accumulate = Accumulate::add;
   }
 }
 

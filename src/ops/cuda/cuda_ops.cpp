@@ -44,8 +44,10 @@ class CudaOps final : public Ops {
                              Accumulate accumulate) override {
     cuda::linear_backward_input(matmul_, native_stream(stream), dy, w.values, dx, accumulate);
   }
-  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, TensorView dbias) override {
-    cuda::linear_backward_weight(matmul_, workspace_, multiprocessors_, native_stream(stream), x, dy, dw, dbias);
+  void linear_backward_weight(Stream& stream, TensorView x, TensorView dy, TensorView dw, Accumulate accumulate,
+                              TensorView dbias) override {
+    cuda::linear_backward_weight(matmul_, workspace_, multiprocessors_, native_stream(stream), x, dy, dw, accumulate,
+                                 dbias);
   }
   /// Null: the library reads weights as they lie.
   std::unique_ptr<PreparedWeight> make_prepared(std::int64_t, std::int64_t, DType) override { return nullptr; }

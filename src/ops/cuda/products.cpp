@@ -3,6 +3,7 @@
 
 #include "ops/cuda/activation.hpp"
 #include "ops/cuda/column_sums.hpp"
+#include "ops/cuda/elementwise.hpp"
 #include "ops/cuda/launch.hpp"
 
 namespace ferula::cuda {
@@ -59,13 +60,17 @@ void linear_gelu_backward(Matmul& matmul, cudaStream_t stream, TensorView dy, Te
 }
 
 void linear_backward_weight(Matmul& matmul, Workspace& workspace, int multiprocessors, cudaStream_t stream,
-                            TensorView x, TensorView dy, TensorView dw, TensorView dbias) {
+                            TensorView x, TensorView dy, TensorView dw, Accumulate accumulate, TensorView dbias) {
   check_compute_type(x, dy);
-  if (x.dim(0) == 0) return;
+  const bool adds = accumulate == Accumulate::add;
+  if (x.dim(0) == 0) {
+    if (!dw.empty() && !adds) fill(stream, dw, 0);
+    return;
+  }
   const TensorView upstream = as_matrix(dy);
   if (!dw.empty())
     matmul.run(stream,
-               {.a = upstream, .b = as_matrix(x), .a_transpose = Transpose::yes, .c = as_matrix(dw), .adds = true});
+               {.a = upstream, .b = as_matrix(x), .a_transpose = Transpose::yes, .c = as_matrix(dw), .adds = adds});
   if (!dbias.empty()) column_sums(workspace, multiprocessors, stream, upstream, dbias);
 }
 

@@ -16,6 +16,6 @@ void linear_gelu(Matmul& matmul, cudaStream_t stream, TensorView x, TensorView w
 void linear_gelu_backward(Matmul& matmul, cudaStream_t stream, TensorView dy, TensorView w, TensorView hidden,
                           TensorView dhidden);
 void linear_backward_weight(Matmul& matmul, Workspace& workspace, int multiprocessors, cudaStream_t stream,
-                            TensorView x, TensorView dy, TensorView dw, TensorView dbias);
+                            TensorView x, TensorView dy, TensorView dw, Accumulate accumulate, TensorView dbias);
 
 }  // namespace ferula::cuda

@@ -83,12 +83,18 @@ TEST(Products, TakeTheScratchThatTheySay) {
     bench.products.release_scratch();
     const std::int64_t before = bench.ledger().current_bytes();
 
-    const ScratchBytes said = bench.products.scratch(
-        {.rows = shape.rows, .in = shape.in, .out = shape.out, .compute = dtype, .result = dtype, .bias = dtype});
+    const ScratchBytes said = bench.products.scratch({.rows = shape.rows,
+                                                      .in = shape.in,
+                                                      .out = shape.out,
+                                                      .compute = dtype,
+                                                      .result = dtype,
+                                                      .bias = dtype,
+                                                      .adds_gradients = true});
     EXPECT_EQ(bench.ledger().current_bytes(), before) << "asking takes nothing";
     bench.products.linear(x, w, bias, y, Accumulate::overwrite);
     bench.products.linear_backward_input(y, w, x, Accumulate::overwrite);
-    bench.products.linear_backward_weight(x, y, dw, {});
+    bench.products.linear_backward_weight(x, y, dw, Accumulate::overwrite, {});
+    bench.products.linear_backward_weight(x, y, dw, Accumulate::add, {});
 
     EXPECT_EQ(bench.ledger().current_bytes() - before, said.sum());
   });
@@ -125,19 +131,21 @@ TEST(Products, BackwardInputIsTheReference) {
   });
 }
 
-TEST(Products, BackwardWeightAccumulatesTheReference) {
+TEST(Products, BackwardWeightIsTheReferenceOverOrOntoWhatIsThere) {
   for_each_case([](Bench& bench, const Shape& shape, DType dtype) {
     const TensorView x = bench.normals(dtype, {shape.rows, shape.in}, 1);
     const TensorView dy = bench.normals(dtype, {shape.rows, shape.out}, 4);
-    const TensorView dw = bench.normals(DType::f32, {shape.out, shape.in});
-    const TensorView dbias = bench.normals(DType::f32, {shape.out});
-    const TensorView expected_dw = bench.clone(dw), expected_dbias = bench.clone(dbias);
+    for (const Accumulate accumulate : {Accumulate::add, Accumulate::overwrite}) {
+      const TensorView dw = bench.normals(DType::f32, {shape.out, shape.in});
+      const TensorView dbias = bench.normals(DType::f32, {shape.out});
+      const TensorView expected_dw = bench.clone(dw), expected_dbias = bench.clone(dbias);
 
-    bench.products.linear_backward_weight(x, dy, dw, dbias);
+      bench.products.linear_backward_weight(x, dy, dw, accumulate, dbias);
 
-    bench.reference().linear_backward_weight(bench.stream(), x, dy, expected_dw, expected_dbias);
-    expect_close(dw, expected_dw, kRoundings, scale_of(shape.rows));
-    expect_close(dbias, expected_dbias, kRoundings, scale_of(shape.rows));
+      bench.reference().linear_backward_weight(bench.stream(), x, dy, expected_dw, accumulate, expected_dbias);
+      expect_close(dw, expected_dw, kRoundings, scale_of(shape.rows));
+      expect_close(dbias, expected_dbias, kRoundings, scale_of(shape.rows));
+    }
   });
 }
 
@@ -210,11 +218,11 @@ TEST(Products, BackwardWeightBlocksJoinSeamlessly) {
   Bench bench(Bf16Products::through_f32);
   const TensorView x = bench.normals(DType::bf16, {1030, 5});
   const TensorView dy = bench.normals(DType::bf16, {1030, 1100});
-  const TensorView dw = bench.zeros(DType::f32, {1100, 5}), whole = bench.clone(dw);
+  const TensorView dw = bench.normals(DType::f32, {1100, 5}), whole = bench.zeros(DType::f32, {1100, 5});
 
-  bench.products.linear_backward_weight(x, dy, dw, {});
+  bench.products.linear_backward_weight(x, dy, dw, Accumulate::overwrite, {});
 
-  bench.products.linear_backward_weight(widened(bench, x), widened(bench, dy), whole, {});
+  bench.products.linear_backward_weight(widened(bench, x), widened(bench, dy), whole, Accumulate::add, {});
   expect_close(dw, whole, kRoundings, scale_of(1030));
 }
 
@@ -272,10 +280,13 @@ TEST(Products, ZeroRowsDoNothing) {
 
   bench.cpu().linear(bench.stream(), x, w, {}, dy, Accumulate::overwrite);
   bench.cpu().linear_backward_input(bench.stream(), dy, w, x, Accumulate::add);
-  bench.cpu().linear_backward_weight(bench.stream(), x, dy, dw, dbias);
+  bench.cpu().linear_backward_weight(bench.stream(), x, dy, dw, Accumulate::add, dbias);
 
   expect_same_bits(dw, dw_before);
   expect_same_bits(dbias, dbias_before);
+
+  bench.cpu().linear_backward_weight(bench.stream(), x, dy, dw, Accumulate::overwrite, dbias);
+  expect_same_bits(dw, bench.zeros(DType::f32, {4, 8}));
 }
 
 TEST(Products, NothingIsAllocatedTheSecondTime) {
@@ -288,7 +299,7 @@ TEST(Products, NothingIsAllocatedTheSecondTime) {
     const auto step = [&] {
       bench.cpu().linear(bench.stream(), x, w, {}, y, Accumulate::overwrite);
       bench.cpu().linear_backward_input(bench.stream(), dy, w, dx, Accumulate::overwrite);
-      bench.cpu().linear_backward_weight(bench.stream(), x, dy, dw, dbias);
+      bench.cpu().linear_backward_weight(bench.stream(), x, dy, dw, Accumulate::overwrite, dbias);
     };
 
     step();
@@ -307,11 +318,11 @@ TEST(Products, BiasGradientsDoNotDependOnThreads) {
 
     {
       const ThreadCount threads(1);
-      bench.cpu().linear_backward_weight(bench.stream(), x, dy, {}, one);
+      bench.cpu().linear_backward_weight(bench.stream(), x, dy, {}, Accumulate::add, one);
     }
     {
       const ThreadCount threads(2);
-      bench.cpu().linear_backward_weight(bench.stream(), x, dy, {}, two);
+      bench.cpu().linear_backward_weight(bench.stream(), x, dy, {}, Accumulate::add, two);
     }
 
     expect_same_bits(one, two);
