@@ -1,32 +1,57 @@
 // The memory that the ranks of one group have in common, as one of them sees it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "base/narrow.hpp"
 #include "device/device.hpp"
 
 namespace ferula {
 
-/// Thread-safe. Outlives the buffers that it gives.
+/// Thread-safe. Outlives the buffers that it gives. `Owner` keeps a piece mapped.
+template <class Owner>
 class CommonPieces {
  public:
   /// A buffer of `bytes` at `data`, which `owner` keeps alive; this rank counts its part of `ranks` parts.
-  Buffer add(std::shared_ptr<void> owner, std::byte* data, std::int64_t bytes, MemoryKind kind, MemoryLedger& ledger,
-             int ranks);
+  Buffer add(Owner owner, std::byte* data, std::int64_t bytes, MemoryKind kind, MemoryLedger& ledger, int ranks) {
+    {
+      const std::lock_guard lock(mutex_);
+      pieces_.push_back({std::move(owner), TensorView(data, DType::u8, {bytes})});
+      any_ = true;
+    }
+    const std::int64_t part = ceil_div(bytes, ranks);
+    ledger.add(kind, part);
+    return {data, bytes, kind, nullptr, [this, &ledger, kind, part](std::byte* released, std::int64_t) {
+              remove(released);
+              ledger.remove(kind, part);
+            }};
+  }
+
   /// Whether `view` lies in one of them.
-  bool contain(const TensorView& view) const;
+  bool contain(const TensorView& view) const {
+    if (!any_) return false;
+    const std::lock_guard lock(mutex_);
+    return std::any_of(pieces_.begin(), pieces_.end(), [&view](const Piece& piece) {
+      return view.data >= piece.bytes.data && view.data + view.bytes() <= piece.bytes.data + piece.bytes.bytes();
+    });
+  }
 
  private:
   struct Piece {
-    std::shared_ptr<void> owner;
+    Owner owner;
     TensorView bytes;
   };
-  void remove(const std::byte* data);
 
-  std::atomic<bool> any_{false};  // spares the others the lock
+  void remove(const std::byte* data) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(pieces_, [data](const Piece& piece) { return piece.bytes.data == data; });
+    any_ = !pieces_.empty();
+  }
+
+  std::atomic<bool> any_{false};  // spares those without the lock
   mutable std::mutex mutex_;
   std::vector<Piece> pieces_;
 };

@@ -95,7 +95,7 @@ class ProcessMemory final : public PeerMemory {
   Device* device_;
   GroupLayout layout_;
   std::vector<SharedSegment> segments_;  // by rank
-  CommonPieces common_;
+  CommonPieces<SharedSegment> common_;
   Buffer counted_;  // tells the ledger of the bounce memory
 };
 
@@ -156,8 +156,7 @@ Buffer ProcessMemory::allocate_common(GroupChannel& channel, std::int64_t bytes,
   if (!all_have_mapped(channel, segment.has_value(), cards)) refuse_allocation(bytes, kind, refusal);
   segment->close_file();
   std::byte* const data = segment->payload().data();
-  return common_.add(std::make_shared<SharedSegment>(std::move(*segment)), data, bytes, kind, device_->ledger(),
-                     size());
+  return common_.add(std::move(*segment), data, bytes, kind, device_->ledger(), size());
 }
 
 /// This rank's segment of the group, with its words constructed.

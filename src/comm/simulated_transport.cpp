@@ -13,12 +13,11 @@
 namespace ferula {
 namespace {
 
-/// Memory of no rank of its own.
+/// Memory of no rank of its own, for as long as the world.
 struct CommonHeap {
-  explicit CommonHeap(std::int64_t bytes) : buffer(device->allocate(bytes, MemoryKind::buffers)) {}
   MemoryLedger ledger;
   std::unique_ptr<Device> device = make_cpu_device(ledger);
-  Buffer buffer;
+  std::vector<Buffer> buffers;
 };
 
 /// What the ranks of one group share.
@@ -27,8 +26,8 @@ struct SimulatedGroup {
       : members(std::move(ranks)), blocks(members.size()), mail(members.size() * members.size()) {}
   std::vector<int> members;
   std::vector<RankBlock> blocks;
-  std::vector<MailSlot> mail;              // [from × size + to]
-  std::shared_ptr<CommonHeap> new_common;  // made by rank 0
+  std::vector<MailSlot> mail;  // [from × size + to]
+  CommonHeap common;           // filled by rank 0
 };
 
 /// Threads see each other's memory: an operand is its address.
@@ -53,12 +52,11 @@ class ThreadMemory final : public PeerMemory {
   Buffer allocate_common(GroupChannel& channel, std::int64_t bytes, MemoryKind kind) override {
     constexpr std::string_view kOperation = "allocate_common";
     if (bytes == 0) return {};
-    if (rank_ == 0) group_->new_common = std::make_shared<CommonHeap>(bytes);
+    if (rank_ == 0) group_->common.buffers.push_back(group_->common.device->allocate(bytes, MemoryKind::buffers));
     channel.meet(Lane::setup, kOperation);
-    std::shared_ptr<CommonHeap> heap = group_->new_common;
+    std::byte* const data = group_->common.buffers.back().data();
     channel.meet(Lane::setup, kOperation);  // only now may another be made
-    std::byte* const data = heap->buffer.data();
-    return common_.add(std::move(heap), data, bytes, kind, device_->ledger(), narrow<int>(std::ssize(group_->members)));
+    return common_.add({}, data, bytes, kind, device_->ledger(), narrow<int>(std::ssize(group_->members)));
   }
   bool is_common(const TensorView& view) const override { return common_.contain(view); }
 
@@ -67,7 +65,8 @@ class ThreadMemory final : public PeerMemory {
   int rank_;
   Device* device_;
   CommonMemory offered_;
-  CommonPieces common_;
+  struct Nothing {};  // the group owns them
+  CommonPieces<Nothing> common_;
 };
 
 }  // namespace

@@ -21,7 +21,7 @@ std::int64_t prepared_bytes(Device& device, Ops& ops, std::int64_t out, std::int
 std::int64_t prepared_bytes(const TransformerSpec& spec, DType compute, const RangesByUnit& ranges, Device& device,
                             Ops& ops) {
   const auto of = [&](std::int64_t out, std::int64_t in) { return prepared_bytes(device, ops, out, in, compute); };
-  const auto stays = [&](std::size_t unit) { return gathered_bytes(ranges.at(unit)) == 0; };
+  const auto stays = [&](std::size_t unit) { return keeps_whole_values(ranges.at(unit)); };
   const std::int64_t block = of(spec.qkv_width(), spec.width) + of(spec.width, spec.query_width()) +
                              of(spec.hidden_width(), spec.width) + of(spec.width, spec.ffn_width);
   std::int64_t bytes = stays(head_unit(spec)) ? of(spec.vocabulary, spec.width) : 0;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "comm/simulated_transport.hpp"
 #include "store_fixture.hpp"
 
 namespace ferula {
@@ -17,6 +18,8 @@ namespace {
 
 using test::on_ranks;
 using test::RankParts;
+
+std::span<float> elements_of(const TensorView& tensor) { return tensor.range(0, tensor.count()).span<float>(); }
 
 class StoreOfStorage : public testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(Storage, StoreOfStorage, testing::Values(DType::f32, DType::bf16),
@@ -162,6 +165,67 @@ TEST(ParameterStore, SumsACompleteGradientAtOnceAndOnlyOnce) {
       EXPECT_EQ(rank.mesh.traffic().total().elements, complete) << "stage " << stage;
     }
   });
+}
+
+TEST(ParameterStore, AGradientIsZeroUntilSomethingIsAddedWhateverLiesThere) {
+  for (const int stage : {0, 1, 2, 3}) {
+    on_ranks({.replica = 1, .shard = 2}, [&](RankParts& rank) {
+      ParameterStore store(toy_model(DType::f32), settings_of({.stage = stage}), rank.mesh, rank.execution);
+      for (int step = 0; step < 2; ++step) {
+        store.zero_gradients();
+        {
+          UnitLease gradient = store.gradient(0);
+          const GradientTarget first = gradient.target(0, 1);
+          EXPECT_EQ(first.accumulate, Accumulate::overwrite) << "stage " << stage;
+          rank.ops->fill(*rank.compute, first.sum, 3.0f);  // what the next step finds there
+          EXPECT_EQ(gradient.target(0, 1).accumulate, Accumulate::add) << "stage " << stage;
+          for (const float value : elements_of(gradient.tensor(0))) ASSERT_EQ(value, 3.0f);
+          store.reduce(std::move(gradient), GradientState::partial);
+        }
+        store.finish_gradients();
+        const double elements = static_cast<double>(store.model()[0].params[0].count());
+        EXPECT_DOUBLE_EQ(store.gradient_norm(), 6.0 * std::sqrt(elements)) << "stage " << stage;  // of both ranks
+      }
+
+      store.zero_gradients();
+      for (const float value : elements_of(store.gradient(0).tensor(0))) ASSERT_EQ(value, 0.0f);
+      store.finish_gradients();
+      EXPECT_EQ(store.gradient_norm(), 0.0) << "stage " << stage;
+    });
+  }
+}
+
+TEST(ParameterStore, AProductAddsWhereAnEarlierMicroBatchHasLeftAGradient) {
+  on_ranks({}, [](RankParts& rank) {
+    ParameterStore store(toy_model(DType::f32), {}, rank.mesh, rank.execution);
+    store.zero_gradients();
+    EXPECT_EQ(store.gradient(1).target(0, 1).accumulate, Accumulate::overwrite);
+    EXPECT_EQ(store.gradient(1).target(0, 1).accumulate, Accumulate::add);
+    EXPECT_EQ(store.acquire(1).target(0, 1).accumulate, Accumulate::add) << "values are no gradient";
+  });
+}
+
+TEST_P(StoreOfStorage, ValuesInCommonMemoryTakeAShareAndNoSlots) {
+  const ModelSpec model = large_model(GetParam());
+  constexpr int kRanks = 3;
+  const auto as_rank = [&](std::unique_ptr<Mesh::Transport> transport) {
+    RankParts rank(std::move(transport), {.shard = kRanks}, reference_ops);
+    StoreSettings settings = settings_of({.stage = 3});
+    settings.persistence_threshold = 0;
+    settings.trains = false;
+    ParameterStore store(model, settings, rank.mesh, rank.execution);
+    store.initialize(1);
+    {
+      const UnitLease first = store.acquire(0), second = store.acquire(1), third = store.acquire(2);
+      EXPECT_NE(third.tensor(0).data, nullptr) << "as many units at once as one likes";
+    }
+    barrier(rank.mesh.world(), *rank.compute);
+
+    const double share = static_cast<double>(parameter_count(model) * bytes_of(GetParam())) / kRanks;
+    EXPECT_NEAR(static_cast<double>(rank.ledger.current_bytes(MemoryKind::parameters)), share, 0.01 * share);
+    EXPECT_LT(rank.ledger.peak_bytes(MemoryKind::buffers), 1024);
+  };
+  run_simulated_ranks(kRanks, as_rank, CommonMemory::of_groups);
 }
 
 TEST_P(StoreOfStorage, PeakIsTheShareAndTheTwoLargestUnits) {
