@@ -1,26 +1,39 @@
 // Element types, and the bf16 number with round-to-nearest-even conversions.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <string_view>
 
+#include "base/error.hpp"
+
 namespace ferula {
 
 enum class DType : std::uint8_t { f32, f64, bf16, f16, i8, u8, i32, i64, i4 };
+/// "f32", "bf16", …: the spelling of messages, checkpoints and configuration.
+std::string_view name_of(DType dtype);
 
 /// The elements that share their bytes: one for most types, two in a byte for i4. Memory of a type is whole blocks.
 struct DTypeBlock {
   std::int64_t elements = 1;
   std::int64_t bytes = 1;
 };
-DTypeBlock block_of(DType dtype);
+inline DTypeBlock block_of(DType dtype) {
+  constexpr std::array<DTypeBlock, 9> kBlocks{
+      {{1, 4}, {1, 8}, {1, 2}, {1, 2}, {1, 1}, {1, 1}, {1, 4}, {1, 8}, {2, 1}}};  // in the order of DType
+  return kBlocks.at(static_cast<std::size_t>(dtype));
+}
 /// Bytes of `count` elements, which must be whole blocks.
-std::int64_t bytes_of(DType dtype, std::int64_t count);
+inline std::int64_t bytes_of(DType dtype, std::int64_t count) {
+  const DTypeBlock block = block_of(dtype);
+  if (block.elements == 1) return count * block.bytes;
+  FERULA_CHECK(count % block.elements == 0, "{} elements of {} are not whole blocks of {}", count, name_of(dtype),
+               block.elements);
+  return count / block.elements * block.bytes;
+}
 /// Bytes of one element; of types only whose elements have bytes of their own.
-std::int64_t bytes_of(DType dtype);
-/// "f32", "bf16", …: the spelling of messages, checkpoints and configuration.
-std::string_view name_of(DType dtype);
+inline std::int64_t bytes_of(DType dtype) { return bytes_of(dtype, 1); }
 /// The dtype of that name; throws DataError for another word.
 DType dtype_named(std::string_view name);
 

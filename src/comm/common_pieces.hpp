@@ -20,7 +20,7 @@ class CommonPieces {
     {
       const std::lock_guard lock(mutex_);
       pieces_.push_back({std::move(owner), TensorView(data, DType::u8, {bytes})});
-      any_ = true;
+      find_bounds();
     }
     const std::int64_t part = ceil_div(bytes, ranks);
     ledger.add(kind, part);
@@ -32,7 +32,7 @@ class CommonPieces {
 
   /// Whether `view` lies in one of them.
   bool contain(const TensorView& view) const {
-    if (!any_) return false;
+    if (view.data < begin_ || view.data >= end_) return false;
     const std::lock_guard lock(mutex_);
     return std::any_of(pieces_.begin(), pieces_.end(), [&view](const Piece& piece) {
       return view.data >= piece.bytes.data && view.data + view.bytes() <= piece.bytes.data + piece.bytes.bytes();
@@ -48,10 +48,20 @@ class CommonPieces {
   void remove(const std::byte* data) {
     const std::lock_guard lock(mutex_);
     std::erase_if(pieces_, [data](const Piece& piece) { return piece.bytes.data == data; });
-    any_ = !pieces_.empty();
+    find_bounds();
   }
 
-  std::atomic<bool> any_{false};  // spares those without the lock
+  void find_bounds() {
+    const std::byte *begin = nullptr, *end = nullptr;
+    for (const Piece& piece : pieces_) {
+      if (begin == nullptr || piece.bytes.data < begin) begin = piece.bytes.data;
+      end = std::max<const std::byte*>(end, piece.bytes.data + piece.bytes.bytes());
+    }
+    begin_ = begin;
+    end_ = end;
+  }
+
+  std::atomic<const std::byte*> begin_{nullptr}, end_{nullptr};  // of all pieces: most views spare themselves the lock
   mutable std::mutex mutex_;
   std::vector<Piece> pieces_;
 };

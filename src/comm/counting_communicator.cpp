@@ -2,10 +2,10 @@
 
 #include <utility>
 
+#include "base/ticks.hpp"
+
 namespace ferula {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct Sent {
   Collective collective = Collective::all_reduce;
@@ -79,17 +79,16 @@ class CountingCommunicator final : public Communicator {
       ledger_->add(what.collective, what.elements, what.bytes, 0.0, size());
       return call();
     }
-    stream.run([this] { start_ = Clock::now(); });
+    stream.run([this] { start_ = ticks_now(); });
     call();
     stream.run([this, what] {
-      const std::chrono::duration<double> seconds = Clock::now() - start_;
-      ledger_->add(what.collective, what.elements, what.bytes, seconds.count(), size());
+      ledger_->add(what.collective, what.elements, what.bytes, seconds_of_ticks(ticks_now() - start_), size());
     });
   }
 
   std::unique_ptr<Communicator> inner_;
   TrafficLedger* ledger_;
-  Clock::time_point start_;  // of the collective that runs now: a group runs one at a time
+  std::int64_t start_ = 0;  // ticks, of the collective that runs now: a group runs one at a time
   bool grouping_ = false;
   Sent grouped_;
   Stream* grouped_stream_ = nullptr;

@@ -5,19 +5,17 @@
 namespace ferula {
 
 EagerExchange::EagerExchange(GroupChannel& channel, const CollectiveCall& call, const TensorView& operand)
-    : channel_(channel), operand_(operand), operation_(name_of(call.kind)) {
+    : channel_(channel), operation_(name_of(call.kind)) {
   Announcement& mine = channel_.next_announcement();
   mine.call = call;
   std::copy_n(operand.data, operand.bytes(), mine.data.begin());
   channel_.announce(operation_);
 }
 
-TensorView EagerExchange::await(int rank) const {
+std::byte* EagerExchange::await(int rank) const {
   channel_.await_announcement(rank, operation_);
   channel_.check_call_of(rank);
-  TensorView view = operand_;
-  view.data = channel_.announcement(rank).data.data();
-  return view;
+  return channel_.announcement(rank).data.data();
 }
 
 }  // namespace ferula

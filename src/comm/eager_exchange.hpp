@@ -14,11 +14,10 @@ class EagerExchange {
   EagerExchange(GroupChannel& channel, const CollectiveCall& call, const TensorView& operand);
 
   /// What `rank` gave, once it is there and meant for the same call; it stays until this rank's next collective.
-  TensorView await(int rank) const;
+  std::byte* await(int rank) const;
 
  private:
   GroupChannel& channel_;
-  TensorView operand_;
   std::string_view operation_;
 };
 

@@ -45,9 +45,10 @@ void TrafficLedger::add(Collective collective, std::int64_t elements, std::int64
   traffic.bytes += bytes;
   traffic.seconds += seconds;
   const std::int64_t once = collective == Collective::all_reduce ? bytes / 2 : bytes;
-  Calls& calls = calls_[{collective, ranks, once}];
-  ++calls.count;
-  calls.seconds += seconds;
+  const BySize::key_type size{collective, ranks, once};
+  if (last_ == nullptr || last_->first != size) last_ = &*calls_.try_emplace(size).first;
+  ++last_->second.count;
+  last_->second.seconds += seconds;
   if (observer_) observer_({.collective = collective, .ranks = ranks, .bytes = once, .calls = 1, .seconds = seconds});
 }
 

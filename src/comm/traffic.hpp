@@ -68,7 +68,9 @@ class TrafficLedger {
     std::int64_t count = 0;
     double seconds = 0.0;
   };
-  std::map<std::tuple<Collective, int, std::int64_t>, Calls> calls_;  // by collective, ranks, bytes
+  using BySize = std::map<std::tuple<Collective, int, std::int64_t>, Calls>;  // by collective, ranks, bytes
+  BySize calls_;
+  BySize::value_type* last_ = nullptr;  // of calls_: small collectives often come in rows
   std::function<void(const SizedTraffic&)> observer_;
 };
 

@@ -37,25 +37,32 @@ WindowCommunicator::WindowCommunicator(std::string_view kind, GroupIdentity iden
     : HostCommunicator(std::move(identity)),
       kind_(kind),
       memory_(std::move(memory)),
-      channel_(HostCommunicator::identity(), blocks_of(*memory_, size())) {}
+      channel_(HostCommunicator::identity(), blocks_of(*memory_, size())),
+      operands_(static_cast<std::size_t>(size())) {}
 
 void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {
   const CollectiveCall call{Kind::all_reduce, inout.dtype, inout.count(), static_cast<std::int64_t>(op)};
-  std::vector<TensorView> operands(static_cast<std::size_t>(size()));
-  if (EagerExchange::suits(inout)) {
-    const EagerExchange given(channel_, call, inout);
-    for (int peer = 0; peer < size(); ++peer) operands[static_cast<std::size_t>(peer)] = given.await(peer);
-    return reduce_in_order(operands, {&inout, 1}, op);
-  }
+  if (EagerExchange::suits(inout)) return reduce_given(call, inout, inout, 0, op);
   WindowExchange exchange(identity(), channel_, *memory_, call, inout, 1);
   exchange.bring_results_back();
   exchange.keep([&](Chunk chunk) { return Piece{0, share_of(chunk, rank(), size())}; });
   exchange.for_each_chunk([&](Chunk chunk) {
     const Chunk mine = share_of(chunk, rank(), size());
     if (mine.length == 0) return;
-    for (int peer = 0; peer < size(); ++peer) operands[static_cast<std::size_t>(peer)] = exchange.at(peer, 0, mine);
-    reduce_in_order(operands, operands, op);  // nobody else touches this range: the result goes to all at once
+    for (int peer = 0; peer < size(); ++peer) operands_[static_cast<std::size_t>(peer)] = exchange.at(peer, 0, mine);
+    reduce_in_order(operands_, operands_, op);  // nobody else touches this range: the result goes to all at once
   });
+}
+
+void WindowCommunicator::reduce_given(const CollectiveCall& call, const TensorView& operand, const TensorView& result,
+                                      std::int64_t offset, ReduceOp op) {
+  const EagerExchange given(channel_, call, operand);
+  for (int peer = 0; peer < size(); ++peer) {
+    TensorView& part = operands_[static_cast<std::size_t>(peer)];
+    part = result;
+    part.data = given.await(peer) + offset;
+  }
+  reduce_in_order(operands_, {&result, 1}, op);
 }
 
 void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
@@ -69,7 +76,9 @@ void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
   }
   if (EagerExchange::suits(shard)) {
     const EagerExchange given(channel_, call, shard);
-    for (int peer = 0; peer < size(); ++peer) copy_elements(peer == rank() ? shard : given.await(peer), part_of(peer));
+    const std::int64_t bytes = shard.bytes();
+    for (int peer = 0; peer < size(); ++peer)
+      if (std::byte* const to = whole.data + peer * bytes; to != shard.data) std::copy_n(given.await(peer), bytes, to);
     return;
   }
   WindowExchange exchange(identity(), channel_, *memory_, call, shard, 1);
@@ -83,20 +92,14 @@ void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
 
 void WindowCommunicator::run_reduce_scatter(TensorView whole, TensorView shard, ReduceOp op) {
   const CollectiveCall call{Kind::reduce_scatter, whole.dtype, whole.count(), static_cast<std::int64_t>(op)};
-  std::vector<TensorView> operands(static_cast<std::size_t>(size()));
-  if (EagerExchange::suits(whole)) {
-    const EagerExchange given(channel_, call, whole);
-    for (int peer = 0; peer < size(); ++peer)
-      operands[static_cast<std::size_t>(peer)] = given.await(peer).range(rank() * shard.count(), shard.count());
-    return reduce_in_order(operands, {&shard, 1}, op);
-  }
+  if (EagerExchange::suits(whole)) return reduce_given(call, whole, shard, rank() * shard.bytes(), op);
   WindowExchange exchange(identity(), channel_, *memory_, call, whole, size());
   exchange.keep([&](Chunk chunk) { return Piece{rank(), chunk}; });
   exchange.for_each_chunk([&](Chunk chunk) {
     for (int peer = 0; peer < size(); ++peer)
-      operands[static_cast<std::size_t>(peer)] = exchange.at(peer, rank(), chunk);
+      operands_[static_cast<std::size_t>(peer)] = exchange.at(peer, rank(), chunk);
     const TensorView result = shard.range(chunk.begin, chunk.length);
-    reduce_in_order(operands, {&result, 1}, op);
+    reduce_in_order(operands_, {&result, 1}, op);
   });
 }
 
@@ -105,8 +108,8 @@ void WindowCommunicator::run_broadcast(TensorView inout, int root) {
   if (EagerExchange::suits(inout)) {
     const EagerExchange given(channel_, call, inout);
     for (int peer = 0; peer < size(); ++peer) {  // the root, too, so that nobody leaves before all have come
-      const TensorView values = given.await(peer);
-      if (peer == root && rank() != root) copy_elements(values, inout);
+      const std::byte* const values = given.await(peer);
+      if (peer == root && rank() != root) std::copy_n(values, inout.bytes(), inout.data);
     }
     return;
   }

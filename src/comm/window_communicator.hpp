@@ -35,9 +35,14 @@ class WindowCommunicator final : public HostCommunicator {
   void run_messages(const std::vector<Message>& messages) override;
 
  private:
+  /// Reduces the operands of all ranks, which are small: `result` is the part of them that begins at byte `offset`.
+  void reduce_given(const CollectiveCall& call, const TensorView& operand, const TensorView& result,
+                    std::int64_t offset, ReduceOp op);
+
   std::string_view kind_;
   std::unique_ptr<PeerMemory> memory_;
   GroupChannel channel_;
+  std::vector<TensorView> operands_;  // by rank, of the collective that runs
 };
 
 }  // namespace ferula

@@ -27,13 +27,37 @@ struct TensorView {
   /// A contiguous view.
   TensorView(std::byte* memory, DType type, std::initializer_list<std::int64_t> shape)
       : TensorView(memory, type, std::span<const std::int64_t>(shape.begin(), shape.size())) {}
-  TensorView(std::byte* memory, DType type, std::span<const std::int64_t> shape);
+  TensorView(std::byte* memory, DType type, std::span<const std::int64_t> shape)
+      : data(memory), dtype(type), rank(static_cast<int>(shape.size())) {
+    FERULA_CHECK(rank <= kMaxRank, "a view has at most {} dimensions, asked for {}", kMaxRank, rank);
+    std::int64_t step = 1;
+    for (int axis = rank - 1; axis >= 0; --axis) {
+      const auto at = static_cast<std::size_t>(axis);
+      dims[at] = shape[at];
+      strides[at] = step;
+      step *= shape[at];
+    }
+    const std::int64_t block = block_of(type).elements;
+    FERULA_CHECK(rank == 0 || block == 1 || shape.back() % block == 0, "rows of {} {} end within a block", shape.back(),
+                 name_of(type));
+  }
 
   bool empty() const { return data == nullptr || count() == 0; }
   /// Elements (not bytes).
-  std::int64_t count() const;
+  std::int64_t count() const {
+    std::int64_t product = rank == 0 ? 0 : 1;
+    for (int axis = 0; axis < rank; ++axis) product *= dim(axis);
+    return product;
+  }
   std::int64_t bytes() const { return bytes_of(dtype, count()); }
-  bool contiguous() const;
+  bool contiguous() const {
+    std::int64_t step = 1;
+    for (int axis = rank - 1; axis >= 0; --axis) {
+      if (dim(axis) != 1 && stride(axis) != step) return false;
+      step *= dim(axis);
+    }
+    return true;
+  }
   std::int64_t dim(int axis) const { return dims[static_cast<std::size_t>(axis)]; }
   std::int64_t stride(int axis) const { return strides[static_cast<std::size_t>(axis)]; }
 
@@ -42,7 +66,11 @@ struct TensorView {
   /// Elements [begin, begin + length) of the last dimension; the result keeps the row stride.
   TensorView columns(std::int64_t begin, std::int64_t length) const;
   /// Elements [begin, begin + length) of a contiguous view, flattened to one dimension.
-  TensorView range(std::int64_t begin, std::int64_t length) const;
+  TensorView range(std::int64_t begin, std::int64_t length) const {
+    FERULA_CHECK(contiguous() && begin >= 0 && length >= 0 && begin + length <= count(), "range [{}, {}) of {}", begin,
+                 begin + length, count());
+    return {data + bytes_of(dtype, begin), dtype, {length}};
+  }
   /// The same contiguous memory under another shape of equal count.
   TensorView reshaped(std::initializer_list<std::int64_t> shape) const;
 

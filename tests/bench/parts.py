@@ -140,11 +140,15 @@ def measure_stages(options):
 
 
 def measure_threads(options):
-    """The same batch, cut over two ranks or computed by two threads of one."""
+    """The same batch, cut over two ranks, which each update everything or (stage 1) their part, or computed by two
+    threads of one."""
     shape = dict(TOY_MODEL if options.toy else SMALL_MODEL, dtype="f32", length=16 if options.toy else 128)
-    sides = [ferula_side(options, dict(shape, batch=2, threads=1), 2),
-             ferula_side(options, dict(shape, batch=4, threads=2), 1, "1 rank x 2 threads")]
-    return step_rows("2 ranks x 1 thread", take_turns(sides, options.rounds, 2))
+    rows = []
+    for stage, name in ((0, "2 ranks x 1 thread"), (1, "2 ranks x 1 thread, stage 1")):
+        sides = [ferula_side(options, dict(shape, batch=2, threads=1, stage=stage), 2),
+                 ferula_side(options, dict(shape, batch=4, threads=2), 1, "1 rank x 2 threads")]
+        rows += step_rows(name, take_turns(sides, options.rounds, 2))
+    return rows
 
 
 def measure_collectives(options):

@@ -1,0 +1,57 @@
+#include "base/ticks.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <string>
+
+namespace ferula {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+#if defined(__x86_64__)
+std::int64_t count_of_processor() { return static_cast<std::int64_t>(__builtin_ia32_rdtsc()); }
+/// Whether it runs evenly and alike on all processors: Linux checks that before it tells the time by it.
+bool processor_counts_time() {
+  std::ifstream file("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+  std::string source;
+  return file >> source && source == "tsc";
+}
+#else
+std::int64_t count_of_processor() { return 0; }
+bool processor_counts_time() { return false; }
+#endif
+
+/// Where both counts stood when the first mark was asked for.
+struct Beginning {
+  bool by_processor = processor_counts_time();
+  std::int64_t count = count_of_processor();
+  Clock::time_point time = Clock::now();
+};
+
+const Beginning& beginning() {
+  static const Beginning begun;
+  return begun;
+}
+
+}  // namespace
+
+std::int64_t ticks_now() {
+  return beginning().by_processor ? count_of_processor() : Clock::now().time_since_epoch().count();
+}
+
+double seconds_of_ticks(std::int64_t ticks) {
+  static std::atomic<double> seconds_of_one{0.0};  // once it is known well enough
+  double each = seconds_of_one.load(std::memory_order_relaxed);
+  if (each == 0.0) {
+    const std::chrono::duration<double> elapsed = Clock::now() - beginning().time;
+    const std::int64_t counted = count_of_processor() - beginning().count;
+    each = beginning().by_processor ? elapsed.count() / static_cast<double>(counted)
+                                    : std::chrono::duration<double>(Clock::duration(1)).count();
+    if (elapsed.count() > 0.1) seconds_of_one.store(each, std::memory_order_relaxed);
+  }
+  return each * static_cast<double>(ticks);
+}
+
+}  // namespace ferula
