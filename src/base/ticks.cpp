@@ -1,8 +1,10 @@
 #include "base/ticks.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <limits>
 #include <string>
 
 namespace ferula {
@@ -23,11 +25,30 @@ std::int64_t count_of_processor() { return 0; }
 bool processor_counts_time() { return false; }
 #endif
 
-/// Where both counts stood when the first mark was asked for.
+/// Where both counts stood at one moment.
+struct Moment {
+  std::int64_t count = 0;
+  Clock::time_point time;
+};
+
+/// Of a few readings the one that took least: the others may have been interrupted.
+Moment read_both() {
+  Moment best;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (int trial = 0; trial < 4; ++trial) {
+    const std::int64_t before = count_of_processor();
+    const Clock::time_point time = Clock::now();
+    const std::int64_t took = count_of_processor() - before;
+    if (took < least) best = {before + took / 2, time};
+    least = std::min(least, took);
+  }
+  return best;
+}
+
+/// When the first mark was asked for.
 struct Beginning {
   bool by_processor = processor_counts_time();
-  std::int64_t count = count_of_processor();
-  Clock::time_point time = Clock::now();
+  Moment moment = read_both();
 };
 
 const Beginning& beginning() {
@@ -45,8 +66,9 @@ double seconds_of_ticks(std::int64_t ticks) {
   static std::atomic<double> seconds_of_one{0.0};  // once it is known well enough
   double each = seconds_of_one.load(std::memory_order_relaxed);
   if (each == 0.0) {
-    const std::chrono::duration<double> elapsed = Clock::now() - beginning().time;
-    const std::int64_t counted = count_of_processor() - beginning().count;
+    const Moment now = read_both();
+    const std::chrono::duration<double> elapsed = now.time - beginning().moment.time;
+    const std::int64_t counted = now.count - beginning().moment.count;
     each = beginning().by_processor ? elapsed.count() / static_cast<double>(counted)
                                     : std::chrono::duration<double>(Clock::duration(1)).count();
     if (elapsed.count() > 0.1) seconds_of_one.store(each, std::memory_order_relaxed);

@@ -21,8 +21,7 @@ double agree_max(Communicator& group, Stream& stream, double value) {
 }
 
 Buffer Communicator::allocate_common(std::int64_t, MemoryKind) {
-  FERULA_CHECK(has_common_memory(), "the ranks of a group of kind {} have no memory in common", kind());
-  return {};
+  throw CommError(fmt::format("the ranks of a group of kind {} have no memory in common", kind()));
 }
 
 void barrier(Communicator& group, Stream& stream) { agree(group, stream, 0.0, ReduceOp::max); }

@@ -23,7 +23,9 @@ std::string describe(const CollectiveCall& call) {
   std::string detail;
   if (call.kind == CollectiveCall::Kind::broadcast) {
     detail = fmt::format(", root {}", call.detail);
-  } else if (call.kind != CollectiveCall::Kind::all_gather) {
+  } else if (call.kind == CollectiveCall::Kind::all_gather) {
+    if (call.detail == kIntoCommonMemory) detail = ", into common memory";
+  } else {
     detail = call.detail == static_cast<std::int64_t>(ReduceOp::sum) ? ", sum" : ", max";
   }
   return fmt::format("{}({} × {}{})", name_of(call.kind), name_of(call.dtype), call.count, detail);

@@ -28,13 +28,16 @@ std::string describe(const GroupIdentity& group, int rank);
 /// "rank 3 (gpu04): all_reduce of group 'data' (4 ranks): …": what a CommError of this group says.
 std::string failure_of(const GroupIdentity& group, std::string_view operation, std::string_view what);
 
+/// The detail of an all-gather whose result the ranks have in common.
+inline constexpr std::int64_t kIntoCommonMemory = 1;
+
 /// What a collective was called with: equal on all ranks of a group, or the ranks have parted ways.
 struct CollectiveCall {
   enum class Kind : std::int64_t { all_reduce, all_gather, reduce_scatter, broadcast };
   Kind kind = Kind::all_reduce;
   DType dtype = DType::f32;
   std::int64_t count = 0;   // elements of the whole tensor
-  std::int64_t detail = 0;  // the ReduceOp, or the root of a broadcast
+  std::int64_t detail = 0;  // the ReduceOp, the root of a broadcast, or kIntoCommonMemory
   friend bool operator==(const CollectiveCall&, const CollectiveCall&) = default;
 };
 

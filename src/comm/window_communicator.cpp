@@ -66,9 +66,10 @@ void WindowCommunicator::reduce_given(const CollectiveCall& call, const TensorVi
 }
 
 void WindowCommunicator::run_all_gather(TensorView shard, TensorView whole) {
-  const CollectiveCall call{Kind::all_gather, whole.dtype, whole.count(), 0};
+  const bool common = memory_->is_common(whole);
+  const CollectiveCall call{Kind::all_gather, whole.dtype, whole.count(), common ? kIntoCommonMemory : 0};
   const auto part_of = [&](int peer) { return whole.range(peer * shard.count(), shard.count()); };
-  if (memory_->is_common(whole)) {
+  if (common) {
     copy_elements(shard, part_of(rank()));
     const EagerExchange arrival(channel_, call, {});
     for (int peer = 0; peer < size(); ++peer) arrival.await(peer);

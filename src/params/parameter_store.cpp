@@ -84,6 +84,7 @@ UnitLease ParameterStore::acquire(std::size_t unit) {
   const std::int64_t bytes = gathered_bytes(memory_.of_unit(unit));
   if (bytes == 0) {
     meet_for_values(unit);
+    const PhaseTimes::Scope exposed(execution_->phases, Phase::communication);
     if (const auto met = met_.extract(unit)) execution_->compute.wait(met.mapped());
     return {this, unit, kNoSlot, &kept_values_.at(unit)};
   }

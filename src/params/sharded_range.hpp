@@ -30,7 +30,8 @@ struct ShardedRange {
   bool is_summed = false;           // the gradient of this step is the sum over all ranks
 
   bool value_is_whole() const { return parameter.count() == layout.padded; }
-  /// Whether the ranks that cut the values keep them in memory that all of them read: a gather moves nothing.
+  /// Whether the ranks that cut the values keep them in memory that all of them read: a gather moves nothing. Each
+  /// writes its piece in an update only: its gradients are complete then, so all ranks have ended the pass that reads.
   bool value_is_common() const { return !value_is_whole() && plan.parameter.shard->has_common_memory(); }
   bool gradient_is_whole() const { return gradient.count() == layout.padded; }
   bool has_own_master() const { return layout.trainable && layout.storage != DType::f32; }

@@ -10,5 +10,7 @@ namespace ferula {
 /// updated values. Without what is agreed on in single numbers, and without validation. See docs/numerics.md,
 /// "Traffic".
 TrafficCounts forecast_traffic(const TrainingShape& shape, Mesh& mesh);
+/// Of its bytes, those of gathers in common memory, which move nothing.
+std::int64_t forecast_unmoved_bytes(const TrainingShape& shape, Mesh& mesh);
 
 }  // namespace ferula

@@ -69,7 +69,8 @@ PlannedLayout FitPlanner::layout(std::int64_t stage, int ranks, std::int64_t mic
                          .memory = computes() == DeviceKind::cpu ? forecast_memory(shape, mesh, *ops_)
                                                                  : forecast_memory(shape, mesh, ScratchBytes{}),
                          .host_bytes = forecast_host_memory(shape, mesh),
-                         .traffic = forecast_traffic(shape, mesh)};
+                         .traffic = forecast_traffic(shape, mesh),
+                         .unmoved_bytes = forecast_unmoved_bytes(shape, mesh)};
   });
 }
 

@@ -22,12 +22,14 @@ struct PlannedLayout {
   MemoryByKind memory{};
   std::int64_t host_bytes = 0;  // beside it, in the host's memory
   TrafficCounts traffic{};
+  std::int64_t unmoved_bytes = 0;  // of it, in memory that the ranks have in common
 
   std::int64_t bytes() const { return sum_of(memory); }
   /// What a rank takes that computes on the host's processors: there, offloading makes no room.
   std::int64_t bytes_on_host() const { return bytes() + host_bytes; }
   std::int64_t samples() const { return micro_batch * accumulation * ranks; }  // a step
   std::int64_t sent_bytes() const;
+  std::int64_t moved_bytes() const { return sent_bytes() - unmoved_bytes; }
 };
 
 /// Of a rank's memory, what offload_optimizer would move to the host's; 0 where it does already.

@@ -81,7 +81,7 @@ std::optional<StepTime> step_time(const PlannedLayout& layout, double flops_per_
   const double rate = pace.rank_flops_per_second(layout.ranks);
   if (rate <= 0.0) return std::nullopt;
   const auto samples_of_rank = static_cast<double>(layout.micro_batch * layout.accumulation);
-  const double crossing = crossing_share(layout.ranks) * static_cast<double>(layout.sent_bytes());
+  const double crossing = crossing_share(layout.ranks) * static_cast<double>(layout.moved_bytes());
   return StepTime{.computing_s = samples_of_rank * flops_per_sample / rate,
                   .sending_s = crossing * pace.seconds_per_byte.value_or(0.0)};
 }

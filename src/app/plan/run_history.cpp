@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <tuple>
@@ -25,11 +26,21 @@ std::int64_t integer(const json::value& object, std::string_view key) {
   return static_cast<std::int64_t>(number(object, key));
 }
 
-/// Of all collectives of a rank.
-double traffic_bytes(const json::value& communication) {
-  const json::object& kinds = communication.as_object();
-  return std::accumulate(kinds.begin(), kinds.end(), 0.0,
-                         [](double sum, const auto& kind) { return sum + number(kind.value(), "bytes"); });
+/// Whether the ranks kept their values in common memory, as stage 3 does on the processors of one host.
+bool gathers_in_common(const MeasuredRun& run, const json::value& summary) {
+  const json::array& ranks = summary.at("ranks").as_array();
+  return run.stage == 3 && !run.on_gpu && std::all_of(ranks.begin(), ranks.end(), [&](const json::value& rank) {
+           return rank.at("host") == ranks.front().at("host");
+         });
+}
+
+/// Of all collectives of a rank that moved something.
+double moved_bytes(const MeasuredRun& run, const json::value& summary) {
+  const json::object& kinds = summary.at("ranks").at(0).at("communication").as_object();
+  const bool in_common = gathers_in_common(run, summary);
+  return std::accumulate(kinds.begin(), kinds.end(), 0.0, [&](double sum, const auto& kind) {
+    return in_common && kind.key() == "all_gather" ? sum : sum + number(kind.value(), "bytes");
+  });
 }
 
 /// Of all ranks: each updates its part, or at stage 0 all of it.
@@ -56,7 +67,7 @@ void read_speed(MeasuredRun& run, const json::value& summary) {
     run.peak_share = flops / peak.to_number<double>();
   const double steps = busy / number(rank, "step_seconds");
   if (updating > 0.0) run.updated_bytes_per_second = updated_bytes(run) * steps / updating;
-  const double bytes_per_step = traffic_bytes(rank.at("communication")) / steps;
+  const double bytes_per_step = moved_bytes(run, summary) / steps;
   if (bytes_per_step > 0.0) run.seconds_per_byte = run.step_seconds * (1.0 - computing_share) / bytes_per_step;
   if (!std::isfinite(run.flops_per_second)) throw DataError("no step was measured");
 }

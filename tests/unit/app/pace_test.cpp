@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "support/scratch_directory.hpp"
 
 namespace ferula {
@@ -17,15 +19,16 @@ using testing::SizeIs;
 
 /// A run of two ranks with three threads each. Of ten steps of 0.5 s they computed four fifths and did 600 GFLOP/s.
 std::string summary(std::string_view processor, std::int64_t parameters, std::string_view dtype = "f32",
-                    std::string_view device = "cpu") {
+                    std::string_view device = "cpu", int stage = 1, std::string_view other_host = "here") {
   return fmt::format(
-      R"({{"layout": {{"ranks": 2, "zero_stage": 1}}, "parameters": {}, "memory_expected": {{"all": 990}},
+      R"({{"layout": {{"ranks": 2, "zero_stage": {}}}, "parameters": {}, "memory_expected": {{"all": 990}},
  "seconds": {{"forward": 1.0, "backward": 2.0, "optimizer": 0.9, "data": 0.1, "communication": 1.0}},
  "speed": {{"processor": "{}", "threads": 3, "dtype": "{}", "step_seconds": 0.5, "flops_per_token": 1.0,
             "flops_per_second": 600e9, "peak_flops_per_second": 1200e9}},
- "ranks": [{{"device": "{}", "memory": {{"peak": 1000}}, "step_seconds": 0.4,
-            "communication": {{"all_reduce": {{"bytes": 400}}, "all_gather": {{"bytes": 100}}}}}}]}})",
-      parameters, processor, dtype, device);
+ "ranks": [{{"device": "{}", "host": "here", "memory": {{"peak": 1000}}, "step_seconds": 0.4,
+            "communication": {{"all_reduce": {{"bytes": 400}}, "all_gather": {{"bytes": 100}}}}}},
+           {{"host": "{}"}}]}})",
+      stage, parameters, processor, dtype, device, other_host);
 }
 
 void plant(const ScratchDirectory& folder, const std::string& run, const std::string& text) {
@@ -49,6 +52,21 @@ TEST(RunHistory, ReadsWhatARunHasMeasured) {
   EXPECT_DOUBLE_EQ(history[0].peak_share.value(), 0.5);
   EXPECT_EQ(history[0].expected_bytes, 990);
   EXPECT_EQ(history[0].counted_bytes, 1000);
+}
+
+TEST(RunHistory, CountsNoGathersThatMovedNothing) {
+  const ScratchDirectory folder;
+  plant(folder, "one host", summary("Example 9000", 1000, "f32", "cpu", 3));
+  plant(folder, "two hosts", summary("Example 9000", 1000, "f32", "cpu", 3, "elsewhere"));
+  plant(folder, "cards", summary("Example 9000", 1000, "f32", "cuda:0", 3));
+
+  std::map<std::string, double> seconds_per_byte;
+  for (const MeasuredRun& run : read_history(folder.path()))
+    seconds_per_byte[std::filesystem::path(run.run).filename()] = run.seconds_per_byte.value();
+
+  EXPECT_DOUBLE_EQ(seconds_per_byte.at("one host"), 0.1 / 40.0);
+  EXPECT_DOUBLE_EQ(seconds_per_byte.at("two hosts"), 0.1 / 50.0);
+  EXPECT_DOUBLE_EQ(seconds_per_byte.at("cards"), 0.1 / 50.0);
 }
 
 TEST(RunHistory, TakesTheRunThatIsMostAlike) {

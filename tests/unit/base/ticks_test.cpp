@@ -9,20 +9,29 @@
 namespace ferula {
 namespace {
 
-/// What both say of a sleep, as a ratio.
-double ticks_over_clock(std::chrono::milliseconds sleep) {
-  const auto start = std::chrono::steady_clock::now();
-  const std::int64_t mark = ticks_now();
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+/// Marks lie between readings of the clock, so that whoever interrupts this changes nothing.
+void expect_the_time_of_the_clock(std::chrono::milliseconds sleep) {
+  const Clock::time_point before_first = Clock::now();
+  const std::int64_t first = ticks_now();
+  const Clock::time_point behind_first = Clock::now();
   std::this_thread::sleep_for(sleep);
-  const std::int64_t ticks = ticks_now() - mark;
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  return seconds_of_ticks(ticks) / elapsed.count();
+  const Clock::time_point before_last = Clock::now();
+  const std::int64_t last = ticks_now();
+  const Clock::time_point behind_last = Clock::now();
+
+  const double seconds = seconds_of_ticks(last - first);
+  EXPECT_GE(seconds, 0.995 * seconds_between(behind_first, before_last));
+  EXPECT_LE(seconds, 1.005 * seconds_between(before_first, behind_last));
 }
 
 TEST(Ticks, TellTheTimeOfTheClockSoonAndLater) {
-  EXPECT_NEAR(ticks_over_clock(std::chrono::milliseconds(20)), 1.0, 0.02);
-  EXPECT_NEAR(ticks_over_clock(std::chrono::milliseconds(150)), 1.0, 0.01);
-  EXPECT_NEAR(ticks_over_clock(std::chrono::milliseconds(20)), 1.0, 0.02);
+  for (const int milliseconds : {20, 150, 20}) expect_the_time_of_the_clock(std::chrono::milliseconds(milliseconds));
 }
 
 TEST(Ticks, OfAllThreadsCanBeCompared) {

@@ -186,7 +186,8 @@ TEST(SharedMemory, AGatherIntoCommonMemoryNoticesARankThatCallsSomethingElse) {
         barrier(child.group, child.stream);
       }
     });
-    EXPECT_NE(message.find("rank 0 (here) called all_gather(f32 × 16)"), std::string::npos) << message;
+    EXPECT_NE(message.find("rank 0 (here) called all_gather(f32 × 16, into common memory)"), std::string::npos)
+        << message;
     EXPECT_NE(message.find("rank 1 (here) called all_reduce(f64 × 1, max)"), std::string::npos) << message;
   });
 

@@ -82,6 +82,29 @@ TEST(PlannedJob, CountsTheMemoryOfWindowsWithinANodeAndOfMpiBetweenNodes) {
   EXPECT_EQ(Mesh(make_planned_transport({}), {}, *device).transit_bytes(), 0);
 }
 
+TEST(PlannedJob, GathersOfAHostsProcessorsMoveNothing) {
+  MemoryLedger ledger;
+  const std::unique_ptr<Device> device = make_cpu_device(ledger);
+  const TinyRun run{.stage = 3, .shape = {.shard = 2}};
+  on_tiny_ranks({.shape = {.shard = 1}}, tiny_dataset(), [&](TinyRank& rank) {
+    TrainingShape shape = shape_of(rank, run);
+    shape.store.stage = 3;
+    const auto gathered_and_unmoved = [&](const PlannedJob& job) {
+      Mesh planned(make_planned_transport(job), run.shape, *device);
+      const TrafficCounts counts = forecast_traffic(shape, planned);
+      return std::pair(counts.at(static_cast<std::size_t>(Collective::all_gather)).bytes,
+                       forecast_unmoved_bytes(shape, planned));
+    };
+
+    const auto [gathered, unmoved] = gathered_and_unmoved({.ranks = 2, .ranks_on_node = 2});
+    EXPECT_GT(gathered, 0);
+    EXPECT_EQ(unmoved, gathered) << "none is persistent";
+    EXPECT_EQ(gathered_and_unmoved({.ranks = 2, .ranks_on_node = 1}), std::pair(gathered, std::int64_t{0}));
+    const PlannedJob cards{.ranks = 2, .ranks_on_node = 2, .computes = DeviceKind::cuda};
+    EXPECT_EQ(gathered_and_unmoved(cards), std::pair(gathered, std::int64_t{0}));
+  });
+}
+
 TEST(PlannedJob, ExchangesNothing) {
   MemoryLedger ledger;
   const std::unique_ptr<Device> device = make_cpu_device(ledger);
