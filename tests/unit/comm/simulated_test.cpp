@@ -222,6 +222,36 @@ TEST_P(ThreeRanks, DifferentCallsAreAnErrorOnEveryOne) {
   });
 }
 
+TEST(SimulatedWorld, RanksThatHaveMemoryInCommonReadWhatTheOthersWroteBeforeAGather) {
+  constexpr int kRanks = 3;
+  const auto as_rank = [](std::unique_ptr<Mesh::Transport> transport) {
+    MemoryLedger ledger;
+    const std::unique_ptr<Device> device = make_cpu_device(ledger);
+    Mesh mesh(std::move(transport), {.shard = kRanks}, *device, test::kPatient);
+    const std::unique_ptr<Stream> stream = device->make_stream();
+    Communicator& group = mesh.shard();
+    const Buffer buffer = group.allocate_common(kRanks * 100 * bytes_of(DType::i32), MemoryKind::parameters);
+    const TensorView whole = buffer.flat(DType::i32), mine = whole.range(group.rank() * 100, 100);
+    for (std::int32_t turn = 0; turn < 20; ++turn) {
+      for (std::int32_t& value : mine.span<std::int32_t>()) value = 10 * turn + group.rank();
+      group.all_gather(*stream, mine, whole);
+
+      for (std::int64_t i = 0; i < whole.count(); ++i)
+        ASSERT_EQ(whole.span<std::int32_t>()[static_cast<std::size_t>(i)], 10 * turn + i / 100);
+      barrier(group, *stream);  // all have read it
+    }
+    EXPECT_EQ(ledger.current_bytes(MemoryKind::parameters), 100 * bytes_of(DType::i32));
+  };
+  run_simulated_ranks(kRanks, as_rank, CommonMemory::of_groups);
+}
+
+TEST(SimulatedWorld, RanksWithoutCommonMemoryRefuseToAllocateIt) {
+  on_simulated_ranks(2, [](Rank rank) {
+    EXPECT_FALSE(rank.mesh.self().has_common_memory());
+    EXPECT_THROW(rank.mesh.self().allocate_common(64, MemoryKind::parameters), CommError);
+  });
+}
+
 TEST(SimulatedWorld, AnErrorOfOneRankEndsAllAndKeepsItsKind) {
   const auto body = [](Rank rank) {
     if (rank.mesh.rank() == 2) throw DataError("the file ends early");
