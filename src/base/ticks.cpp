@@ -63,17 +63,16 @@ std::int64_t ticks_now() {
 }
 
 double seconds_of_ticks(std::int64_t ticks) {
-  static std::atomic<double> seconds_of_one{0.0};  // once it is known well enough
-  double each = seconds_of_one.load(std::memory_order_relaxed);
-  if (each == 0.0) {
-    const Moment now = read_both();
-    const std::chrono::duration<double> elapsed = now.time - beginning().moment.time;
-    const std::int64_t counted = now.count - beginning().moment.count;
-    each = beginning().by_processor ? elapsed.count() / static_cast<double>(counted)
-                                    : std::chrono::duration<double>(Clock::duration(1)).count();
-    if (elapsed.count() > 0.1) seconds_of_one.store(each, std::memory_order_relaxed);
+  constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+  static std::atomic<double> seconds_of_one{std::chrono::duration<double>(Clock::duration(1)).count()};
+  static std::atomic<std::int64_t> due{beginning().by_processor ? 0 : kNever};  // when to compare the counts again
+  if (const std::int64_t next = due.load(std::memory_order_relaxed); next != kNever && count_of_processor() >= next) {
+    const Moment now = read_both(), &first = beginning().moment;
+    const std::chrono::duration<double> elapsed = now.time - first.time;
+    seconds_of_one.store(elapsed.count() / static_cast<double>(now.count - first.count), std::memory_order_relaxed);
+    due.store(elapsed.count() > 0.1 ? kNever : 2 * now.count - first.count, std::memory_order_relaxed);
   }
-  return each * static_cast<double>(ticks);
+  return seconds_of_one.load(std::memory_order_relaxed) * static_cast<double>(ticks);
 }
 
 }  // namespace ferula

@@ -9,7 +9,7 @@ EagerExchange::EagerExchange(GroupChannel& channel, const CollectiveCall& call, 
   Announcement& mine = channel_.next_announcement();
   mine.call = call;
   std::copy_n(operand.data, operand.bytes(), mine.data.begin());
-  channel_.announce(operation_);
+  channel_.announce(operation_, operand.bytes());
 }
 
 std::byte* EagerExchange::await(int rank) const {

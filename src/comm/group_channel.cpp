@@ -62,11 +62,14 @@ void GroupChannel::await_arrival(Lane lane, int rank, std::string_view operation
   await(block(rank).arrivals[static_cast<std::size_t>(lane)], arrived, {&rank, 1}, operation);
 }
 
-void GroupChannel::announce(std::string_view operation) {
+void GroupChannel::announce(std::string_view operation, std::int64_t data_bytes) {
   throw_if_aborted(operation);  // before the others see it come, who would take the collective for complete
   next_announcement().meeting.store(meeting(Lane::collectives) + 1, std::memory_order_release);
   ring_arrival(Lane::collectives);
-  prepare_to_write(&next_announcement());  // of the next meeting: those who read it are past it, or soon will be
+  // as much again of the next one: those who read it are past it, or soon will be
+  constexpr std::int64_t kLineBytes = 64;
+  auto* const next = reinterpret_cast<std::byte*>(&next_announcement());
+  for (std::int64_t at = 0; at < data_bytes + kLineBytes; at += kLineBytes) prepare_to_write(next + at);
 }
 
 void GroupChannel::await_announcement(int rank, std::string_view operation) {

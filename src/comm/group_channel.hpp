@@ -28,7 +28,7 @@ class GroupChannel {
   void check_call_of(int rank);
   /// The two halves of a meeting of collectives whose operands travel with what is announced: the others see both at
   /// once.
-  void announce(std::string_view operation);
+  void announce(std::string_view operation, std::int64_t data_bytes);
   void await_announcement(int rank, std::string_view operation);
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);

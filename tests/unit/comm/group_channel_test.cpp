@@ -24,10 +24,10 @@ struct TwoRanks {
 
 TEST(GroupChannel, ARankThatGaveUpBeforeAnAnnouncedCollectiveIsNotTakenForComing) {
   TwoRanks ranks;
-  ranks.second.announce("barrier");  // comes before anything is wrong
+  ranks.second.announce("barrier", 0);  // comes before anything is wrong
   ranks.first.abort("the disk is full");
 
-  const std::string own = message_of<AbortedError>([&] { ranks.first.announce("barrier"); });
+  const std::string own = message_of<AbortedError>([&] { ranks.first.announce("barrier", 0); });
   const std::string told = message_of<AbortedError>([&] { ranks.second.await_announcement(0, "barrier"); });
 
   EXPECT_NE(own.find("the disk is full"), std::string::npos) << own;
@@ -36,12 +36,12 @@ TEST(GroupChannel, ARankThatGaveUpBeforeAnAnnouncedCollectiveIsNotTakenForComing
 
 TEST(GroupChannel, AnAnnouncementThatCameBeforeTheAbortCompletesItsCollective) {
   TwoRanks ranks;
-  ranks.first.announce("barrier");
-  ranks.second.announce("barrier");
+  ranks.first.announce("barrier", 0);
+  ranks.second.announce("barrier", 0);
   ranks.first.abort("the disk is full");
 
   EXPECT_NO_THROW(ranks.second.await_announcement(0, "barrier"));
-  EXPECT_THROW(ranks.second.announce("barrier"), AbortedError);
+  EXPECT_THROW(ranks.second.announce("barrier", 0), AbortedError);
 }
 
 }  // namespace
