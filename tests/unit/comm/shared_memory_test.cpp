@@ -175,6 +175,26 @@ TEST(SharedMemory, CommonMemoryIsCountedInPartsAndEndsWithItsLastUser) {
   EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
 }
 
+TEST(SharedMemory, WhatIsTooLargeIsRefusedOnAllRanksWhichGoOnInStep) {
+  ForkedRanks ranks(2, {}, [](Child child) {
+    constexpr std::int64_t kMoreThanAddresses = std::int64_t{1} << 50;
+    const std::int64_t before = child.device.ledger().current_bytes();
+    const std::string own =
+        message_of<CapacityError>([&] { child.group.allocate(kMoreThanAddresses, MemoryKind::gradients); });
+    const std::string common =
+        message_of<CapacityError>([&] { child.group.allocate_common(kMoreThanAddresses, MemoryKind::parameters); });
+
+    EXPECT_NE(own.find("1073741824 MiB of gradients"), std::string::npos) << own;
+    EXPECT_NE(common.find("1073741824 MiB of parameters"), std::string::npos) << common;
+    EXPECT_EQ(child.device.ledger().current_bytes(), before);
+    const Buffer buffer = child.group.allocate_common(4096, MemoryKind::parameters);
+    child.group.all_gather(child.stream, buffer.flat(DType::u8).range(2048 * child.group.rank(), 2048),
+                           buffer.flat(DType::u8));
+  });
+
+  EXPECT_EQ(ranks.wait(), (std::vector<int>{0, 0}));
+}
+
 TEST(SharedMemory, AGatherIntoCommonMemoryNoticesARankThatCallsSomethingElse) {
   ForkedRanks ranks(2, {}, [](Child child) {
     Buffer buffer = child.group.allocate_common(64, MemoryKind::parameters);
