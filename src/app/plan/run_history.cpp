@@ -10,6 +10,8 @@
 #include "app/jobs/run_status.hpp"
 #include "app/plan/step_simulation.hpp"
 #include "base/error.hpp"
+#include "comm/planned_transport.hpp"
+#include "params/zero_plan.hpp"
 #include "storage/file_system.hpp"
 #include "train/run_directory.hpp"
 
@@ -26,12 +28,19 @@ std::int64_t integer(const json::value& object, std::string_view key) {
   return static_cast<std::int64_t>(number(object, key));
 }
 
-/// Whether the ranks kept their values in common memory, as stage 3 does on the processors of one host.
+/// Whether the ranks kept their values in common memory: as the plan of such a job has it.
 bool gathers_in_common(const MeasuredRun& run, const json::value& summary) {
   const json::array& ranks = summary.at("ranks").as_array();
-  return run.stage == 3 && !run.on_gpu && std::all_of(ranks.begin(), ranks.end(), [&](const json::value& rank) {
-           return rank.at("host") == ranks.front().at("host");
-         });
+  const bool on_one_node = std::all_of(
+      ranks.begin(), ranks.end(), [&](const json::value& rank) { return rank.at("host") == ranks.front().at("host"); });
+  MemoryLedger ledger;
+  const std::unique_ptr<Device> device = make_cpu_device(ledger);
+  const PlannedJob job{.ranks = run.ranks,
+                       .ranks_on_node = on_one_node ? run.ranks : 1,
+                       .computes = run.on_gpu ? DeviceKind::cuda : DeviceKind::cpu};
+  Mesh mesh(make_planned_transport(job), {.shard = run.ranks}, *device);
+  const ZeroPlan plan = make_zero_plan(static_cast<int>(run.stage), GradientReduction::each_micro_batch, mesh);
+  return plan.parameter.shard->has_common_memory();
 }
 
 /// Of all collectives of a rank that moved something.
