@@ -20,17 +20,15 @@ using gpu_test::GpuBench;
 
 std::string case_name(const testing::TestParamInfo<OpCase>& info) { return info.param.name; }
 
-/// Attention in bf16 gives weights and slopes to the tensor cores rounded to bf16, a relative error of 2^-9 each: as
-/// if the operands that they multiply had been moved by as much. A product that is added to bf16 may be rounded by the
-/// library before the addition, again 2^-9. Everything else sums in f32, as on the CPU.
+/// Attention in bf16 runs on the tensor cores. A product that is added to bf16 may be rounded by the library before the
+/// addition, a relative error of 2^-9. Everything else sums in f32, as on the CPU.
 std::vector<OpCase> gpu_cases() {
-  std::vector<OpCase> cases = op_cases();
+  std::vector<OpCase> cases = with_rounded_weights(op_cases());
   for (OpCase& each : large_cases()) cases.push_back(std::move(each));
   for (OpCase& each : cases) {
     const auto names = [&](const char* word) { return each.name.find(word) != std::string::npos; };
-    const bool on_tensor_cores = each.operation == "attention" || each.operation == "attention_backward";
-    const bool added = each.operation.starts_with("linear") && names("_add");
-    if (names("bf16") && (on_tensor_cores || added)) each.rounding = std::max(each.rounding, 0x1p-9);
+    if (names("bf16") && each.operation.starts_with("linear") && names("_add"))
+      each.rounding = std::max(each.rounding, 0x1p-9);
   }
   return cases;
 }

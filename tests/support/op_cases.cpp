@@ -1,5 +1,6 @@
 #include "support/op_cases.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -19,6 +20,14 @@ std::vector<OpCase> op_cases() {
   for (const auto& part : {product_cases, norm_cases, pointwise_cases, attention_cases, loss_cases, range_cases})
     append(all, part());
   return all;
+}
+
+std::vector<OpCase> with_rounded_weights(std::vector<OpCase> cases) {
+  for (OpCase& each : cases)
+    if ((each.operation == "attention" || each.operation == "attention_backward") &&
+        each.name.find("bf16") != std::string::npos)
+      each.rounding = std::max(each.rounding, 0x1p-9);
+  return cases;
 }
 
 std::vector<OpCase> large_cases() {

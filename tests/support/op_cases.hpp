@@ -11,6 +11,10 @@ namespace ferula::test {
 /// Every operation in both types with odd, single and empty shapes; quick enough to differentiate numerically.
 std::vector<OpCase> op_cases();
 
+/// Expects of attention in bf16 no more than where it gives weights and slopes to its products rounded to bf16, a
+/// relative error of 2^-9 each: as if the operands that they multiply had been moved by as much.
+std::vector<OpCase> with_rounded_weights(std::vector<OpCase> cases);
+
 /// Shapes at which each block of a GPU takes several turns; too slow to differentiate numerically.
 std::vector<OpCase> large_cases();
 

@@ -21,42 +21,53 @@
 HWY_BEFORE_NAMESPACE();
 namespace ferula::cpu::HWY_NAMESPACE {
 
-/// The state of the online softmax of a query tile, one entry a query; logarithms to base 2.
+/// The state of the online softmax of a query tile, one entry a query.
 struct SoftmaxState {
-  float* maximum;  // of the scores so far
-  float* total;    // Σ 2^(score − maximum)
-  float* factor;   // 2^(old maximum − new maximum) of the last block
+  float* maximum;  // of the scores so far, which are products of queries and keys
+  float* total;    // Σ 2^(scale · (score − maximum))
+  float* factor;   // 2^(scale · (old maximum − new maximum)) of the last block
 };
 
-/// Turns the scores of a block into 2^(score − maximum) and brings the state up to date.
+/// Masks the scores of a block and returns the largest of the columns from `column` on, `old` included.
 template <bool kMasked>
-HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t columns, const SoftmaxState& state) {
+HWY_INLINE Floats largest_scores(Panel scores, const KeyBlock& block, std::int64_t column, Floats old) {
   const Floats lowest = hn::Set(kFloat, -std::numeric_limits<float>::infinity());
+  Floats best[4] = {old, lowest, lowest, lowest};  // four chains hide the latency
+  for (std::int64_t key = 0; key < block.count; key += 4)
+#pragma GCC unroll 4
+    for (std::int64_t lane = 0; lane < 4; ++lane) {
+      float* at = scores.row(key + lane) + column;
+      Floats score = hn::LoadU(kFloat, at);
+      if constexpr (kMasked) {
+        score = hn::IfThenElse(visible(block.first_column + key + lane, column), score, lowest);
+        hn::StoreU(score, kFloat, at);
+      }
+      best[lane] = hn::Max(best[lane], score);
+    }
+  return hn::Max(hn::Max(best[0], best[1]), hn::Max(best[2], best[3]));
+}
+
+/// Turns the scores of a block into 2^(scale · (score − maximum)), as words across rows, and brings the state up to
+/// date. What is written never lies behind what is still to be read of a column.
+template <class Words, bool kMasked>
+HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t columns, float scale,
+                              const SoftmaxState& state) {
+  const Floats scales = hn::Set(kFloat, scale);
   for (std::int64_t column = block.first_column; column < columns; column += kLanes) {
     const Floats old = hn::LoadU(kFloat, state.maximum + column);
-    Floats best[4] = {old, lowest, lowest, lowest};  // four chains hide the latency
-    for (std::int64_t key = 0; key < block.count; key += 4)
-#pragma GCC unroll 4
-      for (std::int64_t lane = 0; lane < 4; ++lane) {
-        float* at = scores.row(key + lane) + column;
-        Floats score = hn::LoadU(kFloat, at);
-        if constexpr (kMasked) {
-          score = hn::IfThenElse(visible(block.first_column + key + lane, column), score, lowest);
-          hn::StoreU(score, kFloat, at);
-        }
-        best[lane] = hn::Max(best[lane], score);
-      }
-    const Floats maximum = hn::Max(hn::Max(best[0], best[1]), hn::Max(best[2], best[3]));
+    const Floats maximum = largest_scores<kMasked>(scores, block, column, old);
+    const Floats scaled = hn::Mul(maximum, scales);
     Floats sums[2] = {hn::Zero(kFloat), hn::Zero(kFloat)};
-    for (std::int64_t key = 0; key < block.count; key += 2)
+    for (std::int64_t key = 0; key < block.count; key += 2) {
+      Floats weights[2];
 #pragma GCC unroll 2
       for (std::int64_t lane = 0; lane < 2; ++lane) {
-        float* at = scores.row(key + lane) + column;
-        const Floats weight = exp2(hn::Sub(hn::LoadU(kFloat, at), maximum));
-        sums[lane] = hn::Add(sums[lane], weight);
-        hn::StoreU(weight, kFloat, at);
+        weights[lane] = exp2(hn::MulSub(hn::LoadU(kFloat, scores.row(key + lane) + column), scales, scaled));
+        sums[lane] = hn::Add(sums[lane], weights[lane]);
       }
-    const Floats factor = exp2(hn::Sub(old, maximum));
+      Words::store_across(weights[0], weights[1], scores, key, column);
+    }
+    const Floats factor = exp2(hn::MulSub(old, scales, scaled));
     const Floats total = hn::LoadU(kFloat, state.total + column);
     hn::StoreU(maximum, kFloat, state.maximum + column);
     hn::StoreU(hn::MulAdd(total, factor, hn::Add(sums[0], sums[1])), kFloat, state.total + column);
@@ -65,26 +76,28 @@ HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t 
 }
 
 /// Divides by the totals and writes the tile's output and log Σ exp.
-HWY_INLINE void finish_tile(const ForwardTile& tile, const SoftmaxState& state, Panel sums) {
+HWY_INLINE void finish_tile(const ForwardTile& tile, float scale, const SoftmaxState& state, Panel sums) {
   for (std::int64_t query = 0; query < tile.q.dim(0); ++query) {
     store_rows(sums.at(query, 0), tile.out.rows(query, 1), 1.0f / state.total[query]);
     tile.logsumexp[static_cast<std::size_t>(query)] =
-        (state.maximum[query] + std::log2(state.total[query])) * std::numbers::ln2_v<float>;
+        (state.maximum[query] * scale + std::log2(state.total[query])) * std::numbers::ln2_v<float>;
   }
 }
 
-void forward_tile(const ForwardTile& tile, std::span<float> scratch) {
+template <class Words>
+HWY_INLINE void forward(const ForwardTile& tile, std::span<float> scratch) {
   const std::int64_t width = padded_width(tile.q.dim(1));
   const std::int64_t columns = padded_queries(tile.q.dim(0));
+  const float scale = tile.scale * std::numbers::log2e_v<float>;
   PanelStack stack(scratch);
-  const Panel queries = stack.take(width, kQueryTile);  // transposed, times scale · log2 e
+  const Panel queries = stack.take(width, kQueryTile);  // transposed
   const Panel sums = stack.take(kQueryTile, width);     // of weighted values
   const Panel staging = stack.take(kKeyBlock, width);   // keys, then values
   const Panel scores = stack.take(kKeyBlock, kQueryTile);
   const SoftmaxState state{stack.take(1, kQueryTile).data, stack.take(1, kQueryTile).data,
                            stack.take(1, kQueryTile).data};
-  load_rows(tile.q, sums, columns, tile.scale * std::numbers::log2e_v<float>);
-  transpose(sums, queries, width, columns);
+  Words::load_along(tile.q, sums, columns);
+  transpose(sums, queries, width / Words::kElements, columns);
   std::fill_n(sums.data, columns * width, 0.0f);
   std::fill_n(state.maximum, columns, -std::numeric_limits<float>::infinity());
   std::fill_n(state.total, columns, 0.0f);
@@ -96,17 +109,20 @@ void forward_tile(const ForwardTile& tile, std::span<float> scratch) {
     const std::int64_t first = block.first_column;
     begin += block.count;
     block.count = round_up(present, kRowStep);
-    load_rows(tile.k.rows(block.begin, present), staging, block.count);
-    multiply<Left::by_rows, Result::overwrite>(staging, queries.at(0, first), scores.at(0, first), block.count,
-                                               columns - first, width);
-    block.masked ? softmax_block<true>(scores, block, columns, state)
-                 : softmax_block<false>(scores, block, columns, state);
-    load_rows(tile.v.rows(block.begin, present), staging, present);
-    multiply<Left::by_columns, Result::rescale>(scores.at(0, first), staging, sums.at(first, 0), columns - first, width,
-                                                present, state.factor + first);
+    Words::load_along(tile.k.rows(block.begin, present), staging, block.count);
+    multiply<Words, Left::by_rows, Result::overwrite>(staging, queries.at(0, first), scores.at(0, first), block.count,
+                                                      columns - first, width / Words::kElements);
+    block.masked ? softmax_block<Words, true>(scores, block, columns, scale, state)
+                 : softmax_block<Words, false>(scores, block, columns, scale, state);
+    Words::load_across(tile.v.rows(block.begin, present), staging, block.count);
+    multiply<Words, Left::by_columns, Result::rescale>(scores.at(0, first), staging, sums.at(first, 0), columns - first,
+                                                       width, block.count / Words::kElements, state.factor + first);
   }
-  finish_tile(tile, state, sums);
+  finish_tile(tile, scale, state, sums);
 }
+
+void forward_in_singles(const ForwardTile& tile, std::span<float> scratch) { forward<Singles>(tile, scratch); }
+void forward_in_pairs(const ForwardTile& tile, std::span<float> scratch) { forward<Pairs>(tile, scratch); }
 
 }  // namespace ferula::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -115,9 +131,10 @@ HWY_AFTER_NAMESPACE();
 namespace ferula::cpu {
 namespace {
 
-HWY_EXPORT(forward_tile);
+HWY_EXPORT(forward_in_singles);
+HWY_EXPORT(forward_in_pairs);
 
-/// Floats of scratch that `forward_tile` takes.
+/// Floats of scratch that a tile takes.
 std::int64_t forward_scratch(std::int64_t head_dim) {
   return (2 * kQueryTile + kKeyBlock) * padded_width(head_dim) + kKeyBlock * kQueryTile + 3 * kQueryTile;
 }
@@ -134,7 +151,8 @@ void attention(Workspace& workspace, const AttentionSpec& spec, TensorView q, Te
   const std::span<const std::int32_t> bounds = starts.span<std::int32_t>();
   const std::int64_t tiles = count_tiles(bounds, spec.heads);
   const int group = spec.heads / spec.kv_heads;
-  const auto run = HWY_DYNAMIC_DISPATCH(forward_tile);
+  const auto run =
+      multiplies_pairs(q) ? HWY_DYNAMIC_DISPATCH(forward_in_pairs) : HWY_DYNAMIC_DISPATCH(forward_in_singles);
   ThreadScratch scratch(workspace, forward_scratch(spec.head_dim), tiles);
 #pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
   for (std::int64_t item = 0; item < tiles; ++item) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "ops/cpu/attention_arithmetic-inl.hpp"
 #include "ops/cpu/attention_tile.hpp"
 #include "ops/cpu/simd-inl.hpp"
 
@@ -20,7 +21,7 @@ enum class Left { by_rows, by_columns };
 enum class Result { overwrite, add, rescale };
 
 /// result [kRows, kVectors · lanes] = left [kRows, depth] · right [depth, kVectors · lanes], sums in registers.
-template <Left kLeft, Result kResult, int kRows, int kVectors>
+template <class Words, Left kLeft, Result kResult, int kRows, int kVectors>
 HWY_INLINE void multiply_block(Panel left, Panel right, Panel result, std::int64_t depth, const float* factors) {
   Floats sums[kRows][kVectors];
 #pragma GCC unroll 16
@@ -39,7 +40,7 @@ HWY_INLINE void multiply_block(Panel left, Panel right, Panel result, std::int64
     for (int row = 0; row < kRows; ++row) {
       const Floats factor = hn::Set(kFloat, from_left[row * row_step]);
 #pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v) sums[row][v] = hn::MulAdd(factor, columns[v], sums[row][v]);
+      for (int v = 0; v < kVectors; ++v) sums[row][v] = Words::multiply_add(factor, columns[v], sums[row][v]);
     }
   }
 #pragma GCC unroll 16
@@ -55,19 +56,19 @@ HWY_INLINE void multiply_block(Panel left, Panel right, Panel result, std::int64
     }
 }
 
-template <Left kLeft, Result kResult, int kVectors>
+template <class Words, Left kLeft, Result kResult, int kVectors>
 HWY_INLINE void multiply_columns(Panel left, Panel right, Panel result, std::int64_t rows, std::int64_t depth,
                                  const float* factors) {
   constexpr int kRows = kVectors >= 3 || (kLanes < 16 && kVectors == 2) ? 4 : 8;
   for (std::int64_t row = 0; row < rows; row += kRows)
-    multiply_block<kLeft, kResult, kRows, kVectors>(kLeft == Left::by_rows ? left.at(row, 0) : left.at(0, row), right,
-                                                    result.at(row, 0), depth,
-                                                    kResult == Result::rescale ? factors + row : nullptr);
+    multiply_block<Words, kLeft, kResult, kRows, kVectors>(kLeft == Left::by_rows ? left.at(row, 0) : left.at(0, row),
+                                                           right, result.at(row, 0), depth,
+                                                           kResult == Result::rescale ? factors + row : nullptr);
 }
 
-/// result [rows, columns] from left and right [depth, columns]. `rows` is a multiple of 8, `columns` of 16.
-/// `factors` [rows] is read for Result::rescale only.
-template <Left kLeft, Result kResult>
+/// result [rows, columns] from left and right [depth, columns], `depth` in words. `rows` is a multiple of 8, `columns`
+/// of 16. `factors` [rows] is read for Result::rescale only.
+template <class Words, Left kLeft, Result kResult>
 HWY_INLINE void multiply(Panel left, Panel right, Panel result, std::int64_t rows, std::int64_t columns,
                          std::int64_t depth, const float* factors = nullptr) {
   constexpr std::int64_t kMost = kLanes == 16 ? 4 : 2;  // vectors a block: as many as the registers hold
@@ -77,11 +78,11 @@ HWY_INLINE void multiply(Panel left, Panel right, Panel result, std::int64_t row
     const Panel from = right.at(0, column);
     const Panel to = result.at(0, column);
     if constexpr (kMost == 4) {
-      if (chunk == 4) multiply_columns<kLeft, kResult, 4>(left, from, to, rows, depth, factors);
-      if (chunk == 3) multiply_columns<kLeft, kResult, 3>(left, from, to, rows, depth, factors);
+      if (chunk == 4) multiply_columns<Words, kLeft, kResult, 4>(left, from, to, rows, depth, factors);
+      if (chunk == 3) multiply_columns<Words, kLeft, kResult, 3>(left, from, to, rows, depth, factors);
     }
-    if (chunk == 2) multiply_columns<kLeft, kResult, 2>(left, from, to, rows, depth, factors);
-    if (chunk == 1) multiply_columns<kLeft, kResult, 1>(left, from, to, rows, depth, factors);
+    if (chunk == 2) multiply_columns<Words, kLeft, kResult, 2>(left, from, to, rows, depth, factors);
+    if (chunk == 1) multiply_columns<Words, kLeft, kResult, 1>(left, from, to, rows, depth, factors);
     column += chunk * kLanes;
   }
 }
@@ -138,27 +139,6 @@ HWY_INLINE void transpose(Panel from, Panel to, std::int64_t rows, std::int64_t 
   for (std::int64_t row = 0; row < rows; row += 4)
     for (std::int64_t column = 0; column < columns; column += 4)
       transpose_block(from.at(column, row), to.at(row, column));
-}
-
-template <class T>
-HWY_INLINE void load_rows_of(const TensorView& from, Panel to, float scale) {
-  const Floats factor = hn::Set(kFloat, scale);
-  for (std::int64_t row = 0; row < from.dim(0); ++row) {
-    const T* source = row_of<T>(from, row);
-    float* target = to.row(row);
-    sweep(from.dim(1), [&](std::int64_t at, std::int64_t lanes)
-                           HWY_ATTR { hn::StoreU(hn::Mul(load(source + at, lanes), factor), kFloat, target + at); });
-  }
-}
-
-/// to [rows, padded width] = scale · from [count, head_dim]; zeros where `from` has no element.
-HWY_INLINE void load_rows(const TensorView& from, Panel to, std::int64_t rows, float scale = 1.0f) {
-  const std::int64_t width = padded_width(from.dim(1));
-  from.dtype == DType::bf16 ? load_rows_of<bf16>(from, to, scale) : load_rows_of<float>(from, to, scale);
-  if (from.dim(1) < width)
-    for (std::int64_t row = 0; row < from.dim(0); ++row)
-      std::fill(to.row(row) + from.dim(1), to.row(row) + width, 0.0f);
-  for (std::int64_t row = from.dim(0); row < rows; ++row) std::fill_n(to.row(row), width, 0.0f);
 }
 
 template <class T>

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ops/cpu/matmul.hpp"
+
 namespace ferula::cpu {
 namespace {
 
@@ -67,6 +69,11 @@ void check_attention_shapes(const AttentionSpec& spec, std::initializer_list<Ten
   FERULA_CHECK(std::is_sorted(bounds.begin(), bounds.end()), "the starts of packed sequences ascend");
   FERULA_CHECK(bounds.empty() || (bounds.front() >= 0 && bounds.back() <= rows), "sequences in [{}, {}) of {} rows",
                bounds.front(), bounds.back(), rows);
+}
+
+bool multiplies_pairs(const TensorView& q) {
+  static const bool has_instructions = has_bf16_instructions();
+  return q.dtype == DType::bf16 && has_instructions;
 }
 
 std::int64_t thread_scratch_bytes(std::int64_t floats_per_thread) {

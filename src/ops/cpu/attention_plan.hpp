@@ -56,6 +56,9 @@ void check_attention_shapes(const AttentionSpec& spec, std::initializer_list<Ten
                             std::initializer_list<TensorView> like_k, const TensorView& starts,
                             const TensorView& logsumexp);
 
+/// Whether products of operands like `q` are those of pairs of bf16.
+bool multiplies_pairs(const TensorView& q);
+
 /// Bytes of the workspace for so many floats a thread.
 std::int64_t thread_scratch_bytes(std::int64_t floats_per_thread);
 
