@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -110,6 +111,9 @@ def recorded_part(recorded):
         dates = sorted({row["date"] for row in rows.values()})
         lines += [f"**{processor}**, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}", "", *rows_table(others), ""]
         if by_size:
+            apart = [row["apart_ns"] for row in by_size.values() if "apart_ns" in row]
+            if apart:
+                lines += [f"The cores of the two ranks were {statistics.median(apart):.0f} ns apart and back:", ""]
             lines += [*collectives_table(by_size), ""]
     return lines[:-1]
 

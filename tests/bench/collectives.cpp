@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <numeric>
 
@@ -18,6 +19,8 @@ namespace {
 
 /// Ferula and Open MPI on the same group, and a tensor for each way to hold one.
 class Group {
+  static constexpr std::int64_t kWordGap = 256;  // bytes: lines that no prefetcher takes together
+
  public:
   Group(MpiEnvironment& mpi, std::int64_t bytes)
       : device_(make_cpu_device(ledger_)),
@@ -26,7 +29,8 @@ class Group {
         window_(mesh_.world().allocate(bytes, MemoryKind::buffers)),
         common_(mesh_.world().allocate_common(bytes, MemoryKind::buffers)),
         private_(device_->allocate(bytes, MemoryKind::buffers)),
-        private_part_(device_->allocate(bytes / mpi.size(), MemoryKind::buffers)) {}
+        private_part_(device_->allocate(bytes / mpi.size(), MemoryKind::buffers)),
+        words_(mesh_.world().allocate_common(2 * kWordGap, MemoryKind::buffers)) {}
 
   Communicator& world() { return mesh_.world(); }
   Stream& stream() { return *stream_; }
@@ -40,6 +44,25 @@ class Group {
   }
   int count() { return narrow<int>(own().count()); }
   int part_count() { return narrow<int>(own_part().count()); }
+
+  /// Seconds that a word takes from rank 0 to rank 1 and back: where the host of a virtual machine has put the cores of
+  /// both decides over more than any collective's algorithm.
+  double apart() {
+    constexpr int kTrips = 500;
+    const auto word = [&](int rank) {
+      return std::atomic_ref<std::int32_t>(*reinterpret_cast<std::int32_t*>(words_.data() + rank * kWordGap));
+    };
+    const int rank = world().rank(), last = trips_ + kTrips;
+    barrier(world(), stream());
+    const Stopwatch watch;
+    for (; trips_ < last; ++trips_) {
+      if (rank == 0) word(0).store(trips_ + 1);
+      if (rank < 2)
+        while (word(1 - rank).load() != trips_ + 1) continue;
+      if (rank == 1) word(1).store(trips_ + 1);
+    }
+    return agree_max(world(), stream(), rank == 0 ? watch.seconds() / kTrips : 0.0);
+  }
 
   /// Seconds of the slowest rank from a common start, and the processor time of all ranks, of so many calls in a row.
   /// Some before them, where they are many, meet again after whatever lies between two slices.
@@ -62,7 +85,8 @@ class Group {
   std::unique_ptr<Device> device_;
   std::unique_ptr<Stream> stream_;
   Mesh mesh_;
-  Buffer window_, common_, private_, private_part_;
+  int trips_ = 0;  // of words between ranks 0 and 1, so far
+  Buffer window_, common_, private_, private_part_, words_;
 };
 
 /// Whose turn it is to be the root: nobody can run ahead, as the root of broadcasts in a row does that does not wait.
@@ -128,12 +152,13 @@ void measure(Group& group, const Collective& each, std::int64_t bytes, std::int6
   const double crossing = each.bus_share * static_cast<double>(bytes * calls);
   const std::string row = fmt::format("{} {}", each.name, size_in_words(bytes));
   for (std::int64_t round = -2; round < rounds; ++round) {
+    const double apart = group.apart();
     const Cost window = group.timed(calls, [&] { each.ferula(group, group.window()); });
     const Cost own = group.timed(calls, [&] { each.ferula(group, group.own()); });
     const Cost mpi = group.timed(calls, [&] { each.mpi(group); });
     if (round < 0 || group.world().rank() != 0) continue;
-    print_sample(row, "ferula", crossing, "B", window);
-    print_sample(row + ", private", "ferula", crossing, "B", own);
+    print_sample(row, "ferula", crossing, "B", window, apart);
+    print_sample(row + ", private", "ferula", crossing, "B", own, apart);
     print_sample(row, "Open MPI", crossing, "B", mpi);
     print_sample(row + ", private", "Open MPI", crossing, "B", mpi);
   }
@@ -162,6 +187,7 @@ void measure_in_common(Group& group, const Collective& gather, std::int64_t byte
     std::fill(mine.begin(), mine.end(), group.world().rank() + 1);
   }
   for (std::int64_t round = -2; round < rounds; ++round) {
+    const double apart = group.apart();
     const Cost ours = group.timed(calls, [&] { gather.ferula(group, group.common()); });
     const Cost theirs = group.timed(calls, [&] { gather.mpi(group); });
     const Cost ours_seen = group.timed(calls, [&] {
@@ -173,9 +199,9 @@ void measure_in_common(Group& group, const Collective& gather, std::int64_t byte
       look_at(group.own(), ranks);
     });
     if (round < 0 || group.world().rank() != 0) continue;
-    print_sample(row, "ferula", crossing, "B", ours);
+    print_sample(row, "ferula", crossing, "B", ours, apart);
     print_sample(row, "Open MPI", crossing, "B", theirs);
-    print_sample(row + " and read", "ferula", crossing, "B", ours_seen);
+    print_sample(row + " and read", "ferula", crossing, "B", ours_seen, apart);
     print_sample(row + " and read", "Open MPI", crossing, "B", theirs_seen);
   }
 }
@@ -196,10 +222,11 @@ void measure_beside_memory(Group& group, const Collective& each, std::int64_t by
   const std::string row = fmt::format("{} {}, memory", each.name, size_in_words(bytes));
   const int ranks = group.world().size();
   for (std::int64_t round = -2; round < rounds; ++round) {
+    const double apart = group.apart();
     const Cost moved = group.timed(1, [&] { each.ferula(group, group.window()); });
     const Cost swept = group.timed(1, [&] { memory.sweep(); });
     if (round < 0 || group.world().rank() != 0) continue;
-    print_sample(row, "ferula", touched_bytes(each, ranks, bytes), "B", moved);
+    print_sample(row, "ferula", touched_bytes(each, ranks, bytes), "B", moved, apart);
     print_sample(row, "ceiling", ranks * memory.sweep_bytes(), "B", swept);
   }
 }

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+FARTHER = 2.0  # times as far apart: cores that share a cache, those that share a core, and those that share neither
 SMALLEST_MOVE = 0.02  # of a ratio: the same program's medians of two runs differ by that much
 
 
@@ -23,7 +24,8 @@ def keep(path, report):
             "ratio": round(row["elapsed"]["median"], 4), "quartiles": [round(q, 4) for q in row["elapsed"]["quartiles"]],
             "processor_ratio": round(row["processor"]["median"], 4), "turns": row["elapsed"]["count"],
             "ferula": float(f"{row['ferula']['median']:.4g}"), "peer": float(f"{row['theirs']['median']:.4g}"),
-            "unit": row["unit"], "commit": report["commit"], "date": report["date"]}
+            "unit": row["unit"], "commit": report["commit"], "date": report["date"],
+            **({"apart_ns": round(row["apart_ns"])} if "apart_ns" in row else {})}
     kept["machines"][report["machine"]["processor"]] = dict(sorted(rows.items()))
     Path(path).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
@@ -33,13 +35,22 @@ def spread_of(recorded):
     return (high - low) / recorded["ratio"]
 
 
+def is_elsewhere(recorded, row):
+    """Whether the cores lay farther apart, or closer, when the row was recorded: other hardware, as good as."""
+    if "apart_ns" not in recorded or "apart_ns" not in row:
+        return False
+    return not 1 / FARTHER <= row["apart_ns"] / recorded["apart_ns"] <= FARTHER
+
+
 def compared(recorded, row):
     """A row's recorded and new ratio, by what share it moved and by what share it may move."""
     now, before = row["elapsed"]["median"], recorded["ratio"]
     allowed = max(spread_of(recorded), row["elapsed"]["spread"], SMALLEST_MOVE)
     moved = now / before - 1
-    return {"row": key(row), "before": before, "now": now, "moved": moved, "allowed": allowed,
-            "verdict": "worse" if moved < -allowed else "better" if moved > allowed else "holds"}
+    verdict = "worse" if moved < -allowed else "better" if moved > allowed else "holds"
+    if is_elsewhere(recorded, row):
+        verdict = f"cores {row['apart_ns']:.0f} ns apart, were {recorded['apart_ns']:.0f}"
+    return {"row": key(row), "before": before, "now": now, "moved": moved, "allowed": allowed, "verdict": verdict}
 
 
 def check(path, report):

@@ -63,9 +63,11 @@ def compare(row, unit, ours, theirs, peer, value):
         per_second = [[sample.get("amount", 1.0) / max(sample[clock], 1e-9) for sample in side]
                       for side in (ours, theirs)]
         ratios[clock] = summary([mine / other for mine, other in zip(*per_second)])
-    return {"row": row, "unit": unit, "ferula": summary([value(sample) for sample in ours]), "peer": peer,
-            "theirs": summary([value(sample) for sample in theirs]), "elapsed": ratios["wall_s"],
-            "processor": ratios["cpu_s"], "verdict": verdict_on(ratios["wall_s"], peer)}
+    found = {"row": row, "unit": unit, "ferula": summary([value(sample) for sample in ours]), "peer": peer,
+             "theirs": summary([value(sample) for sample in theirs]), "elapsed": ratios["wall_s"],
+             "processor": ratios["cpu_s"], "verdict": verdict_on(ratios["wall_s"], peer)}
+    apart = [sample["apart_ns"] for sample in ours if "apart_ns" in sample]
+    return dict(found, apart_ns=statistics.median(apart)) if apart else found
 
 
 def rows_of_samples(samples):
@@ -106,9 +108,15 @@ def table(rows):
     return "\n".join(lines)
 
 
+def distances(rows):
+    """How far apart the cores were, in words; nothing where no row knows."""
+    apart = sorted(row["apart_ns"] for row in rows if "apart_ns" in row)
+    return [f"a word takes {apart[0]:.0f} to {apart[-1]:.0f} ns from one core to the other and back"] if apart else []
+
+
 def publish(rows, path):
     """Prints the rows and returns the report, which also goes to the file `path` where there is one."""
-    print(table(rows))
+    print("\n".join([table(rows), *distances(rows)]))
     report = {"command": " ".join(sys.argv), "commit": commit(), "machine": machine(),
               "date": datetime.date.today().isoformat(), "rows": rows}
     if path:

@@ -75,6 +75,14 @@ class Record(unittest.TestCase):
         self.assertEqual(self.check(row([0.5] * 3, [1.5] * 3)), [])
         self.assertIn("better", self.printed.getvalue())
 
+    def test_cores_that_lie_elsewhere_are_said_and_no_problem(self):
+        record.keep(self.path, report(dict(QUIET, apart_ns=100.0)))
+        slow = row([2.0] * 3, [1.5] * 3)
+        self.assertEqual(self.check(dict(slow, apart_ns=510.0)), [])
+        self.assertIn("cores 510 ns apart, were 100", self.printed.getvalue())
+        self.assertEqual(len(self.check(dict(slow, apart_ns=110.0))), 1)
+        self.assertEqual(len(self.check(slow)), 1, "nobody measured how far they were")
+
     def test_what_was_never_recorded_cannot_be_checked(self):
         self.assertIn("nothing of this processor", self.check(QUIET, processor="Other 1")[0])
         self.assertIn("nothing recorded on this processor", self.check(dict(QUIET, row="another"))[0])

@@ -29,7 +29,9 @@ Cost cost_of(const Call& call) {
   return {watch.seconds(), processor_seconds() - before};
 }
 
-/// One slice of `side` at `row`: `amount` of `unit` at that cost.
-void print_sample(std::string_view row, std::string_view side, double amount, std::string_view unit, const Cost& cost);
+/// One slice of `side` at `row`: `amount` of `unit` at that cost. `apart_s`: how long a word took from one core to the
+/// other and back right before, where that was measured.
+void print_sample(std::string_view row, std::string_view side, double amount, std::string_view unit, const Cost& cost,
+                  double apart_s = 0);
 
 }  // namespace ferula::bench
