@@ -20,7 +20,7 @@ from asked import asked_of  # noqa: E402
 
 SMALLEST_SHARE = 0.01  # of a step: less is summed up in a row
 TITLES = {"step": "A step of GPT-2 124M", "llama": "A step of SmolLM2's shape", "stages": "Two ranks at each ZeRO stage",
-          "threads": "Ranks and threads", "collectives": "All-reduce of two ranks", "optimizer": "AdamW",
+          "threads": "Ranks and threads", "collectives": "Large collectives beside memory", "optimizer": "AdamW",
           "overheads": "Beside the arithmetic"}
 
 
@@ -70,18 +70,22 @@ def verdict(key, row):
             "reached" if row["ratio"] >= least else f"{100 * row['ratio'] / least:.3g} % of it")
 
 
+def earlier_runs(row):
+    return ", ".join(f"{run['ratio']:.3g} ({run['commit']})" for run in row.get("earlier", []))
+
+
 def rows_table(rows):
     """A line for each row but those of collectives with Open MPI."""
-    lines = ["| | ratio (quartiles) | turns | asked | | commit |", "|---|---|---|---|---|---|"]
+    lines = ["| | ratio (quartiles) | turns | asked | | commit | runs before |", "|---|---|---|---|---|---|---|"]
     seen = None
     for key in sorted(rows, key=lambda key: list(TITLES).index(key.split(":")[0])):
         (part, name), row = key.split(": ", 1), rows[key]
         if part != seen:
-            lines.append(f"| **{TITLES[part]}** | | | | | |")
+            lines.append(f"| **{TITLES[part]}** | | | | | | |")
         seen = part
         asked, reached = verdict(key, row)
         lines.append(f"| {name.replace(' / ', ' against ')} | {row['ratio']:.3g} ({row['quartiles'][0]:.3g} to "
-                     f"{row['quartiles'][1]:.3g}) | {row['turns']} | {asked} | {reached} | {row['commit']} |")
+                     f"{row['quartiles'][1]:.3g}) | {row['turns']} | {asked} | {reached} | {row['commit']} | {earlier_runs(row)} |")
     return lines
 
 

@@ -149,23 +149,23 @@ namespace {
 constexpr std::int64_t kStagger = 17 * 64 / sizeof(float);
 
 /// Of a few calls, since others use the machine, too; the first touches the memory.
-double fastest_of(const std::function<Cost()>& call) {
-  constexpr int kTrials = 3;
-  call();
-  double seconds = call().seconds;
-  for (int trial = 1; trial < kTrials; ++trial) seconds = std::min(seconds, call().seconds);
+double fastest_of(const StreamingCeiling::Timed& timed, const std::function<void()>& call) {
+  constexpr int kTrials = 5;
+  timed(call);
+  double seconds = timed(call).seconds;
+  for (int trial = 1; trial < kTrials; ++trial) seconds = std::min(seconds, timed(call).seconds);
   return seconds;
 }
 
 }  // namespace
 
-StreamingCeiling::StreamingCeiling(Device& device, std::int64_t bytes)
+StreamingCeiling::StreamingCeiling(Device& device, std::int64_t bytes, const Timed& timed)
     : memory_(device.allocate(bytes, MemoryKind::buffers)) {
   double fastest = 0;
   Shape best;
   for (const Shape shape : {Shape{1, false}, Shape{2, false}, Shape{4, false}, Shape{8, false}, Shape{3, true}}) {
     shape_ = shape;
-    const double rate = sweep_bytes() / fastest_of([this] { return sweep(); });
+    const double rate = sweep_bytes() / fastest_of(timed, [this] { sweep(); });
     if (rate > fastest) best = shape;
     fastest = std::max(fastest, rate);
   }
@@ -174,7 +174,7 @@ StreamingCeiling::StreamingCeiling(Device& device, std::int64_t bytes)
   std::int64_t best_streams = 1;
   for (const std::int64_t streams : {1, 2, 4, 8}) {
     read_streams_ = streams;
-    const double rate = read_bytes() / fastest_of([this] { return read(); });
+    const double rate = read_bytes() / fastest_of(timed, [this] { read(); });
     if (rate > fastest) best_streams = streams;
     fastest = std::max(fastest, rate);
   }

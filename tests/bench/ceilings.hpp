@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 
 #include "device/device.hpp"
 #include "samples.hpp"
@@ -32,9 +33,13 @@ double theoretical_flops_per_cycle();
 /// Streams through memory on huge pages that no cache can hold.
 class StreamingCeiling {
  public:
-  /// Takes `bytes`, touches them, and finds the shape of a sweep that this machine does fastest. A power of two is
-  /// a bad choice: the streams of a sweep then meet in the same banks of memory.
-  StreamingCeiling(Device& device, std::int64_t bytes);
+  /// What a call cost all who share the memory, who make it together.
+  using Timed = std::function<Cost(const std::function<void()>&)>;
+
+  /// Takes `bytes`, touches them, and finds the shape of a sweep that this machine does fastest as `timed` measures it:
+  /// the same on all ranks where all of them are told the same cost. A power of two is a bad choice: the streams of a
+  /// sweep then meet in the same banks of memory.
+  StreamingCeiling(Device& device, std::int64_t bytes, const Timed& timed = cost_of<std::function<void()>>);
 
   /// One sweep in place. Counts what is read and written.
   Cost sweep();

@@ -1,6 +1,6 @@
 // Collectives of f32 in turns with Open MPI's, in one MPI program: Ferula with operands in its own buffers, in private
 // memory and, where something is gathered, in memory that the ranks have in common; Open MPI with private memory. Large
-// all-reduces and all-gathers beside streaming memory, too. bytes=N (of the whole tensor) rounds=N ceiling_bytes=N.
+// ones beside streaming memory, too. bytes=N (of the whole tensor) rounds=N ceiling_bytes=N.
 #include <mpi.h>
 
 #include <algorithm>
@@ -218,7 +218,7 @@ void measure_beside_memory(Group& group, const Collective& each, std::int64_t by
                            std::int64_t rounds) {
   MemoryLedger ledger;
   const auto device = make_cpu_device(ledger);
-  StreamingCeiling memory(*device, ceiling_bytes);
+  StreamingCeiling memory(*device, ceiling_bytes, [&](const auto& call) { return group.timed(1, call); });
   const std::string row = fmt::format("{} {}, memory", each.name, size_in_words(bytes));
   const int ranks = group.world().size();
   for (std::int64_t round = -2; round < rounds; ++round) {
@@ -228,6 +228,24 @@ void measure_beside_memory(Group& group, const Collective& each, std::int64_t by
     if (round < 0 || group.world().rank() != 0) continue;
     print_sample(row, "ferula", touched_bytes(each, ranks, bytes), "B", moved, apart);
     print_sample(row, "ceiling", ranks * memory.sweep_bytes(), "B", swept);
+  }
+}
+
+/// A reduce-scatter reads twice what it writes, which is what bounds it: the bytes that it reads, beside reading alone.
+void measure_beside_reading(Group& group, const Collective& each, std::int64_t bytes, std::int64_t ceiling_bytes,
+                            std::int64_t rounds) {
+  MemoryLedger ledger;
+  const auto device = make_cpu_device(ledger);
+  StreamingCeiling memory(*device, ceiling_bytes, [&](const auto& call) { return group.timed(1, call); });
+  const std::string row = fmt::format("{} {}, reading", each.name, size_in_words(bytes));
+  const int ranks = group.world().size();
+  for (std::int64_t round = -2; round < rounds; ++round) {
+    const double apart = group.apart();
+    const Cost moved = group.timed(1, [&] { each.ferula(group, group.window()); });
+    const Cost read = group.timed(1, [&] { memory.read(); });
+    if (round < 0 || group.world().rank() != 0) continue;
+    print_sample(row, "ferula", static_cast<double>(ranks * bytes), "B", moved, apart);
+    print_sample(row, "ceiling", ranks * memory.read_bytes(), "B", read);
   }
 }
 
@@ -243,6 +261,8 @@ void run(const Arguments& arguments) {
     if (each.name == "all-gather") measure_in_common(group, each, bytes, rounds);
     if (ceiling_bytes > 0 && (each.name == "all-reduce" || each.name == "all-gather"))
       measure_beside_memory(group, each, bytes, ceiling_bytes, rounds);
+    if (ceiling_bytes > 0 && each.name == "reduce-scatter")
+      measure_beside_reading(group, each, bytes, ceiling_bytes, rounds);
   }
 }
 

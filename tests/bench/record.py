@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 FARTHER = 2.0  # times as far apart: cores that share a cache, those that share a core, and those that share neither
+MOST_EARLIER = 4  # runs whose ratios are kept beside the last one's
 SMALLEST_MOVE = 0.02  # of a ratio: the same program's medians of two runs differ by that much
 
 
@@ -15,17 +16,27 @@ def read(path):
     return json.loads(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {"machines": {}}
 
 
+def earlier_runs(recorded):
+    """The ratios of runs before the next one, oldest first."""
+    if recorded is None:
+        return []
+    last = {name: recorded[name] for name in ("ratio", "commit", "date")}
+    return [*recorded.get("earlier", []), last][-MOST_EARLIER:]
+
+
 def keep(path, report):
-    """Puts the rows of this processor into the file; other rows stay."""
+    """Puts the rows of this processor into the file, each with the ratios of runs before; other rows stay."""
     kept = read(path)
     rows = kept["machines"].setdefault(report["machine"]["processor"], {})
     for row in report["rows"]:
+        earlier = earlier_runs(rows.get(key(row)))
         rows[key(row)] = {
             "ratio": round(row["elapsed"]["median"], 4), "quartiles": [round(q, 4) for q in row["elapsed"]["quartiles"]],
             "processor_ratio": round(row["processor"]["median"], 4), "turns": row["elapsed"]["count"],
             "ferula": float(f"{row['ferula']['median']:.4g}"), "peer": float(f"{row['theirs']['median']:.4g}"),
             "unit": row["unit"], "commit": report["commit"], "date": report["date"],
-            **({"apart_ns": round(row["apart_ns"])} if "apart_ns" in row else {})}
+            **({"apart_ns": round(row["apart_ns"])} if "apart_ns" in row else {}),
+            **({"earlier": earlier} if earlier else {})}
     kept["machines"][report["machine"]["processor"]] = dict(sorted(rows.items()))
     Path(path).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 

@@ -58,6 +58,13 @@ class Record(unittest.TestCase):
         with contextlib.redirect_stdout(io.StringIO()) as self.printed:
             return record.check(self.path, report(*rows, **machine))
 
+    def test_earlier_ratios_stay_beside_the_last_one(self):
+        for seconds in (1.1, 1.2, 1.3, 1.4, 1.5):
+            record.keep(self.path, dict(report(row([seconds] * 3, [1.5] * 3)), commit=f"at {seconds}"))
+        kept = record.read(self.path)["machines"]["Example 9000"]["step: step / PyTorch"]
+        self.assertEqual(kept["commit"], "at 1.5")
+        self.assertEqual([run["commit"] for run in kept["earlier"]], ["at 1.1", "at 1.2", "at 1.3", "at 1.4"])
+
     def test_the_same_ratio_holds(self):
         self.assertEqual(self.check(QUIET), [])
         self.assertIn("holds", self.printed.getvalue())
