@@ -13,7 +13,7 @@ namespace {
 struct GroupLayout {
   GroupLayout(int ranks, const SharedMemoryOptions& options)
       : mail_bytes(round_up(std::max<std::int64_t>(options.message_chunk_bytes, 1), 64)),
-        bounce_bytes(round_up(std::max<std::int64_t>(options.chunk_bytes, 8 * ranks), 64)),
+        bounce_bytes(round_up(std::max<std::int64_t>(options.chunk_bytes, 2 * 8 * ranks), 64)),
         mail_slots(sizeof(RankBlock)),
         mail_bounce(mail_slots + ranks * static_cast<std::int64_t>(sizeof(MailSlot))),
         bounce(mail_bounce + ranks * mail_bytes),
