@@ -20,6 +20,9 @@ class GroupChannel {
 
   /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
   void meet(Lane lane, std::string_view operation);
+  /// Of the meetings of collectives so far, 0 or 1. Who comes to the next one no longer reads what others wrote for the
+  /// last but one: what is written for a meeting has two places, which take turns.
+  int parity() { return static_cast<int>(meeting(Lane::collectives) % 2); }
   /// Where this rank says what it will do at its next meeting on the lane of collectives.
   Announcement& next_announcement();
   /// What `rank` said when it came to the last meeting of this rank; it stays until this rank comes to the next one.

@@ -39,6 +39,8 @@ struct alignas(64) Announcement {
   std::atomic<std::uint32_t> meeting{0};  // for which all of it is there, where the operand travels along
   CollectiveCall call;
   std::array<std::byte, kEagerBytes> data;  // the operand, where it is that small; the smallest lie in the call's line
+  Operand operand;                          // where a larger one lies …
+  std::uint32_t staged = 0;                 // 1: no peer reaches it, it passes through the bounce memory in chunks
 };
 
 /// What one rank tells the others of its group. Written by its owner only.
@@ -47,8 +49,6 @@ struct alignas(64) RankBlock {
   Bell doorbell;                 // rung by peers when a message moved
   /// By parity of the meeting: who is at the next one no longer reads what belonged to the last but one.
   std::array<Announcement, 2> announcements;
-  Operand operand;
-  std::uint32_t staged = 0;  // 1: the operand is copied through the bounce memory in chunks
   std::atomic<std::uint32_t> abort_state{0};
   std::array<char, 512> abort_reason{};
   SegmentCard segment;               // a buffer that is being allocated

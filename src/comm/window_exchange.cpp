@@ -25,30 +25,37 @@ void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
   const auto half_bytes = static_cast<std::int64_t>(memory_.bounce(identity_.rank).size()) / 2;
   most_ = std::max<std::int64_t>(1, half_bytes / bytes_of(operand_.dtype) / parts_);
   auto copy_to_bounce = copy_elements;
-  const auto stage = [&](Chunk chunk) {
-    if (staging_ && chunk.length > 0) for_each_staged(chunk, copy_to_bounce);
+  const auto stage = [&](Chunk chunk) {  // for the next meeting
+    if (staging_ && chunk.length > 0) for_each_staged(chunk, 1 - channel_.parity(), copy_to_bounce);
   };
   stage(chunk_at(0));
   channel_.meet(Lane::collectives, name_of(call_.kind));
   for (int rank = 0; rank < identity_.size(); ++rank) channel_.check_call_of(rank);
-  if (!anyone_stages())
+  announced_ = static_cast<std::size_t>(channel_.parity());
+  const int staging = count_staging();
+  all_staging_ = staging == identity_.size();
+  if (staging == 0)
     most_ = std::max<std::int64_t>(1, operand_.count() / parts_);
   else if (operand_.count() / parts_ >= kManyChunks * most_ && are_ranks_far())
     copy_to_bounce = stream_elements;
-  Chunk next = chunk_at(0);
-  do {
+  for (Chunk next = chunk_at(0);;) {
     chunk_ = next;
+    half_ = channel_.parity();
     next = chunk_at(chunk_.end());
     work(chunk_);  // of which this rank has staged its own part last: it lies in a cache
     stage(next);
+    const bool is_last = next.length == 0;
+    if (is_last && all_staging_ && !results_return_) return;  // of this half nobody reads after the next meeting
     channel_.meet(Lane::collectives, name_of(call_.kind));
     if (staging_ && results_return_)
-      for_each_staged(chunk_, [](const TensorView& own, const TensorView& bounce) { copy_elements(bounce, own); });
-  } while (next.length > 0);
+      for_each_staged(chunk_, half_,
+                      [](const TensorView& own, const TensorView& bounce) { copy_elements(bounce, own); });
+    if (is_last) return;
+  }
 }
 
 bool WindowExchange::are_ranks_far() {
-  constexpr int kMeetings = 16;
+  constexpr int kMeetings = 16;  // an even number: what was written for the one before stays where it is looked for
   const std::int64_t begin = ticks_now();
   for (int meeting = 0; meeting < kMeetings; ++meeting) channel_.meet(Lane::collectives, name_of(call_.kind));
   const double each = seconds_of_ticks(ticks_now() - begin) / kMeetings;
@@ -60,25 +67,25 @@ WindowExchange::Chunk WindowExchange::chunk_at(std::int64_t begin) const {
 }
 
 void WindowExchange::publish() {
-  RankBlock& block = channel_.mine();
   const std::optional<Operand> reachable = memory_.publish(operand_);
   staging_ = !reachable.has_value();
-  channel_.next_announcement().call = call_;
-  block.staged = staging_ ? 1 : 0;
-  block.operand = reachable.value_or(Operand{});
+  Announcement& mine = channel_.next_announcement();
+  mine.call = call_;
+  mine.staged = staging_ ? 1 : 0;
+  mine.operand = reachable.value_or(Operand{});
 }
 
-bool WindowExchange::anyone_stages() const {
-  for (int rank = 0; rank < identity_.size(); ++rank)
-    if (channel_.block(rank).staged != 0) return true;
-  return false;
+int WindowExchange::count_staging() const {
+  int staging = 0;
+  for (int rank = 0; rank < identity_.size(); ++rank) staging += static_cast<int>(channel_.announcement(rank).staged);
+  return staging;
 }
 
 void WindowExchange::for_each_staged(
-    Chunk chunk, const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const {
+    Chunk chunk, int half, const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const {
   const Piece kept = kept_(chunk);
   const auto copy_range = [&](int part, Chunk range) {
-    if (range.length > 0) copy(own(part, range), staged(memory_.bounce(identity_.rank), chunk, part, range));
+    if (range.length > 0) copy(own(part, range), staged(memory_.bounce(identity_.rank), half, chunk, part, range));
   };
   for (int part = 0; part < parts_; ++part) {
     const Chunk hole = part == kept.part ? kept.range : Chunk{chunk.begin, 0};
@@ -89,10 +96,11 @@ void WindowExchange::for_each_staged(
 
 TensorView WindowExchange::at(int rank, int part, Chunk range) const {
   if (rank == identity_.rank) return own(part, range);
-  const RankBlock& block = channel_.block(rank);
-  if (block.staged != 0) return staged(memory_.bounce(rank), chunk_, part, range);
+  const Announcement& said = channel_.block(rank).announcements[announced_];
+  if (all_staging_ || said.staged != 0)  // who stages as all do may already be saying what it does next
+    return staged(memory_.bounce(rank), half_, chunk_, part, range);
   TensorView view = own(part, range);
-  view.data = memory_.resolve(rank, block.operand) + (view.data - operand_.data);
+  view.data = memory_.resolve(rank, said.operand) + (view.data - operand_.data);
   return view;
 }
 
@@ -100,11 +108,11 @@ TensorView WindowExchange::own(int part, Chunk range) const {
   return operand_.range(part * (operand_.count() / parts_) + range.begin, range.length);
 }
 
-TensorView WindowExchange::staged(std::span<std::byte> memory, Chunk chunk, int part, Chunk range) const {
-  const std::int64_t half = parts_ * most_;
-  const TensorView halves(memory.data(), operand_.dtype, {2 * half});
+TensorView WindowExchange::staged(std::span<std::byte> memory, int half, Chunk chunk, int part, Chunk range) const {
+  const std::int64_t most = parts_ * most_;
+  const TensorView halves(memory.data(), operand_.dtype, {2 * most});
   FERULA_CHECK(halves.bytes() <= static_cast<std::int64_t>(memory.size()), "two chunks of {} bytes", halves.bytes());
-  return halves.range(chunk.begin / most_ % 2 * half + part * chunk.length + (range.begin - chunk.begin), range.length);
+  return halves.range(half * most + part * chunk.length + (range.begin - chunk.begin), range.length);
 }
 
 }  // namespace ferula

@@ -1,6 +1,6 @@
 // One collective through peer memory: publishes the operands, checks that all ranks mean the same, walks over chunks.
-// What no peer can reach passes through two halves of bounce memory in turns: while the ranks work on one chunk, the
-// next one is on its way, and they meet once a chunk.
+// What no peer can reach passes through two halves of bounce memory, which take turns at each meeting: while the ranks
+// work on one chunk, the next one is on its way, and they meet once a chunk.
 #pragma once
 
 #include <functional>
@@ -40,16 +40,18 @@ class WindowExchange {
 
  private:
   void publish();
-  bool anyone_stages() const;
+  /// How many ranks' operands no peer reaches.
+  int count_staging() const;
   /// Whether the ranks' cores share no cache, as far as a few meetings show it. All ranks ask.
   bool are_ranks_far();
   /// The chunk that begins there; empty behind the last one.
   Chunk chunk_at(std::int64_t begin) const;
-  /// Calls `copy` with the place in the operand and in the bounce memory of all that is not kept of the chunk.
-  void for_each_staged(Chunk chunk,
+  /// Calls `copy` with the place in the operand and in a half of the bounce memory of all that is not kept of the
+  /// chunk.
+  void for_each_staged(Chunk chunk, int half,
                        const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const;
-  /// `range` of a part of `chunk` in its half of the bounce memory of a rank.
-  TensorView staged(std::span<std::byte> memory, Chunk chunk, int part, Chunk range) const;
+  /// `range` of a part of `chunk` in a half of the bounce memory of a rank.
+  TensorView staged(std::span<std::byte> memory, int half, Chunk chunk, int part, Chunk range) const;
   TensorView own(int part, Chunk range) const;
 
   const GroupIdentity& identity_;
@@ -58,11 +60,14 @@ class WindowExchange {
   CollectiveCall call_;
   TensorView operand_;
   int parts_;
-  bool staging_ = false;  // this rank's operand
+  bool staging_ = false;       // this rank's operand
+  bool all_staging_ = false;   // every rank's
+  std::size_t announced_ = 0;  // parity of the meeting for which the ranks announced this call
   bool results_return_ = false;
   std::function<Piece(Chunk)> kept_ = [](Chunk chunk) { return Piece{0, {chunk.begin, 0}}; };
   std::int64_t most_ = 1;  // elements of a part in a chunk
-  Chunk chunk_;            // of `work`
+  Chunk chunk_;            // of `work` …
+  int half_ = 0;           // … and where it lies
 };
 
 }  // namespace ferula

@@ -94,6 +94,40 @@ TEST(SharedMemory, BroadcastsInARowKeepTheirValues) {
   EXPECT_EQ(ranks.wait(), kAllWell3);
 }
 
+/// The element `at` of what `rank` gives in that turn.
+std::int32_t given(std::int32_t turn, int rank, std::size_t at) {
+  return 1'000'000 * (rank + 1) + 1000 * (turn % 900) + static_cast<std::int32_t>(at);
+}
+
+void expect_gathered(Child child, std::int32_t turn, std::size_t count) {
+  const auto ranks = static_cast<std::size_t>(child.group.size());
+  std::vector<std::int32_t> own(count), all(ranks * count);
+  for (std::size_t at = 0; at < count; ++at) own[at] = given(turn, child.group.rank(), at);
+  child.group.all_gather(child.stream, view_of(own), view_of(all));
+  for (std::size_t at = 0; at < all.size(); ++at)
+    ASSERT_EQ(all[at], given(turn, static_cast<int>(at / count), at % count)) << "turn " << turn << ", element " << at;
+}
+
+// Some chunks, and then often operands in the window: who is done goes on while others still read what it has staged.
+TEST(SharedMemory, RanksThatRunAheadLeaveWhatOthersStillRead) {
+  ForkedRanks ranks(3, {.chunk_bytes = 8192, .message_chunk_bytes = 8}, [](Child child) {
+    Buffer window = child.group.allocate(600 * 4, MemoryKind::buffers);
+    for (std::int32_t turn = 0; turn < 300; ++turn) {
+      if (turn % 3 == child.group.rank()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+      expect_gathered(child, turn, 600 + static_cast<std::size_t>(turn * 131 % 4000));
+      if (turn % 2 == 0) child.group.all_reduce(child.stream, window.flat(DType::i32), ReduceOp::max);
+      std::vector<std::int32_t> parts(3 * 700, child.group.rank()), part(700);
+      child.group.reduce_scatter(child.stream, view_of(parts), view_of(part), ReduceOp::sum);
+      ASSERT_EQ(part, std::vector<std::int32_t>(700, 3));
+      std::vector<std::int32_t> told(900, child.group.rank() == turn % 3 ? turn : -1);
+      child.group.broadcast(child.stream, view_of(told), turn % 3);
+      ASSERT_EQ(told, std::vector<std::int32_t>(900, turn));
+    }
+  });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
 TEST(SharedMemory, MixedOperandsAreStagedTogether) {
   ForkedRanks ranks(3, kTinyChunks, [](Child child) {
     Buffer buffer = child.group.allocate(1001 * 4, MemoryKind::gradients);
