@@ -117,7 +117,8 @@ def recorded_part(recorded):
         if by_size:
             apart = [row["apart_ns"] for row in by_size.values() if "apart_ns" in row]
             if apart:
-                lines += [f"The cores of the two ranks were {statistics.median(apart):.0f} ns apart and back:", ""]
+                lines += [f"A word took {min(apart)} to {max(apart)} ns from one rank's core to the other's and back (medians "
+                          f"of the rows; of all of them {statistics.median(apart):.0f}).", ""]
             lines += [*collectives_table(by_size), ""]
     return lines[:-1]
 

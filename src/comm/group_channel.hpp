@@ -20,8 +20,8 @@ class GroupChannel {
 
   /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
   void meet(Lane lane, std::string_view operation);
-  /// Of the meetings of collectives so far, 0 or 1. Who comes to the next one no longer reads what others wrote for the
-  /// last but one: what is written for a meeting has two places, which take turns.
+  /// Of the meetings of collectives so far, 0 or 1. Who has come to one no longer reads what others wrote for those
+  /// before it: what is written for a meeting has two places, which take turns.
   int parity() { return static_cast<int>(meeting(Lane::collectives) % 2); }
   /// Where this rank says what it will do at its next meeting on the lane of collectives.
   Announcement& next_announcement();

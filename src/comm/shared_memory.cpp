@@ -9,11 +9,13 @@
 namespace ferula {
 namespace {
 
+constexpr std::int64_t kLineBytes = 64;
+
 /// Where things lie in the segment by which a rank takes part in a group.
 struct GroupLayout {
   GroupLayout(int ranks, const SharedMemoryOptions& options)
-      : mail_bytes(round_up(std::max<std::int64_t>(options.message_chunk_bytes, 1), 64)),
-        bounce_bytes(round_up(std::max<std::int64_t>(options.chunk_bytes, 2 * 8 * ranks), 64)),
+      : mail_bytes(round_up(std::max<std::int64_t>(options.message_chunk_bytes, 1), kLineBytes)),
+        bounce_bytes(round_up(std::max<std::int64_t>(options.chunk_bytes, 2 * 8 * ranks), 2 * kLineBytes)),
         mail_slots(sizeof(RankBlock)),
         mail_bounce(mail_slots + ranks * static_cast<std::int64_t>(sizeof(MailSlot))),
         bounce(mail_bounce + ranks * mail_bytes),

@@ -10,7 +10,7 @@
 namespace ferula {
 
 struct SharedMemoryOptions {
-  std::int64_t chunk_bytes = 1024 << 10;        // bounce memory of a collective whose operand lies elsewhere
+  std::int64_t chunk_bytes = 1024 << 10;        // bounce memory, two chunks of an operand that lies elsewhere
   std::int64_t message_chunk_bytes = 64 << 10;  // the same for a message, one for each peer
 };
 

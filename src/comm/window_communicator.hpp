@@ -12,7 +12,8 @@ class WindowExchange;
 
 /// Each rank reduces its own part of every rank's operand, in rank order, and writes the result where it is wanted.
 /// Operands that peers cannot reach pass through bounce memory chunk by chunk; the sums are the same bits.
-/// A collective costs one meeting where operands are small, else two, and two more for each further chunk.
+/// A collective costs one meeting where operands are small, else two, and one more for each further chunk; one less
+/// where all operands pass through bounce memory and nothing returns to them.
 class WindowCommunicator final : public HostCommunicator {
  public:
   /// `kind` is a literal: "simulated", "shared-memory".

@@ -75,7 +75,7 @@ struct AttentionSpec {
   int heads = 1;
   int kv_heads = 1;  // divides heads
   int head_dim = 64;
-  float scale = 0.125f;
+  float scale = 0.125f;  // of the products of queries and keys; above 0
 };
 
 enum class OptimizerKind : std::uint8_t { adam, sgd, lion };

@@ -42,12 +42,20 @@ std::int64_t sum_of(const std::vector<std::int64_t>& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
 }
 
-/// Of all values that lie in common memory, once for all ranks.
-std::int64_t common_bytes(const RangesByUnit& ranges_by_unit) {
-  std::int64_t bytes = 0;
+/// Of values: this rank's own, and all that lie in common memory, once for all ranks.
+struct ValueBytes {
+  std::int64_t own = 0, common = 0;
+};
+
+ValueBytes value_bytes(const RangesByUnit& ranges_by_unit) {
+  ValueBytes bytes;
   for (const auto& ranges : ranges_by_unit)
-    for (const ShardedRange& range : ranges)
-      if (range.value_is_common()) bytes += bytes_of(range.layout.storage, range.layout.padded);
+    for (const ShardedRange& range : ranges) {
+      if (range.value_is_common())
+        bytes.common += bytes_of(range.layout.storage, range.layout.padded);
+      else
+        bytes.own += bytes_of(range.layout.storage, range.parameter.count());
+    }
   return bytes;
 }
 
@@ -108,10 +116,9 @@ StoreMemory::StoreMemory(const ModelSpec& model, const StoreSettings& settings, 
       host_ledger_(std::string(kHostRemedy)),
       host_(make_cpu_device(host_ledger_)) {
   const StoreBytes total = store_bytes(ranges_by_unit_, settings);
-  if (const std::int64_t common = common_bytes(ranges_by_unit_); common > 0)
-    common_values_ = mesh.shard().allocate_common(common, MemoryKind::parameters);
-  values_ =
-      mesh.data().allocate(total.parameters - common_values_.bytes() / mesh.shard().size(), MemoryKind::parameters);
+  const ValueBytes of_values = value_bytes(ranges_by_unit_);
+  if (of_values.common > 0) common_values_ = mesh.shard().allocate_common(of_values.common, MemoryKind::parameters);
+  values_ = mesh.data().allocate(of_values.own, MemoryKind::parameters);
   gradients_ = mesh.data().allocate(total.gradients, MemoryKind::gradients);
   optimizer_ = device.allocate(total.optimizer, MemoryKind::optimizer);
   host_optimizer_ = host_->allocate(total.host_optimizer, MemoryKind::optimizer);

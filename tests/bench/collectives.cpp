@@ -231,7 +231,8 @@ void measure_beside_memory(Group& group, const Collective& each, std::int64_t by
   }
 }
 
-/// A reduce-scatter reads twice what it writes, which is what bounds it: the bytes that it reads, beside reading alone.
+/// A reduce-scatter of two ranks reads twice what it writes, which is what bounds it: the bytes that it reads, beside
+/// reading alone.
 void measure_beside_reading(Group& group, const Collective& each, std::int64_t bytes, std::int64_t ceiling_bytes,
                             std::int64_t rounds) {
   MemoryLedger ledger;
@@ -245,7 +246,7 @@ void measure_beside_reading(Group& group, const Collective& each, std::int64_t b
     const Cost read = group.timed(1, [&] { memory.read(); });
     if (round < 0 || group.world().rank() != 0) continue;
     print_sample(row, "ferula", static_cast<double>(ranks * bytes), "B", moved, apart);
-    print_sample(row, "ceiling", ranks * memory.read_bytes(), "B", read);
+    print_sample(row, "reading alone", ranks * memory.read_bytes(), "B", read);
   }
 }
 

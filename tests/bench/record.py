@@ -20,7 +20,7 @@ def earlier_runs(recorded):
     """The ratios of runs before the next one, oldest first."""
     if recorded is None:
         return []
-    last = {name: recorded[name] for name in ("ratio", "commit", "date")}
+    last = {name: recorded[name] for name in ("ratio", "commit", "date", "apart_ns") if name in recorded}
     return [*recorded.get("earlier", []), last][-MOST_EARLIER:]
 
 
@@ -69,17 +69,22 @@ def check(path, report):
     recorded = read(path)["machines"].get(report["machine"]["processor"])
     if recorded is None:
         return [f"{path} has nothing of this processor ({report['machine']['processor']}): run with --record first"]
-    problems = []
+    problems, elsewhere = [], 0
     print(f"\n{'against ' + str(Path(path).name):52} {'recorded':>9} {'now':>9} {'moved':>8} {'spread':>8}")
     for row in report["rows"]:
         if key(row) not in recorded:
             problems.append(f"{key(row)}: nothing recorded on this processor; run with --record")
             continue
         found = compared(recorded[key(row)], row)
+        elsewhere += is_elsewhere(recorded[key(row)], row)
         print(f"{found['row'][:52]:52} {found['before']:9.3f} {found['now']:9.3f} {100 * found['moved']:+7.1f}% "
               f"{100 * found['allowed']:7.1f}%  {found['verdict']}")
         if found["verdict"] == "worse":
             problems.append(f"{found['row']}: {found['now']:.3f} where {found['before']:.3f} was recorded by "
                             f"{recorded[found['row']]['commit']}: worse by {-100 * found['moved']:.1f} %, more than its "
                             f"spread of {100 * found['allowed']:.1f} %")
+    if elsewhere > 0:
+        print(f"{elsewhere} of {len(report['rows'])} rows are not compared: the cores lay elsewhere")
+    if report["rows"] and elsewhere == len(report["rows"]):
+        problems.append("nothing could be compared: the cores lay elsewhere; measure again, or with --record")
     return problems

@@ -84,9 +84,12 @@ class Record(unittest.TestCase):
 
     def test_cores_that_lie_elsewhere_are_said_and_no_problem(self):
         record.keep(self.path, report(dict(QUIET, apart_ns=100.0)))
+        record.keep(self.path, report(dict(QUIET, row="another")))
         slow = row([2.0] * 3, [1.5] * 3)
-        self.assertEqual(self.check(dict(slow, apart_ns=510.0)), [])
+        self.assertEqual(self.check(dict(slow, apart_ns=510.0), dict(QUIET, row="another")), [])
         self.assertIn("cores 510 ns apart, were 100", self.printed.getvalue())
+        self.assertIn("1 of 2 rows are not compared", self.printed.getvalue())
+        self.assertIn("nothing could be compared", self.check(dict(slow, apart_ns=510.0))[0])
         self.assertEqual(len(self.check(dict(slow, apart_ns=110.0))), 1)
         self.assertEqual(len(self.check(slow)), 1, "nobody measured how far they were")
 

@@ -10,6 +10,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 
 #include "ops/cpu/attention_tile.hpp"
 #include "ops/cpu/simd-inl.hpp"
@@ -44,6 +45,12 @@ struct Singles {
 
   /// sum + left · right.
   static HWY_INLINE Floats multiply_add(Floats left, Floats right, Floats sum) { return hn::MulAdd(left, right, sum); }
+  /// to [rows, padded width] = scale · from, along rows, as far as the words can hold it: returns by what their
+  /// products are still to be multiplied.
+  static HWY_INLINE float load_scaled(const TensorView& from, Panel to, std::int64_t rows, float scale) {
+    load_rows(from, to, rows, scale);
+    return 1.0f;
+  }
   /// to [rows, padded width] = from [count, head_dim], along rows; zeros where `from` has no element.
   static HWY_INLINE void load_along(const TensorView& from, Panel to, std::int64_t rows) { load_rows(from, to, rows); }
   /// The same across rows; `rows` is a multiple of kElements.
@@ -73,13 +80,17 @@ struct Pairs {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(left.raw), "v"(right.raw));
     return sum;
   }
+  static HWY_INLINE float load_scaled(const TensorView& from, Panel to, std::int64_t rows, float scale) {
+    load_along(from, to, rows);
+    return scale;
+  }
   static HWY_INLINE void load_along(const TensorView& from, Panel to, std::int64_t rows) {
-    const std::int64_t width = padded_width(from.dim(1));
+    const auto bytes = static_cast<std::size_t>(bytes_of(DType::bf16, padded_width(from.dim(1))));
     for (std::int64_t row = 0; row < rows; ++row) {
-      auto* const target = reinterpret_cast<bf16*>(to.row(row));
-      const std::int64_t there = row < from.dim(0) ? from.dim(1) : 0;
-      if (there > 0) std::copy_n(row_of<bf16>(from, row), there, target);
-      std::fill(target + there, target + width, bf16());
+      auto* const target = reinterpret_cast<std::byte*>(to.row(row));
+      const auto there = static_cast<std::size_t>(row < from.dim(0) ? bytes_of(DType::bf16, from.dim(1)) : 0);
+      if (there > 0) std::memcpy(target, row_of<bf16>(from, row), there);
+      std::memset(target + there, 0, bytes - there);
     }
   }
   static HWY_INLINE void load_across(const TensorView& from, Panel to, std::int64_t rows) {

@@ -21,7 +21,7 @@ namespace ferula::cpu::HWY_NAMESPACE {
 /// The scratch of one thread.
 struct BackwardPanels {
   Panel queries, upstream;                        // q and dout of the tile, across its [kQueryTile] rows
-  Panel queries_transposed, upstream_transposed;  // [width, kQueryTile]
+  Panel queries_transposed, upstream_transposed;  // [width, kQueryTile]; the first scaled where words can hold that
   Panel keys, values;                             // along the [kKeyBlock] rows
   Panel keys_across;                              // the same as `keys` where words are singles
   Panel weights, slopes;                          // [keys, queries]: softmax, and the gradient of the scores
@@ -30,6 +30,7 @@ struct BackwardPanels {
   Panel key_sums, value_sums;                     // [padded length, width]: dk and dv of the sequence
   float* logsumexp;                               // [kQueryTile], to base 2
   float* means;                                   // [kQueryTile]: dout · out of each query
+  float scale;                                    // by which scores are still to be multiplied
 };
 
 template <class Words>
@@ -66,8 +67,8 @@ HWY_INLINE void mean_slopes(const TensorView& dout, const TensorView& out, std::
 /// Scores to softmax weights, and their slopes: weights · (slopes − mean). Masked pairs become 0 in both. Both become
 /// words along rows, which never lie behind what is still to be read of a row; the slopes across rows, too.
 template <class Words, bool kMasked>
-HWY_INLINE void weigh_block(const BackwardPanels& panels, const KeyBlock& block, std::int64_t columns, float scale) {
-  const Floats scales = hn::Set(kFloat, scale);
+HWY_INLINE void weigh_block(const BackwardPanels& panels, const KeyBlock& block, std::int64_t columns) {
+  const Floats scales = hn::Set(kFloat, panels.scale);
   for (std::int64_t column = block.first_column; column < columns; column += 2 * kLanes) {
     for (std::int64_t key = 0; key < block.count; key += 2) {
       Floats slopes[2][2];
@@ -114,9 +115,7 @@ HWY_INLINE void backward_block(const BackwardPanels& panels, const BackwardHead&
   multiply<Words, Left::by_rows, Result::overwrite>(panels.values, panels.upstream_transposed.at(0, first),
                                                     panels.slopes.at(0, first), block.count, queries,
                                                     width / Words::kElements);
-  const float scale = head.scale * std::numbers::log2e_v<float>;
-  block.masked ? weigh_block<Words, true>(panels, block, columns, scale)
-               : weigh_block<Words, false>(panels, block, columns, scale);
+  block.masked ? weigh_block<Words, true>(panels, block, columns) : weigh_block<Words, false>(panels, block, columns);
   multiply<Words, Left::by_rows, Result::add>(
       along<Words>(panels.weights, first), across<Words>(panels.upstream, first), panels.value_sums.at(block.begin, 0),
       block.count, width, queries / Words::kElements);
@@ -130,19 +129,20 @@ HWY_INLINE void backward_block(const BackwardPanels& panels, const BackwardHead&
 
 /// Loads what one query tile of one query head brings to every block of keys.
 template <class Words>
-HWY_INLINE void load_queries(const BackwardPanels& panels, const BackwardHead& head, std::int64_t member,
+HWY_INLINE void load_queries(BackwardPanels& panels, const BackwardHead& head, std::int64_t member,
                              std::int64_t first_query, std::int64_t count) {
   const std::int64_t width = padded_width(head.k.dim(1));
   const std::int64_t columns = padded_queries(count);
-  const auto load_both = [&](const TensorView& rows, Panel panel, Panel transposed) HWY_ATTR {
-    Words::load_along(rows, panels.query_sums, columns);
-    transpose(panels.query_sums, transposed, width / Words::kElements, columns);
-    Words::load_across(rows, panel, columns);
-  };
+  const std::int64_t words = width / Words::kElements;
+  const TensorView q = head_rows(head.q, member, first_query, count);
   const TensorView dout = head_rows(head.dout, member, first_query, count);
   const TensorView out = head_rows(head.out, member, first_query, count);
-  load_both(head_rows(head.q, member, first_query, count), panels.queries, panels.queries_transposed);
-  load_both(dout, panels.upstream, panels.upstream_transposed);
+  panels.scale = Words::load_scaled(q, panels.query_sums, columns, head.scale * std::numbers::log2e_v<float>);
+  transpose(panels.query_sums, panels.queries_transposed, words, columns);
+  Words::load_across(q, panels.queries, columns);
+  Words::load_along(dout, panels.query_sums, columns);
+  transpose(panels.query_sums, panels.upstream_transposed, words, columns);
+  Words::load_across(dout, panels.upstream, columns);
   out.dtype == DType::bf16 ? mean_slopes<bf16>(dout, out, columns, panels.means)
                            : mean_slopes<float>(dout, out, columns, panels.means);
   const std::span<const float> logarithms = head.logsumexp.rows(member, 1).columns(first_query, count).span<float>();
@@ -153,7 +153,7 @@ HWY_INLINE void load_queries(const BackwardPanels& panels, const BackwardHead& h
 
 /// One query tile of one query head: writes its dq, adds to the sums of dk and dv.
 template <class Words>
-HWY_INLINE void backward_tile(const BackwardPanels& panels, const BackwardHead& head, std::int64_t member,
+HWY_INLINE void backward_tile(BackwardPanels& panels, const BackwardHead& head, std::int64_t member,
                               std::int64_t first_query) {
   const std::int64_t width = padded_width(head.k.dim(1));
   const std::int64_t count = std::min(kQueryTile, head.k.dim(0) - first_query);
@@ -171,7 +171,7 @@ template <class Words>
 HWY_INLINE void backward(const BackwardHead& head, std::span<float> scratch) {
   const std::int64_t width = padded_width(head.k.dim(1));
   const std::int64_t length = head.k.dim(0);
-  const BackwardPanels panels = cut_panels<Words>(scratch, width, length);
+  BackwardPanels panels = cut_panels<Words>(scratch, width, length);
   std::fill_n(panels.key_sums.data, round_up(length, kRowStep) * width, 0.0f);
   std::fill_n(panels.value_sums.data, round_up(length, kRowStep) * width, 0.0f);
   for (std::int64_t member = 0; member < head.q.dim(1); ++member)

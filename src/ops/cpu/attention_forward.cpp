@@ -56,18 +56,17 @@ HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t 
   for (std::int64_t column = block.first_column; column < columns; column += kLanes) {
     const Floats old = hn::LoadU(kFloat, state.maximum + column);
     const Floats maximum = largest_scores<kMasked>(scores, block, column, old);
-    const Floats scaled = hn::Mul(maximum, scales);
     Floats sums[2] = {hn::Zero(kFloat), hn::Zero(kFloat)};
     for (std::int64_t key = 0; key < block.count; key += 2) {
       Floats weights[2];
 #pragma GCC unroll 2
       for (std::int64_t lane = 0; lane < 2; ++lane) {
-        weights[lane] = exp2(hn::MulSub(hn::LoadU(kFloat, scores.row(key + lane) + column), scales, scaled));
+        weights[lane] = exp2(hn::Mul(hn::Sub(hn::LoadU(kFloat, scores.row(key + lane) + column), maximum), scales));
         sums[lane] = hn::Add(sums[lane], weights[lane]);
       }
       Words::store_across(weights[0], weights[1], scores, key, column);
     }
-    const Floats factor = exp2(hn::MulSub(old, scales, scaled));
+    const Floats factor = exp2(hn::Mul(hn::Sub(old, maximum), scales));
     const Floats total = hn::LoadU(kFloat, state.total + column);
     hn::StoreU(maximum, kFloat, state.maximum + column);
     hn::StoreU(hn::MulAdd(total, factor, hn::Add(sums[0], sums[1])), kFloat, state.total + column);
@@ -88,15 +87,14 @@ template <class Words>
 HWY_INLINE void forward(const ForwardTile& tile, std::span<float> scratch) {
   const std::int64_t width = padded_width(tile.q.dim(1));
   const std::int64_t columns = padded_queries(tile.q.dim(0));
-  const float scale = tile.scale * std::numbers::log2e_v<float>;
   PanelStack stack(scratch);
-  const Panel queries = stack.take(width, kQueryTile);  // transposed
+  const Panel queries = stack.take(width, kQueryTile);  // transposed, and scaled where words can hold that
   const Panel sums = stack.take(kQueryTile, width);     // of weighted values
   const Panel staging = stack.take(kKeyBlock, width);   // keys, then values
   const Panel scores = stack.take(kKeyBlock, kQueryTile);
   const SoftmaxState state{stack.take(1, kQueryTile).data, stack.take(1, kQueryTile).data,
                            stack.take(1, kQueryTile).data};
-  Words::load_along(tile.q, sums, columns);
+  const float scale = Words::load_scaled(tile.q, sums, columns, tile.scale * std::numbers::log2e_v<float>);
   transpose(sums, queries, width / Words::kElements, columns);
   std::fill_n(sums.data, columns * width, 0.0f);
   std::fill_n(state.maximum, columns, -std::numeric_limits<float>::infinity());
