@@ -16,20 +16,25 @@ namespace {
 constexpr AttentionSpec kSpec{.heads = 4, .kv_heads = 2, .head_dim = 32, .scale = 0.18f};
 
 /// Everything that forward and backward read and write, for packed sequences of the given lengths.
-std::vector<TensorSpec> tensors(const std::vector<double>& starts, double deviation = 1.0) {
+std::vector<TensorSpec> tensors(DType dtype, const std::vector<double>& starts, double deviation = 1.0) {
   const auto rows = static_cast<std::int64_t>(starts.back());
   std::vector<TensorSpec> specs = {
       {.name = "starts", .dtype = DType::i32, .shape = {static_cast<std::int64_t>(starts.size())}, .values = starts},
       {.name = "logsumexp", .shape = {kSpec.heads, rows}}};
   for (const char* name : {"q", "out", "dout", "dq"})
-    specs.push_back({.name = name, .shape = {rows, kSpec.heads, kSpec.head_dim}, .deviation = deviation});
+    specs.push_back(
+        {.name = name, .dtype = dtype, .shape = {rows, kSpec.heads, kSpec.head_dim}, .deviation = deviation});
   for (const char* name : {"k", "v", "dk", "dv"})
-    specs.push_back({.name = name, .shape = {rows, kSpec.kv_heads, kSpec.head_dim}, .deviation = deviation});
+    specs.push_back(
+        {.name = name, .dtype = dtype, .shape = {rows, kSpec.kv_heads, kSpec.head_dim}, .deviation = deviation});
   return specs;
 }
 
-class CpuAttention : public testing::Test {
+class CpuAttention : public testing::TestWithParam<DType> {
  protected:
+  TensorSet operands(const std::vector<double>& starts, double deviation = 1.0) {
+    return {*device_, tensors(GetParam(), starts, deviation), Precision::declared};
+  }
   void forward(const TensorSet& set) {
     ops_->attention(*stream_, kSpec, set["q"], set["k"], set["v"], set["starts"], set["out"], set["logsumexp"]);
   }
@@ -44,23 +49,28 @@ class CpuAttention : public testing::Test {
   std::unique_ptr<Ops> ops_ = make_cpu_ops(*device_);
 };
 
-std::vector<float> values_of(const TensorView& view) {
-  const auto span = view.span<float>();
-  return {span.begin(), span.end()};
+std::vector<double> values_of(const TensorView& view) {
+  const Elements elements(view);
+  std::vector<double> values;
+  for (std::int64_t index = 0; index < elements.count(); ++index) values.push_back(elements.flat_at(index));
+  return values;
 }
 
-TEST_F(CpuAttention, GivesTheSameBitsOnAnyNumberOfThreads) {
+INSTANTIATE_TEST_SUITE_P(Types, CpuAttention, testing::Values(DType::f32, DType::bf16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST_P(CpuAttention, GivesTheSameBitsOnAnyNumberOfThreads) {
   const int before = omp_get_max_threads();
-  std::vector<std::vector<float>> results;
+  std::vector<std::vector<double>> results;
 
   for (const int threads : {1, 2, 3, 7}) {
     omp_set_num_threads(threads);
-    const TensorSet set(*device_, tensors({0, 200, 201, 330}), Precision::declared);
+    const TensorSet set = operands({0, 200, 201, 330});
     forward(set);
     backward(set);
-    std::vector<float> all;
+    std::vector<double> all;
     for (const char* name : {"out", "logsumexp", "dq", "dk", "dv"})
-      for (const float value : values_of(set[name])) all.push_back(value);
+      for (const double value : values_of(set[name])) all.push_back(value);
     results.push_back(std::move(all));
   }
   omp_set_num_threads(before);
@@ -68,11 +78,11 @@ TEST_F(CpuAttention, GivesTheSameBitsOnAnyNumberOfThreads) {
   for (const auto& result : results) EXPECT_EQ(result, results[0]);
 }
 
-TEST_F(CpuAttention, ForwardScratchDoesNotGrowWithTheSequence) {
+TEST_P(CpuAttention, ForwardScratchDoesNotGrowWithTheSequence) {
   std::vector<std::int64_t> scratch;
 
   for (const double length : {128.0, 1024.0}) {
-    const TensorSet set(*device_, tensors({0, length}), Precision::declared);
+    const TensorSet set = operands({0, length});
     const std::int64_t tensor_bytes = ledger_.current_bytes();
     const auto ops = make_cpu_ops(*device_);
     ops->attention(*stream_, kSpec, set["q"], set["k"], set["v"], set["starts"], set["out"], set["logsumexp"]);
@@ -83,8 +93,8 @@ TEST_F(CpuAttention, ForwardScratchDoesNotGrowWithTheSequence) {
   EXPECT_EQ(scratch[0], scratch[1]);
 }
 
-TEST_F(CpuAttention, AllocatesInTheFirstCallOnly) {
-  const TensorSet set(*device_, tensors({0, 70, 140}), Precision::declared);
+TEST_P(CpuAttention, AllocatesInTheFirstCallOnly) {
+  const TensorSet set = operands({0, 70, 140});
   forward(set);
   backward(set);
   const std::int64_t allocations = ledger_.allocations();
@@ -95,18 +105,18 @@ TEST_F(CpuAttention, AllocatesInTheFirstCallOnly) {
   EXPECT_EQ(ledger_.allocations(), allocations);
 }
 
-TEST_F(CpuAttention, StaysFiniteWhereScoresAreHuge) {
-  const TensorSet set(*device_, tensors({0, 150}, 100.0), Precision::declared);  // scores reach ± 10,000
+TEST_P(CpuAttention, StaysFiniteWhereScoresAreHuge) {
+  const TensorSet set = operands({0, 150}, 100.0);  // scores reach ± 10,000
 
   forward(set);
   backward(set);
 
   for (const char* name : {"out", "logsumexp", "dq", "dk", "dv"})
-    for (const float value : values_of(set[name])) ASSERT_TRUE(std::isfinite(value)) << name;
+    for (const double value : values_of(set[name])) ASSERT_TRUE(std::isfinite(value)) << name;
 }
 
-TEST_F(CpuAttention, PassesANanOnToTheRowsThatSeeIt) {
-  const TensorSet set(*device_, tensors({0, 100}), Precision::declared);
+TEST_P(CpuAttention, PassesANanOnToTheRowsThatSeeIt) {
+  const TensorSet set = operands({0, 100});
   Elements(set["k"]).set(std::numeric_limits<double>::quiet_NaN(), 40, 0, 3);
 
   forward(set);
@@ -118,14 +128,14 @@ TEST_F(CpuAttention, PassesANanOnToTheRowsThatSeeIt) {
   EXPECT_TRUE(std::isfinite(out.at(99, 2, 5)));  // its key head is another one
 }
 
-TEST_F(CpuAttention, RefusesSequencesBeyondTheRows) {
-  const TensorSet set(*device_, tensors({0, 10}), Precision::declared);
+TEST_P(CpuAttention, RefusesSequencesBeyondTheRows) {
+  const TensorSet set = operands({0, 10});
   set["starts"].as<std::int32_t>()[1] = 11;
 
   EXPECT_ANY_THROW(forward(set));
 }
 
-TEST_F(CpuAttention, RefusesAPositionBeyondTheCache) {
+TEST_P(CpuAttention, RefusesAPositionBeyondTheCache) {
   const TensorSet set(*device_,
                       {{.name = "q", .shape = {1, 4, 32}},
                        {.name = "out", .shape = {1, 4, 32}},
