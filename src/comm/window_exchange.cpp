@@ -12,7 +12,7 @@ namespace {
 // an all-gather on Zen 4): what passes through memory instead comes at 11, but at 7 to cores that share one. A meeting
 // takes 80 to 130 ns a peer there, 250 to 350 here; where it takes far more, the ranks share cores. Asked anew each
 // time, since processors of virtual machines move.
-constexpr double kFar_s = 190e-9, kSharesCores_s = 5e-6;
+constexpr double kFar_s = 170e-9, kSharesCores_s = 5e-6;
 constexpr std::int64_t kManyChunks = 8;  // of so many it is worth asking
 constexpr std::size_t kLineBytes = 64;
 
@@ -64,7 +64,7 @@ void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
 bool WindowExchange::are_ranks_far() {
   // Meetings follow each other at the pace of the slowest word, but a single one may find all others there. The fastest
   // few count; an even number, so that what was written for the meeting before stays where it is looked for.
-  constexpr int kTrials = 4, kMeetings = 4;
+  constexpr int kTrials = 3, kMeetings = 8;
   double fastest = kSharesCores_s;
   for (int trial = 0; trial < kTrials; ++trial) {
     const std::int64_t begin = ticks_now();
