@@ -213,7 +213,8 @@ def a_cancelled_job_saves_and_stays_cancelled(cluster):
     cluster.ends(job, "CANCELLED")
     cluster.wait("a summary", lambda: (cluster.folder / "runs/stopped/summary.json").exists())
 
-    expect(cluster.fact(job, "Restarts") == "0", "no restart of a cancelled job")
+    restarts, state = cluster.fact(job, "Restarts"), cluster.fact(job, "JobState")
+    expect(restarts == "0", f"no restart of a cancelled job, found {restarts!r} and state {state!r}")
     expect((cluster.folder / "runs/stopped/checkpoints/latest").exists(), "a checkpoint of a cancelled job")
 
 
