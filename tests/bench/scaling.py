@@ -1,4 +1,4 @@
-"""What `ferula plan --scaling` foresees of more ranks on this machine, from one run of two at stage 0, against their steps.
+"""What `ferula plan --scaling` foresees of more ranks on this machine, from runs of two at stage 0, against their steps.
 
 Ranks beyond the processors share them: the forecast has them take turns, and so do the ranks.
 """
@@ -15,8 +15,6 @@ from report import compare
 RANKS_HERE = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1",
               "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none"}
 FIRST_STEPS = 3  # fill caches and scratch memory
-SAME_STATE = 0.05  # by which the medians of two equal runs may differ: this machine's state changes within minutes
-ATTEMPTS = 4
 WORK = 2  # samples of a rank
 CONFIG = """[model]
 family = "gpt2"
@@ -81,18 +79,16 @@ def samples(seconds):
     return [dict(wall_s=each, cpu_s=each) for each in seconds]
 
 
-def measured_and_foreseen(workplace, stage, ranks, attempts):
-    """Seconds of the steps of each number of ranks and their forecasts, from an equal run before and after them that
-    agree; after so many attempts as they are."""
-    for attempt in range(attempts):
-        calibration = f"calibration-{stage}-{attempt}"
-        before = statistics.median(workplace.steps(2, 0, calibration))
-        foreseen = workplace.forecast(stage, ranks, calibration)
-        measured = {count: workplace.steps(count, stage, f"measured-{attempt}") for count in ranks}
-        after = statistics.median(workplace.steps(2, 0, f"{calibration}-again"))
-        if abs(after / before - 1) <= SAME_STATE:
-            break
-    return measured, foreseen
+def measured_and_foreseen(workplace, stage, ranks):
+    """Seconds of the steps of each number of ranks, and the medians of what runs between them foresee: the machine's
+    state changes within minutes."""
+    measured, forecasts = {}, []
+    for count in ranks:
+        calibration = f"calibration-{stage}-{count}"
+        workplace.steps(2, 0, calibration)
+        forecasts.append(workplace.forecast(stage, ranks, calibration))
+        measured[count] = workplace.steps(count, stage, "measured")
+    return measured, {count: statistics.median(each[count] for each in forecasts) for count in ranks}
 
 
 def measure_scaling(options):
@@ -102,7 +98,7 @@ def measure_scaling(options):
         workplace = Workplace(folder, options.ferula, TOY if options.toy else SMALL)
         workplace.steps(2, 0, "dropped")  # the first turn
         for stage in stages:
-            measured, foreseen = measured_and_foreseen(workplace, stage, ranks, 1 if options.toy else ATTEMPTS)
+            measured, foreseen = measured_and_foreseen(workplace, stage, ranks)
             for count in ranks:
                 rows.append(compare(f"{count} ranks, stage {stage}", "s/step", samples(measured[count]),
                                     samples([foreseen[count]] * len(measured[count])), "forecast",
