@@ -16,8 +16,12 @@ constexpr std::string_view kGoOn = R"sh(
 latest() { cat "$run/checkpoints/latest" 2>/dev/null || true; }
 stalled="$run/stalled-starts"
 
-# Queues this job again; SLURM ends this script as it does so. Where it may not, the script is submitted anew.
+# Queues this job again; SLURM ends this script as it does so. Where it may not, the script is submitted anew. What was
+# cancelled stays so, however the step ended.
 again() {
+  case $(scontrol show job -o "$SLURM_JOB_ID" 2>/dev/null) in
+    *JobState=CANCELLED*) echo "job $SLURM_JOB_ID: $1; it was cancelled and is not queued again" && exit "$code" ;;
+  esac
   echo "job $SLURM_JOB_ID: $1; it goes back to the queue"
   if scontrol requeue "$SLURM_JOB_ID"; then sleep 600 && exit 0; fi
   after="afterany:$SLURM_JOB_ID"

@@ -139,7 +139,7 @@ TEST(BatchScript, AsksAndStartsWhatItShould) {
         "#SBATCH --requeue\n", "#SBATCH --output=/data/runs/my/slurm-%j.out\n", "module load CUDA/11.3.1 ||",
         "srun --mpi=pmix --kill-on-bad-exit=0 --wait=60 /opt/ferula train my.toml --set 'data.text=a b' "
         "\"${own[@]}\"\n",
-        "scontrol requeue \"$SLURM_JOB_ID\""})
+        "*JobState=CANCELLED*)", "scontrol requeue \"$SLURM_JOB_ID\""})
     EXPECT_THAT(script, HasSubstr(line));
 }
 
