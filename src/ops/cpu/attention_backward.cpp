@@ -65,7 +65,7 @@ HWY_INLINE void mean_slopes(const TensorView& dout, const TensorView& out, std::
 }
 
 /// Scores to softmax weights, and their slopes: weights · (slopes − mean). Masked pairs become 0 in both. Both become
-/// words along rows, which never lie behind what is still to be read of a row; the slopes across rows, too.
+/// words along rows, in the place of what has been read; the slopes become words across rows, too.
 template <class Words, bool kMasked>
 HWY_INLINE void weigh_block(const BackwardPanels& panels, const KeyBlock& block, std::int64_t columns) {
   const Floats scales = hn::Set(kFloat, panels.scale);

@@ -48,7 +48,7 @@ HWY_INLINE Floats largest_scores(Panel scores, const KeyBlock& block, std::int64
 }
 
 /// Turns the scores of a block into 2^(scale · (score − maximum)), as words across rows, and brings the state up to
-/// date. What is written never lies behind what is still to be read of a column.
+/// date. The words take the place of scores that have been read.
 template <class Words, bool kMasked>
 HWY_INLINE void softmax_block(Panel scores, const KeyBlock& block, std::int64_t columns, float scale,
                               const SoftmaxState& state) {
