@@ -67,7 +67,6 @@ void GroupChannel::announce(std::string_view operation, std::int64_t data_bytes)
   next_announcement().meeting.store(meeting(Lane::collectives) + 1, std::memory_order_release);
   ring_arrival(Lane::collectives);
   // as much again of the next one: those who read it are past it, or soon will be
-  constexpr std::int64_t kLineBytes = 64;
   auto* const next = reinterpret_cast<std::byte*>(&next_announcement());
   for (std::int64_t at = 0; at < data_bytes + kLineBytes; at += kLineBytes) prepare_to_write(next + at);
 }
@@ -80,9 +79,9 @@ void GroupChannel::await_announcement(int rank, std::string_view operation) {
   await_arrival(Lane::collectives, rank, operation);
 }
 
-Announcement& GroupChannel::next_announcement() { return mine().announcements[(meeting(Lane::collectives) + 1) % 2]; }
+Announcement& GroupChannel::next_announcement() { return mine().announcements[1 - parity()]; }
 
-Announcement& GroupChannel::announcement(int rank) { return block(rank).announcements[meeting(Lane::collectives) % 2]; }
+Announcement& GroupChannel::announcement(int rank) { return block(rank).announcements[parity()]; }
 
 void GroupChannel::check_call_of(int rank) {
   const CollectiveCall& own = announcement(identity_->rank).call;

@@ -22,7 +22,7 @@ class GroupChannel {
   void meet(Lane lane, std::string_view operation);
   /// Of the meetings of collectives so far, 0 or 1. Who has come to one no longer reads what others wrote for those
   /// before it: what is written for a meeting has two places, which take turns.
-  int parity() { return static_cast<int>(meeting(Lane::collectives) % 2); }
+  std::size_t parity() { return meeting(Lane::collectives) % 2; }
   /// Where this rank says what it will do at its next meeting on the lane of collectives.
   Announcement& next_announcement();
   /// What `rank` said when it came to the last meeting of this rank; it stays until this rank comes to the next one.

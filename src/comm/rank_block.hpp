@@ -11,6 +11,8 @@
 
 namespace ferula {
 
+inline constexpr std::int64_t kLineBytes = 64;  // of the caches
+
 /// A counter that others sleep on.
 struct Bell {
   std::atomic<std::uint32_t> value{0};

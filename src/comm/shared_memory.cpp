@@ -9,8 +9,6 @@
 namespace ferula {
 namespace {
 
-constexpr std::int64_t kLineBytes = 64;
-
 /// Where things lie in the segment by which a rank takes part in a group.
 struct GroupLayout {
   GroupLayout(int ranks, const SharedMemoryOptions& options)

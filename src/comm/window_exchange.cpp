@@ -14,11 +14,9 @@ namespace {
 // time, since processors of virtual machines move.
 constexpr double kFar_s = 170e-9, kSharesCores_s = 5e-6;
 constexpr std::int64_t kManyChunks = 8;  // of so many it is worth asking
-constexpr std::size_t kLineBytes = 64;
-
-std::span<std::byte> half_of(std::span<std::byte> memory, int half) {
-  const std::size_t bytes = memory.size() / 2 / kLineBytes * kLineBytes;
-  return memory.subspan(static_cast<std::size_t>(half) * bytes, bytes);
+std::span<std::byte> half_of(std::span<std::byte> memory, std::size_t half) {
+  const std::size_t bytes = memory.size() / (2 * kLineBytes) * kLineBytes;
+  return memory.subspan(half * bytes, bytes);
 }
 
 }  // namespace
@@ -38,7 +36,7 @@ void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
   stage(chunk_at(0));
   channel_.meet(Lane::collectives, name_of(call_.kind));
   for (int rank = 0; rank < identity_.size(); ++rank) channel_.check_call_of(rank);
-  announced_ = static_cast<std::size_t>(channel_.parity());
+  announced_ = channel_.parity();
   const int staging = count_staging();
   all_staging_ = staging == identity_.size();
   if (staging == 0)
@@ -94,7 +92,8 @@ int WindowExchange::count_staging() const {
 }
 
 void WindowExchange::for_each_staged(
-    Chunk chunk, int half, const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const {
+    Chunk chunk, std::size_t half,
+    const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const {
   const Piece kept = kept_(chunk);
   const auto copy_range = [&](int part, Chunk range) {
     if (range.length > 0) copy(own(part, range), staged(memory_.bounce(identity_.rank), half, chunk, part, range));
@@ -120,7 +119,8 @@ TensorView WindowExchange::own(int part, Chunk range) const {
   return operand_.range(part * (operand_.count() / parts_) + range.begin, range.length);
 }
 
-TensorView WindowExchange::staged(std::span<std::byte> memory, int half, Chunk chunk, int part, Chunk range) const {
+TensorView WindowExchange::staged(std::span<std::byte> memory, std::size_t half, Chunk chunk, int part,
+                                  Chunk range) const {
   memory = half_of(memory, half);
   const TensorView all(memory.data(), operand_.dtype, {parts_ * chunk.length});
   FERULA_CHECK(all.bytes() <= static_cast<std::int64_t>(memory.size()), "a chunk of {} bytes", all.bytes());

@@ -48,10 +48,10 @@ class WindowExchange {
   Chunk chunk_at(std::int64_t begin) const;
   /// Calls `copy` with the place in the operand and in a half of the bounce memory of all that is not kept of the
   /// chunk.
-  void for_each_staged(Chunk chunk, int half,
+  void for_each_staged(Chunk chunk, std::size_t half,
                        const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const;
   /// `range` of a part of `chunk` in a half of the bounce memory of a rank.
-  TensorView staged(std::span<std::byte> memory, int half, Chunk chunk, int part, Chunk range) const;
+  TensorView staged(std::span<std::byte> memory, std::size_t half, Chunk chunk, int part, Chunk range) const;
   TensorView own(int part, Chunk range) const;
 
   const GroupIdentity& identity_;
@@ -67,7 +67,7 @@ class WindowExchange {
   std::function<Piece(Chunk)> kept_ = [](Chunk chunk) { return Piece{0, {chunk.begin, 0}}; };
   std::int64_t most_ = 1;  // elements of a part in a chunk
   Chunk chunk_;            // of `work` …
-  int half_ = 0;           // … and where it lies
+  std::size_t half_ = 0;   // … and where it lies
 };
 
 }  // namespace ferula

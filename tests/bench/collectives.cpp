@@ -206,47 +206,32 @@ void measure_in_common(Group& group, const Collective& gather, std::int64_t byte
   }
 }
 
-/// The bytes of all ranks that such a call reads and writes at least: those of an all-reduce are read and written in
-/// place, an all-gather reads what the others have and writes it.
+/// The bytes of all ranks that such a call must touch: those of an all-reduce are read and written in place, an
+/// all-gather reads what the others have and writes it. Of a reduce-scatter only those that it reads, which bound it:
+/// with two ranks they are twice what it writes.
 double touched_bytes(const Collective& each, int ranks, std::int64_t bytes) {
-  const double all = 2.0 * ranks * static_cast<double>(bytes);
-  return each.name == "all-reduce" ? all : all * (ranks - 1) / ranks;
+  const double all = static_cast<double>(ranks * bytes);
+  if (each.name == "reduce-scatter") return all;
+  return 2.0 * (each.name == "all-reduce" ? all : all * (ranks - 1) / ranks);
 }
 
-/// Beside streams in place through other memory.
+/// Beside streams through other memory: in place, or of what mostly reads those that read.
 void measure_beside_memory(Group& group, const Collective& each, std::int64_t bytes, std::int64_t ceiling_bytes,
                            std::int64_t rounds) {
   MemoryLedger ledger;
   const auto device = make_cpu_device(ledger);
   StreamingCeiling memory(*device, ceiling_bytes, [&](const auto& call) { return group.timed(1, call); });
-  const std::string row = fmt::format("{} {}, memory", each.name, size_in_words(bytes));
+  const bool reads = each.name == "reduce-scatter";
+  const std::string row = fmt::format("{} {}, {}", each.name, size_in_words(bytes), reads ? "reading" : "memory");
   const int ranks = group.world().size();
   for (std::int64_t round = -2; round < rounds; ++round) {
     const double apart = group.apart();
     const Cost moved = group.timed(1, [&] { each.ferula(group, group.window()); });
-    const Cost swept = group.timed(1, [&] { memory.sweep(); });
+    const Cost streamed = group.timed(1, [&] { reads ? memory.read() : memory.sweep(); });
     if (round < 0 || group.world().rank() != 0) continue;
     print_sample(row, "ferula", touched_bytes(each, ranks, bytes), "B", moved, apart);
-    print_sample(row, "ceiling", ranks * memory.sweep_bytes(), "B", swept);
-  }
-}
-
-/// A reduce-scatter of two ranks reads twice what it writes, which is what bounds it: the bytes that it reads, beside
-/// reading alone.
-void measure_beside_reading(Group& group, const Collective& each, std::int64_t bytes, std::int64_t ceiling_bytes,
-                            std::int64_t rounds) {
-  MemoryLedger ledger;
-  const auto device = make_cpu_device(ledger);
-  StreamingCeiling memory(*device, ceiling_bytes, [&](const auto& call) { return group.timed(1, call); });
-  const std::string row = fmt::format("{} {}, reading", each.name, size_in_words(bytes));
-  const int ranks = group.world().size();
-  for (std::int64_t round = -2; round < rounds; ++round) {
-    const double apart = group.apart();
-    const Cost moved = group.timed(1, [&] { each.ferula(group, group.window()); });
-    const Cost read = group.timed(1, [&] { memory.read(); });
-    if (round < 0 || group.world().rank() != 0) continue;
-    print_sample(row, "ferula", static_cast<double>(ranks * bytes), "B", moved, apart);
-    print_sample(row, "reading alone", ranks * memory.read_bytes(), "B", read);
+    print_sample(row, reads ? "reading alone" : "ceiling", ranks * (reads ? memory.read_bytes() : memory.sweep_bytes()),
+                 "B", streamed);
   }
 }
 
@@ -260,10 +245,7 @@ void run(const Arguments& arguments) {
   for (const Collective& each : collectives(mpi.size())) {
     measure(group, each, bytes, rounds);
     if (each.name == "all-gather") measure_in_common(group, each, bytes, rounds);
-    if (ceiling_bytes > 0 && (each.name == "all-reduce" || each.name == "all-gather"))
-      measure_beside_memory(group, each, bytes, ceiling_bytes, rounds);
-    if (ceiling_bytes > 0 && each.name == "reduce-scatter")
-      measure_beside_reading(group, each, bytes, ceiling_bytes, rounds);
+    if (ceiling_bytes > 0 && each.name != "broadcast") measure_beside_memory(group, each, bytes, ceiling_bytes, rounds);
   }
 }
 
