@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/ticks.hpp"
 #include "comm/aborted_error.hpp"
 
 namespace ferula {
@@ -15,6 +16,12 @@ namespace {
 // virtual machine). After a few looks the core is offered to others, since ranks and their streams may share cores.
 constexpr int kLooks = 100;
 constexpr std::chrono::microseconds kPatience(50);
+
+// A meeting takes 80 to 130 ns a peer where the cores share a cache, 250 to 350 where they share none; where it takes
+// far more, the ranks share cores. Looked at anew each time so many bytes have passed, since processors of virtual
+// machines move: by 24 meetings, which take as long as 100 KiB.
+constexpr double kFar_s = 170e-9, kSharesCores_s = 5e-6;
+constexpr std::int64_t kBytesALook = 4 << 20;
 
 #if defined(__x86_64__)
 void pause_briefly() { __builtin_ia32_pause(); }
@@ -38,7 +45,7 @@ bool is_process_alive(int process) {
 }
 
 GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks)
-    : identity_(&identity), blocks_(std::move(blocks)) {}
+    : identity_(&identity), blocks_(std::move(blocks)), bytes_unlooked_(kBytesALook) {}
 
 void GroupChannel::meet(Lane lane, std::string_view operation) {
   arrive(lane, operation);
@@ -77,6 +84,22 @@ void GroupChannel::await_announcement(int rank, std::string_view operation) {
     pause_briefly();
   }
   await_arrival(Lane::collectives, rank, operation);
+}
+
+void GroupChannel::look_how_far(std::string_view operation, std::int64_t bytes) {
+  bytes_unlooked_ += bytes;
+  if (bytes_unlooked_ < kBytesALook) return;
+  bytes_unlooked_ = 0;
+  // Meetings follow each other at the pace of the slowest word, but a single one may find all others there. The fastest
+  // few count; an even number, so that what was written for the meeting before stays where it is looked for.
+  constexpr int kTrials = 3, kMeetings = 8;
+  double fastest = kSharesCores_s;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    const std::int64_t begin = ticks_now();
+    for (int count = 0; count < kMeetings; ++count) meet(Lane::collectives, operation);
+    fastest = std::min(fastest, seconds_of_ticks(ticks_now() - begin) / kMeetings / (identity_->size() - 1));
+  }
+  are_ranks_far_ = fastest > kFar_s && fastest < kSharesCores_s;
 }
 
 Announcement& GroupChannel::next_announcement() { return mine().announcements[1 - parity()]; }

@@ -20,9 +20,11 @@ class GroupChannel {
 
   /// Lets the others see what this rank wrote, then waits until all ranks have done as much on this lane.
   void meet(Lane lane, std::string_view operation);
-  /// Of the meetings of collectives so far, 0 or 1. Who has come to one no longer reads what others wrote for those
-  /// before it: what is written for a meeting has two places, which take turns.
-  std::size_t parity() { return meeting(Lane::collectives) % 2; }
+  /// How many meetings of collectives there were, modulo 2³².
+  std::uint32_t meetings() { return meeting(Lane::collectives); }
+  /// Of them, 0 or 1. Who has come to one no longer reads what others wrote for those before it: what is written for a
+  /// meeting has two places, which take turns.
+  std::size_t parity() { return meetings() % 2; }
   /// Where this rank says what it will do at its next meeting on the lane of collectives.
   Announcement& next_announcement();
   /// What `rank` said when it came to the last meeting of this rank; it stays until this rank comes to the next one.
@@ -33,6 +35,11 @@ class GroupChannel {
   /// once.
   void announce(std::string_view operation, std::int64_t data_bytes);
   void await_announcement(int rank, std::string_view operation);
+  /// Whether the ranks' cores share no cache, as far as a few meetings showed it lately.
+  bool are_ranks_far() const { return are_ranks_far_; }
+  /// Meets a few times to see that, once in a while: after some MiB of what passes between the ranks, of which `bytes`
+  /// are new. All ranks call it alike; the parity of meetings stays.
+  void look_how_far(std::string_view operation, std::int64_t bytes);
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
 
@@ -55,6 +62,8 @@ class GroupChannel {
   std::vector<RankBlock*> blocks_;
   std::array<std::uint32_t, 2> meetings_{};  // by Lane
   std::atomic<std::int64_t> timeout_ms_{0};
+  bool are_ranks_far_ = false;
+  std::int64_t bytes_unlooked_;  // that passed since the last look
 };
 
 /// False once the process has ended, also while its parent has not yet collected it.

@@ -1,6 +1,7 @@
 // One collective through peer memory: publishes the operands, checks that all ranks mean the same, walks over chunks.
 // What no peer can reach passes through two halves of bounce memory, which take turns at each meeting: while the ranks
-// work on one chunk, the next one is on its way, and they meet once a chunk.
+// work on one chunk, the next one is on its way, and they meet once a chunk. Within a half, places for chunks take
+// turns as well: to write what lies in a peer's cache, because it has read it lately, is far slower than to read it.
 #pragma once
 
 #include <functional>
@@ -42,16 +43,16 @@ class WindowExchange {
   void publish();
   /// How many ranks' operands no peer reaches.
   int count_staging() const;
-  /// Whether the ranks' cores share no cache, as far as a few meetings show it. All ranks ask.
-  bool are_ranks_far();
   /// The chunk that begins there; empty behind the last one.
   Chunk chunk_at(std::int64_t begin) const;
-  /// Calls `copy` with the place in the operand and in a half of the bounce memory of all that is not kept of the
-  /// chunk.
-  void for_each_staged(Chunk chunk, std::size_t half,
+  /// Copies to bounce memory what is not kept of the chunk whose turn it is at `meeting`.
+  void stage(Chunk chunk, std::uint32_t meeting) const;
+  /// Calls `copy` with the place in the operand and in bounce memory of all that is not kept of the chunk whose turn it
+  /// is at `meeting`.
+  void for_each_staged(Chunk chunk, std::uint32_t meeting,
                        const std::function<void(const TensorView& own, const TensorView& bounce)>& copy) const;
-  /// `range` of a part of `chunk` in a half of the bounce memory of a rank.
-  TensorView staged(std::span<std::byte> memory, std::size_t half, Chunk chunk, int part, Chunk range) const;
+  /// `range` of a part of `chunk` in the bounce memory of a rank, at the place whose turn it is at `meeting`.
+  TensorView staged(std::span<std::byte> memory, std::uint32_t meeting, Chunk chunk, int part, Chunk range) const;
   TensorView own(int part, Chunk range) const;
 
   const GroupIdentity& identity_;
@@ -65,9 +66,9 @@ class WindowExchange {
   std::size_t announced_ = 0;  // parity of the meeting for which the ranks announced this call
   bool results_return_ = false;
   std::function<Piece(Chunk)> kept_ = [](Chunk chunk) { return Piece{0, {chunk.begin, 0}}; };
-  std::int64_t most_ = 1;  // elements of a part in a chunk
-  Chunk chunk_;            // of `work` …
-  std::size_t half_ = 0;   // … and where it lies
+  std::int64_t most_ = 1;   // elements of a part in a chunk
+  Chunk chunk_;             // of `work` …
+  std::uint32_t turn_ = 0;  // … and the meeting that names its place
 };
 
 }  // namespace ferula

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "comm/aborted_error.hpp"
 #include "support/message_of.hpp"
 
@@ -42,6 +44,23 @@ TEST(GroupChannel, AnAnnouncementThatCameBeforeTheAbortCompletesItsCollective) {
 
   EXPECT_NO_THROW(ranks.second.await_announcement(0, "barrier"));
   EXPECT_THROW(ranks.second.announce("barrier", 0), AbortedError);
+}
+
+TEST(GroupChannel, LooksHowFarTheRanksAreOnceInAWhileAndLeavesTheParityOfMeetings) {
+  TwoRanks ranks;
+  const auto look = [&](std::int64_t bytes) {
+    std::thread other([&] { ranks.second.look_how_far("broadcast", bytes); });
+    ranks.first.look_how_far("broadcast", bytes);
+    other.join();
+    EXPECT_EQ(ranks.first.meetings(), ranks.second.meetings());
+    return ranks.first.meetings();
+  };
+
+  const std::uint32_t first = look(1 << 10);
+  EXPECT_GT(first, 0U) << "nothing was known";
+  EXPECT_EQ(first % 2, 0U);
+  EXPECT_EQ(look(1 << 20), first) << "it was looked at lately";
+  EXPECT_EQ(look(3 << 20), 2 * first) << "much has passed";
 }
 
 }  // namespace
