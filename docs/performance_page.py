@@ -70,13 +70,17 @@ def verdict(key, row):
             "reached" if row["ratio"] >= least else f"{100 * row['ratio'] / least:.3g} % of it")
 
 
+def origin(run):
+    return f"{run['date']}, {run['commit']}"
+
+
 def earlier_runs(row):
-    return ", ".join(f"{run['ratio']:.3g} ({run['commit']})" for run in row.get("earlier", []))
+    return "; ".join(f"{run['ratio']:.3g} ({origin(run)})" for run in row.get("earlier", []))
 
 
 def rows_table(rows):
     """A line for each row but those of collectives with Open MPI."""
-    lines = ["| | ratio (quartiles) | turns | asked | | commit | runs before |", "|---|---|---|---|---|---|---|"]
+    lines = ["| | ratio (quartiles) | turns | asked | | measured | runs before |", "|---|---|---|---|---|---|---|"]
     seen = None
     for key in sorted(rows, key=lambda key: list(TITLES).index(key.split(":")[0])):
         (part, name), row = key.split(": ", 1), rows[key]
@@ -85,7 +89,7 @@ def rows_table(rows):
         seen = part
         asked, reached = verdict(key, row)
         lines.append(f"| {name.replace(' / ', ' against ')} | {row['ratio']:.3g} ({row['quartiles'][0]:.3g} to "
-                     f"{row['quartiles'][1]:.3g}) | {row['turns']} | {asked} | {reached} | {row['commit']} | {earlier_runs(row)} |")
+                     f"{row['quartiles'][1]:.3g}) | {row['turns']} | {asked} | {reached} | {origin(row)} | {earlier_runs(row)} |")
     return lines
 
 
