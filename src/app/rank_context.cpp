@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "app/launch/launch_report.hpp"
 #include "comm/mpi_environment.hpp"
@@ -35,20 +36,23 @@ class Rank {
   }
 
   /// Each stream may still wait for a point of the other one, so both are idle before the first of them goes.
-  ~Rank() {
-    drain(*compute_);
-    if (side_) drain(*side_);
-  }
+  ~Rank() { drain(); }
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;
 
-  ExitCode run(const std::function<ExitCode(RankContext&)>& body) {
+  /// `end_collectives` ends what all ranks are at, while an error is caught.
+  ExitCode run(const std::function<ExitCode(RankContext&)>& body, const std::function<void()>& end_collectives) {
     Execution execution{*device_, *ops_, *compute_, side_ ? *side_ : *compute_, phases_};
-    RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_, backend_, gpus_};
+    bool is_told = false;
+    const std::function<void()> tell_and_end = [&] {  // the terminal hears it from `announce`
+      if (!std::exchange(is_told, true)) log_.record("error: " + failure_of(std::current_exception()).message);
+      end_collectives();
+    };
+    RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_, backend_, gpus_, tell_and_end};
     try {
       return body(context);
-    } catch (...) {  // the terminal hears it from `announce`
-      log_.record("error: " + failure_of(std::current_exception()).message);
+    } catch (...) {
+      tell_and_end();
       throw;
     }
   }
@@ -60,6 +64,12 @@ class Rank {
     for (Communicator* group :
          {&mesh_->world(), &mesh_->data(), &mesh_->replica(), &mesh_->shard(), &mesh_->pipeline(), &mesh_->tensor()})
       group->abort(reason);
+  }
+
+  /// Waits until no stream is at work on anything.
+  void drain() {
+    drain(*compute_);
+    if (side_) drain(*side_);
   }
 
  private:
@@ -91,13 +101,11 @@ ExitCode run_simulated(const Invocation& invocation, const RankSettings& setting
   run_simulated_ranks(invocation.ranks, [&](std::unique_ptr<Mesh::Transport> transport) {
     const bool first = transport->rank() == 0;
     Rank rank(std::move(transport), invocation, settings);
-    try {
-      const ExitCode mine = rank.run(body);
-      if (first) code = mine;
-    } catch (...) {  // before the rank goes: its side stream may wait for peers that wait for it
+    const ExitCode mine = rank.run(body, [&] {
       rank.abort(failure_of(std::current_exception()).message);
-      throw;
-    }
+      rank.drain();
+    });
+    if (first) code = mine;
   });
   return code;
 }
@@ -134,11 +142,7 @@ ExitCode run_under_mpi(const Invocation& invocation, const RankSettings& setting
   try {
     require_one_job(mpi, invocation.ranks);
     Rank rank(make_mpi_transport(mpi), invocation, settings);
-    try {
-      return rank.run(body);
-    } catch (...) {  // before the rank goes: its side stream may wait for peers that wait for it
-      end_job(mpi, invocation, failure_of(std::current_exception()), rank.device());
-    }
+    return rank.run(body, [&] { end_job(mpi, invocation, failure_of(std::current_exception()), rank.device()); });
   } catch (...) {
     end_job(mpi, invocation, failure_of(std::current_exception()), settings.compute->kind());
   }
@@ -154,7 +158,7 @@ ExitCode run_alone(const Invocation& invocation, const RankSettings& settings,
                           : fmt::format("rank 0 of 1 ({}, cuda:{}): {}", host_name(), gpu->index, error.what());
   };
   try {
-    return Rank(std::move(transport), invocation, settings).run(body);
+    return Rank(std::move(transport), invocation, settings).run(body, [] {});
   } catch (const DeviceError& error) {
     throw DeviceError(told(error));
   } catch (const CapacityError& error) {

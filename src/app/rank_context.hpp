@@ -23,6 +23,9 @@ struct RankContext {
   int threads;  // that this rank computes with
   const ComputeBackend& compute;
   const std::vector<std::string>& gpus;  // a line for each rank; empty where they compute on the host
+  /// While an error is caught, and the memory is still there that this rank's side stream may be at work on: ends that
+  /// work and the peers'. Under MPI it tells the error, ends the job and does not return.
+  const std::function<void()>& end_collectives;
 
   MemoryLedger& ledger() const { return execution.device.ledger(); }
 };

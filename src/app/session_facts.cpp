@@ -130,7 +130,8 @@ double probed_peak(RankContext& run, DType compute) {
   const std::unique_ptr<Ops> ops = run.compute.make_ops(*device);
   PhaseTimes phases;
   Execution execution{*device, *ops, run.execution.compute, run.execution.communication, phases};
-  RankContext context{run.mesh, execution, run.files, run.log, run.stop, run.threads, run.compute, run.gpus};
+  RankContext context{run.mesh,    execution, run.files,          run.log, run.stop, run.threads,
+                      run.compute, run.gpus,  run.end_collectives};
   for (const ProbeResult& probe : probe_compute(context, {.bytes = 1 << 20, .repetitions = kProbeRepetitions}))
     if (probe.name.find(name_of(compute)) != std::string::npos) return 1e9 * probe.rates.back();
   return 0.0;

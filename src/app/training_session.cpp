@@ -152,6 +152,9 @@ class RunStart {
     return session_->run(facts_, directory_);
   }
 
+  /// Lets others enter the run's directory.
+  void leave() { lock_.reset(); }
+
  private:
   /// Locks the directory. An earlier run that `--resume never` replaces keeps it until the new one is fit to start.
   void enter() {
@@ -288,7 +291,13 @@ ExitCode train(RankContext& context, const SessionRequest& request) {
   const RunDirectory directory = run_directory(request.loaded.config.run);
   const ResumeChoice choice = resume_choice(context.files, request.resume);
   RunStart start(context, request, choice, directory);
-  return start.prepare() ? start.train() : ExitCode::done;
+  try {
+    return start.prepare() ? start.train() : ExitCode::done;
+  } catch (...) {  // before the memory goes that collectives may be at work on
+    start.leave();
+    context.end_collectives();
+    throw;
+  }
 }
 
 ExitCode plan_training(RankContext& context, const SessionRequest& request) {

@@ -128,14 +128,21 @@ class Cluster:
         end = time.monotonic() + PATIENCE_S
         while not holds():
             if time.monotonic() > end:
-                logs = "".join(path.read_text(errors="replace")[-3000:] for path in self.folder.glob("**/slurm-*.out"))
-                raise AssertionError(f"expected within {PATIENCE_S} s: {what}\n{logs}")
+                raise AssertionError(f"expected within {PATIENCE_S} s: {what}\n{self.logs()}")
             time.sleep(0.1)
+
+    def logs(self):
+        return "".join(path.read_text(errors="replace")[-3000:] for path in self.folder.glob("**/slurm-*.out"))
 
     def ends(self, job, state="COMPLETED"):
         final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-        self.wait(f"the end of job {job}", lambda: self.fact(job, "JobState") in final)
-        expect(self.fact(job, "JobState") == state, f"{state} of job {job}, found {self.fact(job, 'JobState')}")
+
+        def is_over():  # on its way back to the queue a job may look so for a moment
+            seen = [self.fact(job, "JobState") in final and not time.sleep(pause) for pause in (1, 0)]
+            return all(seen)
+        self.wait(f"the end of job {job}", is_over)
+        found = self.fact(job, "JobState")
+        expect(found == state, f"{state} of job {job}, found {found}\n{self.logs()}")
 
     def steps(self, name):
         path = self.folder / "runs" / name / "metrics.jsonl"

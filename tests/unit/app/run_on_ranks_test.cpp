@@ -5,6 +5,7 @@
 #include <atomic>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "app/launch/stop_signals.hpp"
 #include "app/rank_context.hpp"
@@ -77,6 +78,35 @@ TEST_F(RunOnRanks, AnErrorOfOneRankEndsTheOthersInTheirCollectives) {
       EXPECT_EQ(error.code(), ExitCode::does_not_fit);
     }
   }
+}
+
+TEST_F(RunOnRanks, ASideStreamIsIdleBeforeTheMemoryGoesWithAnError) {
+  std::atomic<bool> at_work{false}, is_over{false};
+  const auto fail = [&](RankContext& context) {
+    if (context.mesh.rank() == 0) {
+      while (!is_over) std::this_thread::yield();  // and never comes to the collective
+      return ExitCode::done;
+    }
+    context.execution.communication.run([&] {
+      struct Work {
+        std::atomic<bool>& flag;
+        ~Work() { flag = false; }
+      } const work{at_work};
+      at_work = true;
+      agree_sum(context.mesh.world(), context.execution.compute, 1.0);
+    });
+    while (!at_work) std::this_thread::yield();
+    try {
+      throw CapacityError("the disk is full");
+    } catch (...) {
+      context.end_collectives();
+      EXPECT_FALSE(at_work);
+      is_over = true;
+      throw;
+    }
+  };
+
+  EXPECT_THROW(run_on_ranks(invocation(2), settings(2, Overlap::on), fail), CapacityError);
 }
 
 TEST_F(RunOnRanks, AnErrorThatAllAgreedOnIsOfNoRank) {
