@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <map>
+#include <thread>
 
 #include "program.hpp"
 
@@ -12,6 +13,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 TEST(StartSystem, TheFilesOfRunsAreNoText) {
@@ -222,6 +224,29 @@ TEST(StartSystem, TwoJobsNeverTrainOneRun) {
   EXPECT_FALSE(workplace.has("runs/tiny.old-1"));
   const Outcome next = workplace.ferula({"train", "tiny.toml", "--set", "training.steps=5"});
   EXPECT_EQ(next.code, 0) << next.err;  // a killed job leaves no lock that holds
+}
+
+TEST(StartSystem, DataThatGoesWhileCollectivesRunIsToldAndNoCrash) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 100000);
+  const auto tokens_go = [&] {
+    if (workplace.lines_of("runs/tiny/metrics.jsonl") < 2) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // amid a step, whose reductions are under way
+    std::filesystem::resize_file(workplace.path() / "runs/tiny/tokens.h5", 3000);
+    return true;
+  };
+  const std::vector<std::string> words = with_settings(
+      {"train", "tiny.toml", "--ranks", "2"},
+      {"zero_optimization.stage=2", "zero_optimization.overlap_comm=true", "model.layers=4", "model.width=256",
+       "model.heads=4", "model.context=128", "data.sequence_length=128", "training.train_micro_batch_size_per_gpu=2",
+       "training.train_batch_size=32", "training.evaluate_every=0"});
+
+  const Outcome ended = workplace.ferula_with_signals(words, {}, tokens_go);
+
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("tokens.h5: expected"), HasSubstr("found the end of the file")));
+  EXPECT_THAT(ended.err, Not(HasSubstr("*** Process received signal ***")));
+  EXPECT_FALSE(workplace.has("runs/tiny/lock"));
 }
 
 TEST(StartSystem, GoingBackLeavesTheNewerBranchBehind) {
