@@ -43,9 +43,10 @@ class Rank {
   /// `end_collectives` ends what all ranks are at, while an error is caught.
   ExitCode run(const std::function<ExitCode(RankContext&)>& body, const std::function<void()>& end_collectives) {
     Execution execution{*device_, *ops_, *compute_, side_ ? *side_ : *compute_, phases_};
-    bool is_told = false;
-    const std::function<void()> tell_and_end = [&] {  // the terminal hears it from `announce`
-      if (!std::exchange(is_told, true)) log_.record("error: " + failure_of(std::current_exception()).message);
+    bool is_ended = false;
+    const std::function<void()> tell_and_end = [&] {
+      if (std::exchange(is_ended, true)) return;
+      log_.record("error: " + failure_of(std::current_exception()).message);  // the terminal hears it from `announce`
       end_collectives();
     };
     RankContext context{*mesh_, execution, *files_, log_, *stop_, threads_, backend_, gpus_, tell_and_end};

@@ -137,9 +137,12 @@ class Cluster:
     def ends(self, job, state="COMPLETED"):
         final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
-        def is_over():  # on its way back to the queue a job may look so for a moment
-            seen = [self.fact(job, "JobState") in final and not time.sleep(pause) for pause in (1, 0)]
-            return all(seen)
+        def is_over():
+            if self.fact(job, "JobState") not in final:
+                return False
+            time.sleep(1)  # on its way back to the queue a job may look so for a moment
+            return self.fact(job, "JobState") in final
+
         self.wait(f"the end of job {job}", is_over)
         found = self.fact(job, "JobState")
         expect(found == state, f"{state} of job {job}, found {found}\n{self.logs()}")
