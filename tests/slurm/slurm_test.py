@@ -22,23 +22,25 @@ from docs_pages import docs_pages_run  # noqa: E402
 
 CLUSTER = SOURCE / "tests" / "slurm" / "cluster.sh"
 PATIENCE_S = 180
-STEPS = 240
+STEPS = 240  # of 6 ms and more, so that a run is met amid them
 
 TINY = f"""
 [run]
 device = "cpu"
 [model]
 layers = 1
-width = 32
+width = 64
 heads = 2
 context = 32
 [data]
 text = ["text.txt"]
-sequence_length = 16
+sequence_length = 32
 [training]
 steps = {STEPS}
-train_batch_size = 8
+train_batch_size = 64
 train_micro_batch_size_per_gpu = 2
+[optimizer.params]
+lr = 1e-4
 [checkpoint]
 every_steps = 40
 """
