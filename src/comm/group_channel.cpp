@@ -17,10 +17,8 @@ namespace {
 constexpr int kLooks = 100;
 constexpr std::chrono::microseconds kPatience(50);
 
-// A meeting takes 80 to 130 ns a peer where the cores share a cache, 250 to 350 where they share none; where it takes
-// far more, the ranks share cores. Looked at anew each time so many bytes have passed, since processors of virtual
-// machines move: by 24 meetings, which take as long as 100 KiB.
-constexpr double kFar_s = 170e-9, kSharesCores_s = 5e-6;
+// How far the ranks are is looked at anew each time so many bytes have passed, since processors of virtual machines
+// move: by 24 meetings, which take as long as 100 KiB.
 constexpr std::int64_t kBytesALook = 4 << 20;
 
 #if defined(__x86_64__)
@@ -44,8 +42,8 @@ bool is_process_alive(int process) {
   return state != 'Z' && state != 'X';
 }
 
-GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks)
-    : identity_(&identity), blocks_(std::move(blocks)), bytes_unlooked_(kBytesALook) {}
+GroupChannel::GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks, const MeetingTimes& times)
+    : identity_(&identity), blocks_(std::move(blocks)), times_(times), bytes_unlooked_(kBytesALook) {}
 
 void GroupChannel::meet(Lane lane, std::string_view operation) {
   arrive(lane, operation);
@@ -93,13 +91,13 @@ void GroupChannel::look_how_far(std::string_view operation, std::int64_t bytes) 
   // Meetings follow each other at the pace of the slowest word, but a single one may find all others there. The fastest
   // few count; an even number, so that what was written for the meeting before stays where it is looked for.
   constexpr int kTrials = 3, kMeetings = 8;
-  double fastest = kSharesCores_s;
+  double fastest = times_.on_one_core_s;
   for (int trial = 0; trial < kTrials; ++trial) {
     const std::int64_t begin = ticks_now();
     for (int count = 0; count < kMeetings; ++count) meet(Lane::collectives, operation);
     fastest = std::min(fastest, seconds_of_ticks(ticks_now() - begin) / kMeetings / (identity_->size() - 1));
   }
-  are_ranks_far_ = fastest > kFar_s && fastest < kSharesCores_s;
+  are_ranks_far_ = fastest > times_.between_caches_s && fastest < times_.on_one_core_s;
 }
 
 Announcement& GroupChannel::next_announcement() { return mine().announcements[1 - parity()]; }

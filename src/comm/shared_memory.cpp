@@ -215,7 +215,8 @@ std::unique_ptr<Communicator> make_shared_memory_communicator(GroupIdentity iden
   segments[static_cast<std::size_t>(identity.rank)].close_file();
   auto memory =
       std::make_unique<ProcessMemory>(std::move(members), identity.rank, window, device, layout, std::move(segments));
-  return std::make_unique<WindowCommunicator>("shared-memory", std::move(identity), std::move(memory));
+  return std::make_unique<WindowCommunicator>("shared-memory", std::move(identity), std::move(memory),
+                                              options.meeting_times);
 }
 
 }  // namespace ferula

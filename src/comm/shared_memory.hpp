@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "comm/group_identity.hpp"
+#include "comm/group_channel.hpp"
 #include "comm/node_window.hpp"
 
 namespace ferula {
@@ -12,6 +12,7 @@ namespace ferula {
 struct SharedMemoryOptions {
   std::int64_t chunk_bytes = 1024 << 10;        // bounce memory, two chunks of an operand that lies elsewhere
   std::int64_t message_chunk_bytes = 64 << 10;  // the same for a message, one for each peer
+  MeetingTimes meeting_times = {};
 };
 
 /// Bytes of buffers that a rank takes for what passes through a group of so many.

@@ -33,11 +33,11 @@ void deliver(const TensorView& from, const TensorView& to, std::int64_t all_byte
 }  // namespace
 
 WindowCommunicator::WindowCommunicator(std::string_view kind, GroupIdentity identity,
-                                       std::unique_ptr<PeerMemory> memory)
+                                       std::unique_ptr<PeerMemory> memory, const MeetingTimes& times)
     : HostCommunicator(std::move(identity)),
       kind_(kind),
       memory_(std::move(memory)),
-      channel_(HostCommunicator::identity(), blocks_of(*memory_, size())),
+      channel_(HostCommunicator::identity(), blocks_of(*memory_, size()), times),
       operands_(static_cast<std::size_t>(size())) {}
 
 void WindowCommunicator::run_all_reduce(TensorView inout, ReduceOp op) {

@@ -17,7 +17,8 @@ class WindowExchange;
 class WindowCommunicator final : public HostCommunicator {
  public:
   /// `kind` is a literal: "simulated", "shared-memory".
-  WindowCommunicator(std::string_view kind, GroupIdentity identity, std::unique_ptr<PeerMemory> memory);
+  WindowCommunicator(std::string_view kind, GroupIdentity identity, std::unique_ptr<PeerMemory> memory,
+                     const MeetingTimes& times = {});
 
   std::string_view kind() const override { return kind_; }
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return memory_->allocate(channel_, bytes, kind); }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <thread>
 
 #include "comm/aborted_error.hpp"
@@ -20,8 +21,16 @@ struct TwoRanks {
   }
   std::array<RankBlock, 2> blocks;
   std::array<GroupIdentity, 2> identities{identity_of(0), identity_of(1)};
-  GroupChannel first{identities[0], {blocks.data(), &blocks[1]}};
-  GroupChannel second{identities[1], {blocks.data(), &blocks[1]}};
+  MeetingTimes times;
+  GroupChannel first{identities[0], {blocks.data(), &blocks[1]}, times};
+  GroupChannel second{identities[1], {blocks.data(), &blocks[1]}, times};
+
+  /// Both look after so many bytes.
+  void look(std::int64_t bytes) {
+    std::thread other([&] { second.look_how_far("broadcast", bytes); });
+    first.look_how_far("broadcast", bytes);
+    other.join();
+  }
 };
 
 TEST(GroupChannel, ARankThatGaveUpBeforeAnAnnouncedCollectiveIsNotTakenForComing) {
@@ -49,9 +58,7 @@ TEST(GroupChannel, AnAnnouncementThatCameBeforeTheAbortCompletesItsCollective) {
 TEST(GroupChannel, LooksHowFarTheRanksAreOnceInAWhileAndLeavesTheParityOfMeetings) {
   TwoRanks ranks;
   const auto look = [&](std::int64_t bytes) {
-    std::thread other([&] { ranks.second.look_how_far("broadcast", bytes); });
-    ranks.first.look_how_far("broadcast", bytes);
-    other.join();
+    ranks.look(bytes);
     EXPECT_EQ(ranks.first.meetings(), ranks.second.meetings());
     return ranks.first.meetings();
   };
@@ -61,6 +68,20 @@ TEST(GroupChannel, LooksHowFarTheRanksAreOnceInAWhileAndLeavesTheParityOfMeeting
   EXPECT_EQ(first % 2, 0U);
   EXPECT_EQ(look(1 << 20), first) << "it was looked at lately";
   EXPECT_EQ(look(3 << 20), 2 * first) << "much has passed";
+}
+
+TEST(GroupChannel, RanksAreFarWhereMeetingsTakeLongerThanThroughACacheAndLessThanOnOneCore) {
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  const auto are_far = [](const MeetingTimes& times) {
+    TwoRanks ranks{.times = times};
+    ranks.look(0);
+    EXPECT_EQ(ranks.first.are_ranks_far(), ranks.second.are_ranks_far());
+    return ranks.first.are_ranks_far();
+  };
+
+  EXPECT_TRUE(are_far({.between_caches_s = 0, .on_one_core_s = kNever}));
+  EXPECT_FALSE(are_far({.between_caches_s = 60, .on_one_core_s = kNever}));
+  EXPECT_FALSE(are_far({.between_caches_s = 0, .on_one_core_s = 1e-12}));
 }
 
 }  // namespace

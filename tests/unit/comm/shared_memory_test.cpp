@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "comm_fixture.hpp"
@@ -20,6 +21,8 @@ using test::message_of;
 using test::view_of;
 
 constexpr SharedMemoryOptions kTinyChunks{.chunk_bytes = 64, .message_chunk_bytes = 8};
+/// However long a meeting takes, the cores count as ones that share no cache: chunks are written past the caches.
+constexpr MeetingTimes kAlwaysFar{.between_caches_s = 0, .on_one_core_s = std::numeric_limits<double>::infinity()};
 const std::vector<int> kAllWell3(3, 0);
 
 /// Number of lines of this process's memory map that contain `part`.
@@ -108,22 +111,35 @@ void expect_gathered(Child child, std::int32_t turn, std::size_t count) {
     ASSERT_EQ(all[at], given(turn, static_cast<int>(at / count), at % count)) << "turn " << turn << ", element " << at;
 }
 
-// Some chunks, and then often operands in the window: who is done goes on while others still read what it has staged.
+/// Calls in which some chunks pass, `scale` times the fewest, and then often operands in the window: who is done goes
+/// on while others still read what it has staged.
+void run_ahead(Child child, std::size_t scale) {
+  const std::size_t few = 700 * scale, more = 900 * scale;
+  Buffer window = child.group.allocate(600 * 4, MemoryKind::buffers);
+  for (std::int32_t turn = 0; turn < 300; ++turn) {
+    if (turn % 3 == child.group.rank()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    expect_gathered(child, turn, scale * (600 + static_cast<std::size_t>(turn * 131 % 4000)));
+    if (turn % 2 == 0) child.group.all_reduce(child.stream, window.flat(DType::i32), ReduceOp::max);
+    std::vector<std::int32_t> parts(3 * few, child.group.rank()), part(few);
+    child.group.reduce_scatter(child.stream, view_of(parts), view_of(part), ReduceOp::sum);
+    ASSERT_EQ(part, std::vector<std::int32_t>(few, 3));
+    child.group.all_reduce(child.stream, view_of(parts), ReduceOp::sum);
+    ASSERT_EQ(parts, std::vector<std::int32_t>(3 * few, 3));
+    std::vector<std::int32_t> told(more, child.group.rank() == turn % 3 ? turn : -1);
+    child.group.broadcast(child.stream, view_of(told), turn % 3);
+    ASSERT_EQ(told, std::vector<std::int32_t>(more, turn));
+  }
+}
+
 TEST(SharedMemory, RanksThatRunAheadLeaveWhatOthersStillRead) {
-  ForkedRanks ranks(3, {.chunk_bytes = 8192, .message_chunk_bytes = 8}, [](Child child) {
-    Buffer window = child.group.allocate(600 * 4, MemoryKind::buffers);
-    for (std::int32_t turn = 0; turn < 300; ++turn) {
-      if (turn % 3 == child.group.rank()) std::this_thread::sleep_for(std::chrono::microseconds(100));
-      expect_gathered(child, turn, 600 + static_cast<std::size_t>(turn * 131 % 4000));
-      if (turn % 2 == 0) child.group.all_reduce(child.stream, window.flat(DType::i32), ReduceOp::max);
-      std::vector<std::int32_t> parts(3 * 700, child.group.rank()), part(700);
-      child.group.reduce_scatter(child.stream, view_of(parts), view_of(part), ReduceOp::sum);
-      ASSERT_EQ(part, std::vector<std::int32_t>(700, 3));
-      std::vector<std::int32_t> told(900, child.group.rank() == turn % 3 ? turn : -1);
-      child.group.broadcast(child.stream, view_of(told), turn % 3);
-      ASSERT_EQ(told, std::vector<std::int32_t>(900, turn));
-    }
-  });
+  ForkedRanks ranks(3, {.chunk_bytes = 8192, .message_chunk_bytes = 8}, [](Child child) { run_ahead(child, 1); });
+
+  EXPECT_EQ(ranks.wait(), kAllWell3);
+}
+
+TEST(SharedMemory, RanksWhoseCoresShareNoCacheRunAheadAsWell) {
+  ForkedRanks ranks(3, {.chunk_bytes = 32 << 10, .message_chunk_bytes = 8, .meeting_times = kAlwaysFar},
+                    [](Child child) { run_ahead(child, 4); });
 
   EXPECT_EQ(ranks.wait(), kAllWell3);
 }
