@@ -1,7 +1,10 @@
 #include "train/metrics_log.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
+#include <span>
 
 namespace ferula {
 namespace {
@@ -13,7 +16,8 @@ std::string json_number(const std::optional<double>& value) { return value ? jso
 /// The number behind "step": of one of our own lines; nothing where the line was cut.
 std::optional<std::int64_t> step_of_line(const std::string& line) {
   constexpr std::string_view kStart = "{\"step\": ";
-  if (line.rfind(kStart, 0) != 0 || line.back() != '}') return std::nullopt;
+  const std::size_t last = line.find_last_not_of(' ');
+  if (line.rfind(kStart, 0) != 0 || line[last] != '}' || line.find('{', 1) != std::string::npos) return std::nullopt;
   return std::strtoll(line.c_str() + kStart.size(), nullptr, 10);
 }
 
@@ -45,13 +49,22 @@ std::string metrics_line(const StepMetrics& metrics) {
 MetricsLog::MetricsLog(FileSystem& files, const std::filesystem::path& path, std::int64_t step) {
   // Atomically: a crash now loses no line.
   write_file_atomically(files, path.string(), lines_up_to(path, step), Replace::existing);
-  file_.open(path, std::ios::app);
-  if (!file_) throw DeviceError(fmt::format("{}: cannot append lines; make the file writable", path.string()));
+  file_ = files.open(path.string(), OpenMode::update);
+  end_ = file_->bytes();
 }
 
 void MetricsLog::append(const StepMetrics& metrics) {
-  file_ << metrics_line(metrics) << '\n' << std::flush;
-  file_.clear();  // a full disk costs lines, not the run
+  std::string line = metrics_line(metrics);
+  line.resize(std::max(line.size(), cut_length_), ' ');  // over a line that was cut; JSON may have spaces behind it
+  const std::size_t length = line.size();
+  line += '\n';
+  try {
+    file_->write_at(end_, std::as_bytes(std::span(line)));
+    end_ += std::ssize(line);
+    cut_length_ = 0;
+  } catch (const Error&) {  // a full disk costs lines, not the run
+    cut_length_ = length;
+  }
 }
 
 }  // namespace ferula

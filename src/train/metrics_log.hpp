@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -24,7 +24,7 @@ struct StepMetrics {
 /// The line, without a newline. Numbers that are not finite become null: JSON has none.
 std::string metrics_line(const StepMetrics& metrics);
 
-/// Appends lines; a crash loses at most the last one.
+/// Appends lines; a crash loses at most the last one, and a full disk those that do not fit.
 class MetricsLog {
  public:
   /// Keeps the lines of steps up to `step` of an earlier part of this run and drops those after it, which a resumed run
@@ -33,7 +33,9 @@ class MetricsLog {
   void append(const StepMetrics& metrics);
 
  private:
-  std::ofstream file_;
+  std::unique_ptr<File> file_;
+  std::int64_t end_ = 0;        // of the lines that are there whole
+  std::size_t cut_length_ = 0;  // of what may follow them: a line that did not fit
 };
 
 }  // namespace ferula
