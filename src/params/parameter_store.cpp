@@ -138,13 +138,16 @@ void ParameterStore::forget_gathered() {
   ++version_;
 }
 
-void ParameterStore::release(std::size_t, std::size_t slot_index) {
+void ParameterStore::release(std::size_t, std::size_t slot_index) noexcept {
   if (slot_index == kNoSlot) return;
   const bool is_contribution = slot_index >= kFirstContribution;
   UnitSlot& slot = is_contribution ? contributions_.at(slot_index - kFirstContribution) : gathered_.at(slot_index);
   slot.leased = false;
   slot.unit = kNoUnit;
-  slot.idle = execution_->compute.record();
+  try {
+    slot.idle = execution_->compute.record();
+  } catch (...) {  // the stream has failed: it keeps its error, and throws it to who uses it next
+  }
 }
 
 PreparedWeight* ParameterStore::prepared(std::size_t unit, std::size_t param, const TensorView& values) {

@@ -138,7 +138,8 @@ class ParameterStore {
 
  private:
   friend class UnitLease;
-  void release(std::size_t unit, std::size_t slot);
+  /// Throws nothing: leases end also while an error is under way.
+  void release(std::size_t unit, std::size_t slot) noexcept;
   /// Whether nothing has been added to that tensor's gradient in this step (or contribution); from now on it has.
   bool begins(std::size_t unit, std::size_t param) { return std::exchange(untouched_[unit][param], 0) != 0; }
   /// Announces that the gradients of a range at `whole` are zero, without writing more than its padding.

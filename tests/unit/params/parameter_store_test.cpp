@@ -12,6 +12,7 @@
 
 #include "comm/simulated_transport.hpp"
 #include "store_fixture.hpp"
+#include "support/message_of.hpp"
 
 namespace ferula {
 namespace {
@@ -311,6 +312,45 @@ TEST(ParameterStore, RefusesAThirdUnitAtATime) {
 
     EXPECT_THROW(store.acquire(2), Error);
     EXPECT_THROW(store.acquire(0), Error);
+  });
+}
+
+/// A stream that may fail behind its caller's back, as a GPU's does when a peer is lost.
+class FailingStream final : public Stream {
+ public:
+  FailingStream() : Stream(Tasks::at_once) {}
+  void fail() { failed_ = true; }
+  Event record() override {
+    if (failed_) throw CommError("the peer is lost");
+    return {};
+  }
+  void wait(Event event) override {
+    if (event.stream != nullptr) event.stream->synchronize(event.ticket);
+  }
+  void synchronize() override { record(); }
+  void synchronize(std::uint64_t) override { record(); }
+
+ protected:
+  void accept(std::function<void()> task) override { task(); }
+
+ private:
+  bool failed_ = false;
+};
+
+TEST(ParameterStore, LeasesEndWhereTheStreamHasFailedAndItsErrorIsThrownOnce) {
+  on_ranks({.replica = 1, .shard = 2}, [](RankParts& rank) {
+    FailingStream compute;
+    Execution execution{*rank.device, *rank.ops, compute, *rank.communication, rank.phases};
+    ParameterStore store(large_model(DType::f32), {.persistence_threshold = 0, .stage = 3}, rank.mesh, execution);
+    store.initialize(9);
+    const auto pass = [&] {
+      const UnitLease values = store.acquire(0);
+      const UnitLease gradient = store.gradient(1);
+      compute.fail();
+      compute.synchronize();
+    };
+
+    EXPECT_EQ(test::message_of<CommError>(pass), "the peer is lost");
   });
 }
 
