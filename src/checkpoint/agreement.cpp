@@ -57,8 +57,11 @@ Outcome outcome_of(const std::function<void()>& work) {
 
 Outcome agree(Communicator& group, Stream& stream, const Outcome& mine) {
   const int ranks = group.size();
-  const auto worst = static_cast<int>(
-      agree_max(group, stream, static_cast<double>(static_cast<int>(mine.severity) * ranks + group.rank())));
+  const auto worst = [&] {
+    const UntimedWaits until_all_are_done(group);
+    return static_cast<int>(
+        agree_max(group, stream, static_cast<double>(static_cast<int>(mine.severity) * ranks + group.rank())));
+  }();
   const auto severity = static_cast<Severity>(worst / ranks);
   if (severity == Severity::none) return {};
   const int speaker = worst % ranks;

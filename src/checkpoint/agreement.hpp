@@ -26,7 +26,8 @@ struct Outcome {
 Outcome outcome_of(const std::function<void()>& work);
 inline constexpr std::size_t kMostTextBytes = 65536;
 
-/// Called by all ranks of `group`: the worst outcome of all, the same on each. Texts are cut at kMostTextBytes.
+/// Called by all ranks of `group`: the worst outcome of all, the same on each. Texts are cut at kMostTextBytes. Waits
+/// without a limit: some ranks may have worked on large files while others had nothing to do. One that dies is noticed.
 Outcome agree(Communicator& group, Stream& stream, const Outcome& mine);
 /// Throws the error that the outcome stands for, with its exit code: DataError, CapacityError or ConfigError; nothing
 /// where it is good. Called by all ranks that agreed.

@@ -48,10 +48,24 @@ class Communicator {
   /// what no other uses at the time; of collectives only `all_gather` may have it as `whole`.
   virtual Buffer allocate_common(std::int64_t bytes, MemoryKind kind);
 
-  /// A collective that waits longer for a peer throws CommError. Zero waits for ever.
-  virtual void set_timeout(std::chrono::milliseconds timeout) = 0;
+  /// A collective that waits longer for a peer throws CommError. Zero waits for ever. Returns what was set before.
+  virtual std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) = 0;
   /// Makes every rank of the group throw AbortedError with `reason` from its current or next collective.
   virtual void abort(std::string_view reason) = 0;
+};
+
+/// While it lives, collectives of the group wait for as long as their ranks live: for what some ranks do alone, which
+/// takes as long as files are large.
+class UntimedWaits {
+ public:
+  explicit UntimedWaits(Communicator& group) : group_(&group), before_(group.set_timeout({})) {}
+  ~UntimedWaits() { group_->set_timeout(before_); }
+  UntimedWaits(const UntimedWaits&) = delete;
+  UntimedWaits& operator=(const UntimedWaits&) = delete;
+
+ private:
+  Communicator* group_;
+  std::chrono::milliseconds before_;
 };
 
 /// Agreement on host scalars: blocks the caller until all ranks of the group have the result.

@@ -69,7 +69,9 @@ class CountingCommunicator final : public Communicator {
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return inner_->allocate(bytes, kind); }
   bool has_common_memory() const override { return inner_->has_common_memory(); }
   Buffer allocate_common(std::int64_t bytes, MemoryKind kind) override { return inner_->allocate_common(bytes, kind); }
-  void set_timeout(std::chrono::milliseconds timeout) override { inner_->set_timeout(timeout); }
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
+    return inner_->set_timeout(timeout);
+  }
   void abort(std::string_view reason) override { inner_->abort(reason); }
 
  private:

@@ -162,6 +162,21 @@ std::string GroupChannel::names_of(std::span<const int> ranks) const {
   return names;
 }
 
+void GroupChannel::await_visitors() {
+  for (const RankBlock* block : blocks_)
+    while (block->visits.load() != 0) std::this_thread::yield();
+}
+
+Visit::Visit(GroupChannel& channel, std::string_view operation) : mine_(&channel.mine()) {
+  mine_->visits.fetch_add(1);  // before it looks: who gave up before that is seen here, who does later sees this visit
+  try {
+    channel.throw_if_aborted(operation);
+  } catch (...) {
+    mine_->visits.fetch_sub(1);
+    throw;
+  }
+}
+
 void GroupChannel::abort(std::string_view reason) {
   raise_abort(mine(), fmt::format("{} gave up: {}", describe(*identity_, identity_->rank), reason));
 }

@@ -21,7 +21,10 @@ class GroupChannel {
   /// `blocks[r]` belongs to rank r; they and what `identity` names stay valid while the channel lives.
   GroupChannel(const GroupIdentity& identity, std::vector<RankBlock*> blocks, const MeetingTimes& times = {});
 
-  void set_timeout(std::chrono::milliseconds timeout) { timeout_ms_ = timeout.count(); }
+  /// Returns what was set before.
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) {
+    return std::chrono::milliseconds(timeout_ms_.exchange(timeout.count()));
+  }
   RankBlock& block(int rank) { return *blocks_[static_cast<std::size_t>(rank)]; }
   RankBlock& mine() { return block(identity_->rank); }
 
@@ -50,6 +53,9 @@ class GroupChannel {
   /// Waits until a peer rings this rank's doorbell after it stood at `seen`. `awaited`: ranks that are due to ring.
   void await_doorbell(std::uint32_t seen, std::span<const int> awaited, std::string_view operation);
 
+  /// Waits until no peer is on a Visit. After an abort none begins anew.
+  void await_visitors();
+
   void abort(std::string_view reason);
   void throw_if_aborted(std::string_view operation);
   /// Aborts the group and throws CommError.
@@ -72,6 +78,19 @@ class GroupChannel {
   MeetingTimes times_;
   bool are_ranks_far_ = false;
   std::int64_t bytes_unlooked_;  // that passed since the last look
+};
+
+/// While it lives, this rank is at work on memory of its peers, which they keep also where they have given up.
+class Visit {
+ public:
+  /// Throws AbortedError where the group is aborted: a peer may have left.
+  Visit(GroupChannel& channel, std::string_view operation);
+  ~Visit() { mine_->visits.fetch_sub(1); }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+ private:
+  RankBlock* mine_;
 };
 
 /// False once the process has ended, also while its parent has not yet collected it.

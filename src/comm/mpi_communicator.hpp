@@ -22,7 +22,9 @@ class MpiCommunicator final : public HostCommunicator {
 
   std::string_view kind() const override { return "mpi"; }
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
-  void set_timeout(std::chrono::milliseconds timeout) override { line_.set_timeout(timeout); }
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
+    return line_.set_timeout(timeout);
+  }
   void abort(std::string_view reason) override { line_.abort(reason); }
 
  protected:

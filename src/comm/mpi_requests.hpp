@@ -23,7 +23,10 @@ class MpiLine {
   MpiLine(const MpiLine&) = delete;
   MpiLine& operator=(const MpiLine&) = delete;
 
-  void set_timeout(std::chrono::milliseconds timeout) { timeout_ms_ = timeout.count(); }
+  /// Returns what was set before.
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) {
+    return std::chrono::milliseconds(timeout_ms_.exchange(timeout.count()));
+  }
   /// Tells all ranks of the group.
   void abort(std::string_view reason);
   void throw_if_aborted(std::string_view operation);

@@ -63,6 +63,9 @@ class NcclApi {
   /// All messages as one group.
   virtual NcclResult exchange(NcclComm comm, Stream& stream, std::span<const Message> messages) = 0;
 
+  /// Waits for what the host does in the order of `stream`, which may itself wait for the GPU: who calls it before
+  /// taking a lock does not wait behind that lock. Marks and collectives wait for the same.
+  virtual void settle(Stream& stream) = 0;
   virtual NcclMark mark(Stream& stream) = 0;
   virtual bool is_reached(NcclMark mark) = 0;
   /// Where `mark` is not reached, whoever waits for its stream from now on is thrown `error`. Called before `abort`,

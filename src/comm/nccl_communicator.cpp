@@ -71,9 +71,9 @@ class NcclCommunicator final : public Communicator {
   void group_end() override { group_.end(); }
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
-  void set_timeout(std::chrono::milliseconds timeout) override {
-    session_.set_timeout(timeout);
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
     inner_->set_timeout(timeout);
+    return session_.set_timeout(timeout);
   }
   void abort(std::string_view reason) override {
     inner_->abort(reason);

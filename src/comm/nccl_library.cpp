@@ -205,7 +205,9 @@ class NcclLibrary final : public NcclApi {
     return result_of(first == ncclSuccess ? last : first, native(comm));
   }
 
+  void settle(Stream& stream) override { native_stream(stream); }
   NcclMark mark(Stream& stream) override {
+    const cudaStream_t line = native_stream(stream);  // waits, so before the lock
     const std::lock_guard lock(mutex_);
     if (free_.empty()) {
       cudaEvent_t event = nullptr;
@@ -215,7 +217,7 @@ class NcclLibrary final : public NcclApi {
       faults_.emplace_back();
     }
     const NcclMark mark = free_.back();
-    check_cuda(cudaEventRecord(event_of(mark), native_stream(stream)), "cudaEventRecord beside a collective");
+    check_cuda(cudaEventRecord(event_of(mark), line), "cudaEventRecord beside a collective");
     faults_[static_cast<std::size_t>(mark)] = &cuda_stream(stream).fault();
     free_.pop_back();
     return mark;

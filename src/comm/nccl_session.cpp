@@ -49,10 +49,14 @@ NcclSession::Start NcclSession::start(const NcclId& id, std::chrono::millisecond
 }
 
 void NcclSession::launch(std::string_view operation, Stream& stream, const std::function<NcclResult(NcclComm)>& call) {
-  std::unique_lock lock(mutex_);
-  if (state_.is_over()) throw_locked(operation);
-  FERULA_CHECK(state_.phase() == NcclState::Phase::ready, "{} before the group is ready", operation);
+  api_->settle(stream);  // which may wait for a collective that never ends: without the lock that its end needs
   Flight flight{.operation = std::string(operation), .begin = api_->mark(stream)};
+  std::unique_lock lock(mutex_);
+  if (state_.is_over()) {
+    api_->forget(flight.begin);
+    throw_locked(operation);
+  }
+  FERULA_CHECK(state_.phase() == NcclState::Phase::ready, "{} before the group is ready", operation);
   NcclResult result = call(comm_);
   const Clock::time_point asked = Clock::now();
   while (result.status == Status::in_progress) {
@@ -79,9 +83,9 @@ void NcclSession::throw_if_over(std::string_view operation) const {
   if (state_.is_over()) throw_locked(operation);
 }
 
-void NcclSession::set_timeout(std::chrono::milliseconds timeout) {
+std::chrono::milliseconds NcclSession::set_timeout(std::chrono::milliseconds timeout) {
   const std::lock_guard lock(mutex_);
-  timeout_ = timeout;
+  return std::exchange(timeout_, timeout);
 }
 
 bool NcclSession::is_busy() const {

@@ -42,7 +42,8 @@ class NcclSession {
   void throw_if_over(std::string_view operation) const;
 
   /// A collective whose turn on the GPU came longer ago has failed; zero waits for ever.
-  void set_timeout(std::chrono::milliseconds timeout);
+  /// Returns what was set before.
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout);
   /// Why a group has failed: for its own calls, and for those of the other groups of its rank.
   struct Failure {
     std::string reason;

@@ -18,6 +18,8 @@ class PeerMemory {
   virtual std::optional<Operand> publish(const TensorView& view) = 0;
   /// The memory behind what `rank` has published, as this rank sees it.
   virtual std::byte* resolve(int rank, const Operand& operand) = 0;
+  /// Whether that memory goes with its rank: work on it is then a Visit. What is mapped here stays.
+  virtual bool goes_with_ranks() const = 0;
   /// Memory of `rank` that all can reach, for two chunks of a collective. Empty where nothing is ever staged.
   virtual std::span<std::byte> bounce(int rank) = 0;
   /// The same for one chunk of a message.

@@ -29,7 +29,7 @@ class PlannedCommunicator final : public Communicator {
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
   bool has_common_memory() const override { return has_common_; }
-  void set_timeout(std::chrono::milliseconds) override {}
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds) override { return {}; }
   void abort(std::string_view) override {}
 
  private:

@@ -51,6 +51,7 @@ struct alignas(64) RankBlock {
   Bell doorbell;                 // rung by peers when a message moved
   /// By parity of the meeting: who is at the next one no longer reads what belonged to the last but one.
   std::array<Announcement, 2> announcements;
+  std::atomic<std::uint32_t> visits{0};  // how often this rank is at work on its peers' memory
   std::atomic<std::uint32_t> abort_state{0};
   std::array<char, 512> abort_reason{};
   SegmentCard segment;               // a buffer that is being allocated

@@ -24,7 +24,7 @@ class SelfCommunicator final : public Communicator {
   void group_end() override {}
 
   Buffer allocate(std::int64_t bytes, MemoryKind kind) override { return device_->allocate(bytes, kind); }
-  void set_timeout(std::chrono::milliseconds) override {}
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds) override { return {}; }
   void abort(std::string_view) override {}
 
  private:

@@ -71,6 +71,7 @@ class ProcessMemory final : public PeerMemory {
   std::byte* resolve(int rank, const Operand& operand) override {
     return window_->resolve(members_[static_cast<std::size_t>(rank)], operand);
   }
+  bool goes_with_ranks() const override { return false; }
   std::span<std::byte> bounce(int rank) override { return memory_of(rank).subspan(at(layout_.bounce)); }
   std::span<std::byte> mail_bounce(int from, int to) override {
     return memory_of(from).subspan(at(layout_.mail_bounce + to * layout_.mail_bytes), at(layout_.mail_bytes));

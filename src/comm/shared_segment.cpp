@@ -58,6 +58,14 @@ Mapping map_file(const FileHandle& file, std::int64_t bytes) {
   return at != nullptr ? std::move(place) : Mapping({static_cast<std::byte*>(memory), size});
 }
 
+/// Gives memory to a range of `file`. False where the system has none, and says why in errno.
+bool commit_range(const FileHandle& file, std::int64_t begin, std::int64_t bytes) {
+  int result = 0;
+  do result = fallocate(file.get(), 0, begin, bytes);
+  while (result != 0 && errno == EINTR);  // a signal, before Linux 6.9 any one
+  return result == 0;
+}
+
 /// Lets the system back a large mapping of `file` by huge pages, which save page walks. It grants them where a page of
 /// each is there; Linux before 6.1 refuses, at no cost.
 void ask_for_huge_pages(const Mapping& mapping, const FileHandle& file) {
@@ -65,7 +73,7 @@ void ask_for_huge_pages(const Mapping& mapping, const FileHandle& file) {
   const auto bytes = static_cast<std::int64_t>(mapping.memory().size());
   if (!is_large(bytes)) return;
   for (std::int64_t begin = 0; begin < bytes; begin += kHugePage)
-    if (fallocate(file.get(), 0, begin, kHeaderBytes) != 0) return;  // who asks for all of it will hear why
+    if (!commit_range(file, begin, kHeaderBytes)) return;  // who asks for all of it will hear why
   madvise(mapping.memory().data(), mapping.memory().size(), kCollapse);
 }
 
@@ -100,7 +108,7 @@ SharedSegment SharedSegment::create(std::int64_t bytes, Commit commit) {
   Mapping mapping = map_file(file, total);
   if (commit == Commit::now) {
     ask_for_huge_pages(mapping, file);
-    if (fallocate(file.get(), 0, 0, total) != 0)
+    if (!commit_range(file, 0, total))
       throw CapacityError(
           fmt::format("the system refuses {} MiB of shared memory: {}; fewer ranks on a node or a higher "
                       "zero_optimization.stage need less",

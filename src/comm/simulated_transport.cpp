@@ -43,6 +43,7 @@ class ThreadMemory final : public PeerMemory {
     return Operand{.offset = reinterpret_cast<std::intptr_t>(view.data)};
   }
   std::byte* resolve(int, const Operand& operand) override { return reinterpret_cast<std::byte*>(operand.offset); }
+  bool goes_with_ranks() const override { return true; }
   std::span<std::byte> bounce(int) override { return {}; }
   std::span<std::byte> mail_bounce(int, int) override { return {}; }
   Buffer allocate(GroupChannel&, std::int64_t bytes, MemoryKind kind) override {

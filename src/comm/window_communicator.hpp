@@ -26,7 +26,9 @@ class WindowCommunicator final : public HostCommunicator {
   Buffer allocate_common(std::int64_t bytes, MemoryKind kind) override {
     return memory_->allocate_common(channel_, bytes, kind);
   }
-  void set_timeout(std::chrono::milliseconds timeout) override { channel_.set_timeout(timeout); }
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
+    return channel_.set_timeout(timeout);
+  }
   void abort(std::string_view reason) override { channel_.abort(reason); }
 
  protected:

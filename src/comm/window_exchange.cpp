@@ -22,6 +22,19 @@ WindowExchange::WindowExchange(const GroupIdentity& identity, GroupChannel& chan
     : identity_(identity), channel_(channel), memory_(memory), call_(call), operand_(operand), parts_(parts) {}
 
 void WindowExchange::for_each_chunk(const std::function<void(Chunk)>& work) {
+  if (!memory_.goes_with_ranks()) return exchange_chunks(work);
+  try {
+    exchange_chunks([&](Chunk chunk) {
+      const Visit visit(channel_, name_of(call_.kind));
+      work(chunk);
+    });
+  } catch (...) {
+    channel_.await_visitors();
+    throw;
+  }
+}
+
+void WindowExchange::exchange_chunks(const std::function<void(Chunk)>& work) {
   publish();
   most_ = std::max<std::int64_t>(1, bytes_of_half(memory_.bounce(identity_.rank)) / bytes_of(operand_.dtype) / parts_);
   turn_ = channel_.meetings() + 1;

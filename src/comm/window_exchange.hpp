@@ -30,7 +30,8 @@ class WindowExchange {
 
   /// `kept` names what of a chunk of this rank's operand no peer touches: it never passes through bounce memory.
   void keep(std::function<Piece(Chunk)> kept) { kept_ = std::move(kept); }
-  /// Calls `work` for each chunk while all operands are open to all ranks.
+  /// Calls `work` for each chunk while all operands are open to all ranks. When it returns or throws, no peer is at
+  /// work on this rank's any more.
   void for_each_chunk(const std::function<void(Chunk)>& work);
   /// The memory of this rank's operand is filled from its bounce memory after each chunk.
   void bring_results_back() { results_return_ = true; }
@@ -41,6 +42,7 @@ class WindowExchange {
 
  private:
   void publish();
+  void exchange_chunks(const std::function<void(Chunk)>& work);
   /// How many ranks' operands no peer reaches.
   int count_staging() const;
   /// The chunk that begins there; empty behind the last one.

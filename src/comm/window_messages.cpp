@@ -72,6 +72,8 @@ class Postman {
       channel_.fail("receive",
                     fmt::format("expected {} bytes of {} from rank {} of the group, which sent {} bytes of {}",
                                 data.bytes(), name_of(data.dtype), from, slot.total_bytes, name_of(slot.dtype)));
+    std::optional<Visit> visit;
+    if (memory_.goes_with_ranks()) visit.emplace(channel_, "receive");
     std::byte* source =
         slot.staged != 0 ? memory_.mail_bounce(from, rank_).data() : memory_.resolve(from, slot.operand);
     copy_elements(bytes_view(source, slot.chunk_bytes), bytes_view(data.data + transit.done_bytes, slot.chunk_bytes));
@@ -102,22 +104,30 @@ std::vector<int> peers_of(const std::vector<Transit>& transits) {
   return peers;
 }
 
-}  // namespace
-
-void WindowCommunicator::run_messages(const std::vector<Message>& messages) {
-  const std::string_view operation = operation_of(messages);
-  std::vector<Transit> transits;
-  for (const Message& message : messages) transits.push_back({message});
-  Postman postman(rank(), channel_, *memory_);
-  channel_.throw_if_aborted(operation);
+/// Until all have arrived.
+void carry(std::vector<Transit> transits, Postman postman, GroupChannel& channel, std::string_view operation) {
+  channel.throw_if_aborted(operation);
   while (true) {
-    const std::uint32_t seen = channel_.mine().doorbell.value.load();
+    const std::uint32_t seen = channel.mine().doorbell.value.load();
     bool moved = false;
     for (std::size_t index = 0; index < transits.size(); ++index)
       if (!transits[index].finished() && !is_blocked(transits, index)) moved |= postman.advance(transits[index]);
     const std::vector<int> awaited = peers_of(transits);
     if (awaited.empty()) return;
-    if (!moved) channel_.await_doorbell(seen, awaited, operation);
+    if (!moved) channel.await_doorbell(seen, awaited, operation);
+  }
+}
+
+}  // namespace
+
+void WindowCommunicator::run_messages(const std::vector<Message>& messages) {
+  std::vector<Transit> transits;
+  for (const Message& message : messages) transits.push_back({message});
+  try {
+    carry(std::move(transits), Postman(rank(), channel_, *memory_), channel_, operation_of(messages));
+  } catch (...) {
+    if (memory_->goes_with_ranks()) channel_.await_visitors();
+    throw;
   }
 }
 

@@ -27,6 +27,7 @@ struct NcclBehaviour {
   bool never_ready = false;
   std::string call_error = {};   // a collective is refused
   bool hangs = false;            // a collective never ends, until it is aborted
+  bool marks_wait = false;       // a mark waits for its stream, as where the host has tasks in its order
   std::string later_error = {};  // polls fail once a collective was accepted
 };
 
@@ -114,7 +115,11 @@ class FakeNccl final : public NcclApi {
     return call(comm, stream, [&](Communicator& wire) { give_all(wire, stream, messages); });
   }
 
+  void settle(Stream& stream) override {
+    if (behaviour_->marks_wait) stream.synchronize();
+  }
   NcclMark mark(Stream& stream) override {
+    settle(stream);
     const std::lock_guard lock(mutex_);
     marks_.push_back(std::make_unique<Mark>());
     stream.run([mark = marks_.back().get()] { mark->reach(); });

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <new>
+#include <thread>
 
 #include "checkpoint_run.hpp"
+#include "support/message_of.hpp"
 
 namespace ferula {
 namespace {
@@ -43,6 +45,25 @@ ExitCode code_after(const std::function<void()>& error) {
     return thrown.code();
   }
   return ExitCode::done;
+}
+
+// Rank 0 alone tokenizes texts and verifies files, which takes longer than any collective may.
+TEST(Agreement, OthersWaitForOneRanksWorkWithoutALimitAndForCollectivesWithIt) {
+  const auto after = [](int rank) {
+    if (rank == 0) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  };
+  std::array<std::string, 2> told;
+  run_fake_ranks(2, [&](FakeRank& rank) {
+    rank.world.set_timeout(std::chrono::milliseconds(50));
+    EXPECT_TRUE(agree(rank.world, rank.stream, outcome_of([&] { after(rank.rank); })).good());
+    told[static_cast<std::size_t>(rank.rank)] = test::message_of<CommError>([&] {
+      after(rank.rank);
+      barrier(rank.world, rank.stream);
+    });
+  });
+
+  EXPECT_THAT(told[1], HasSubstr("waited 0.1 s for rank 0"));
+  EXPECT_THAT(told[0], HasSubstr("waited 0.1 s for rank 0"));
 }
 
 TEST(Agreement, TheExitCodeOfTheErrorReachesAllRanks) {

@@ -248,6 +248,18 @@ TEST(Nccl, ACollectiveThatWaitsTooLongIsEnded) {
   });
 }
 
+TEST(Nccl, ACollectiveThatHangsIsEndedWhileTheNextOneWaitsBehindIt) {
+  on_nccl_ranks(2, {.timeout = 100ms}, well, [](NcclRank each) {
+    const OnDevice<float> values(each.rank.device, each.rank.stream, {1.0f});
+    const auto broadcast = [&] { each.rank.mesh.shard().broadcast(each.rank.stream, values.view(), 0); };
+    each.behaviour.hangs = true;
+    broadcast();
+    each.behaviour.marks_wait = true;
+
+    EXPECT_THAT(message_of<CommError>(broadcast), HasSubstr("broadcast has waited for more than 100 ms"));
+  });
+}
+
 TEST(Nccl, TimeThatACollectiveSpendsBehindOtherWorkDoesNotCount) {
   on_nccl_ranks(2, {.timeout = 150ms}, well, [](NcclRank each) {
     const OnDevice<float> values(each.rank.device, each.rank.stream, {1.0f});
