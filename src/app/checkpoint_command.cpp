@@ -42,7 +42,7 @@ boost::json::object as_json(const CheckpointEntry& entry) {
 }
 
 std::string as_table(const std::vector<CheckpointEntry>& entries) {
-  Table table({"checkpoint", "step", "tokens", "size", "written by", "state"});
+  Table table({"checkpoint", "step", "tokens", "size", "written by", "state"}, Table::Last::text);
   for (const CheckpointEntry& entry : entries)
     table.add({entry.checkpoint, entry.step ? fmt::format("{}", *entry.step) : kUnknown,
                entry.state ? human_count(static_cast<double>(entry.state->tokens_seen)) : kUnknown,

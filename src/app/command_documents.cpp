@@ -48,21 +48,28 @@ std::string exit_codes() {
          ".TP\n75\nsaved; start again to go on\n.TP\n130\nstopped by Ctrl\\-C; saved\n";
 }
 
-/// "check", "show", … of "ferula config check|show … FILE", or of "[check|show]" where none is needed; none where the
+/// "check", "show", … of "check|show" or "[check|show]"; none where it is no list of actions.
+std::vector<std::string> listed_actions(std::string_view word) {
+  if (word.starts_with('[') && word.ends_with(']')) word = word.substr(1, word.size() - 2);
+  if (word.find_first_not_of("abcdefghijklmnopqrstuvwxyz|") != std::string_view::npos || word == "options") return {};
+  std::vector<std::string> actions;
+  for (std::size_t bar = 0; bar != std::string_view::npos; word.remove_prefix(std::min(bar + 1, word.size()))) {
+    bar = word.find('|');
+    actions.emplace_back(word.substr(0, bar));
+    if (bar == std::string_view::npos) break;
+  }
+  return actions;
+}
+
+/// The actions of all usages, as of "ferula checkpoint list|show PATH, ferula checkpoint import DIR"; none where the
 /// word behind the name is an argument.
 std::vector<std::string> actions_of(const Command& command) {
-  std::string_view usage = command.usage;
   const std::string start = fmt::format("ferula {} ", command.name);
-  if (!usage.starts_with(start)) return {};
-  usage.remove_prefix(start.size());
-  usage = usage.substr(0, usage.find(' '));
-  if (usage.starts_with('[') && usage.ends_with(']')) usage = usage.substr(1, usage.size() - 2);
-  if (usage.find_first_not_of("abcdefghijklmnopqrstuvwxyz|") != std::string_view::npos || usage == "options") return {};
   std::vector<std::string> actions;
-  for (std::size_t bar = 0; bar != std::string_view::npos; usage.remove_prefix(std::min(bar + 1, usage.size()))) {
-    bar = usage.find('|');
-    actions.emplace_back(usage.substr(0, bar));
-    if (bar == std::string_view::npos) break;
+  std::string_view usage = command.usage;
+  for (std::size_t at = usage.find(start); at != std::string_view::npos; at = usage.find(start)) {
+    usage.remove_prefix(at + start.size());
+    for (std::string& action : listed_actions(usage.substr(0, usage.find(' ')))) actions.push_back(std::move(action));
   }
   return actions;
 }

@@ -13,6 +13,7 @@
 #include "app/command.hpp"
 #include "app/common_options.hpp"
 #include "app/launch/child_process.hpp"
+#include "app/run_entry.hpp"
 #include "app/run_measures.hpp"
 #include "app/table.hpp"
 #include "base/handle.hpp"
@@ -49,6 +50,7 @@ struct Comparison {
   std::int64_t steps = 10;
   std::int64_t sequence_length = 0;
   std::vector<std::int64_t> stages;
+  std::vector<std::string> length;  // settings that make the runs as short as that
 };
 
 std::string name_of_run(std::int64_t stage) { return fmt::format("stage-{}", stage); }
@@ -57,13 +59,23 @@ std::string name_of_run(std::int64_t stage) { return fmt::format("stage-{}", sta
 std::vector<std::string> train_words(const Comparison& comparison, std::int64_t stage) {
   std::vector<std::string> words{"train", comparison.config, "--resume", "never"};
   std::vector<std::string> settings = comparison.set;
-  settings.insert(settings.end(),
-                  {fmt::format("run.output_dir={}", comparison.folder.string()),
-                   fmt::format("run.name={}", name_of_run(stage)), fmt::format("training.steps={}", comparison.steps),
-                   fmt::format("zero_optimization.stage={}", stage), "checkpoint.every_steps=0"});
+  settings.insert(settings.end(), {fmt::format("run.output_dir={}", comparison.folder.string()),
+                                   fmt::format("run.name={}", name_of_run(stage)),
+                                   fmt::format("zero_optimization.stage={}", stage), "checkpoint.every_steps=0"});
+  settings.insert(settings.end(), comparison.length.begin(), comparison.length.end());
   for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
   words.insert(words.end(), {"--ranks", std::to_string(comparison.ranks)});
   return words;
+}
+
+/// A configuration may count in epochs, and warm up for longer than these few steps: its schedule stays.
+std::vector<std::string> settings_of_length(const Config& written, std::int64_t steps) {
+  std::vector<std::string> settings{"training.epochs=auto", fmt::format("training.steps={}", steps)};
+  const SchedulerParams& schedule = written.scheduler.params;
+  const bool decays = written.scheduler.type != "constant" && written.scheduler.type != "WarmupLR";
+  if (decays && schedule.total_num_steps.is_auto() && schedule.warmup_num_steps > steps)
+    settings.push_back(fmt::format("scheduler.params.total_num_steps={}", schedule.warmup_num_steps));
+  return settings;
 }
 
 std::vector<std::int64_t> stages_of(const CommandLine& line) {
@@ -99,6 +111,7 @@ Comparison make_comparison(const CommandLine& line, const Invocation& invocation
   const Config written = draft_config(comparison.config, ferula_environment(), comparison.set).loaded.config;
   comparison.folder = run_directory(written.run).root.string() + ".compare";
   comparison.sequence_length = written.data.sequence_length;
+  comparison.length = settings_of_length(written, comparison.steps);
   const Command train = train_command();
   for (const std::int64_t stage : comparison.stages) {
     const std::vector<std::string> words = train_words(comparison, stage);
@@ -119,9 +132,10 @@ int wait_for(pid_t child, const BlockedSignals& signals) {
   }
 }
 
-/// That of a child, where it is one of the program's; a signal that ended it is a failure.
+/// That of a child, where it is one of the program's. A signal that ended it is a failure, and so is a run that saved:
+/// a comparison begins anew.
 ExitCode exit_code_of(int code) {
-  for (const ExitCode known : {ExitCode::usage, ExitCode::does_not_fit, ExitCode::resume_me, ExitCode::interrupted})
+  for (const ExitCode known : {ExitCode::usage, ExitCode::does_not_fit, ExitCode::interrupted})
     if (code == static_cast<int>(known)) return known;
   return ExitCode::failed;
 }
@@ -135,7 +149,7 @@ RunMeasures train_stage(const Comparison& comparison, std::int64_t stage, FileSy
   std::vector<std::string> words{std::filesystem::read_symlink("/proc/self/exe").string()};
   const std::vector<std::string> train = train_words(comparison, stage);
   words.insert(words.end(), train.begin(), train.end());
-  const BlockedSignals signals({SIGINT, SIGTERM, SIGHUP, SIGCHLD});
+  const BlockedSignals signals({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD});
   const int code = wait_for(start_child(words, signals, "", output.get()), signals);
   if (code != 0)
     throw Error(fmt::format("stage {} ended with {}; what it printed is in {}", stage, code, log.string()),
@@ -193,9 +207,23 @@ std::string as_json(const Comparison& comparison, const std::vector<RunMeasures>
          "\n";
 }
 
+/// Two comparisons of one configuration would remove each other's runs.
+std::unique_ptr<FileLock> lock(FileSystem& files, const Comparison& comparison) {
+  const std::string path = comparison.folder.string() + ".lock";
+  files.make_directory(parent_of(path));
+  LockAttempt attempt = files.try_lock(path, this_job());
+  if (attempt.state == LockAttempt::State::busy)
+    throw DeviceError(
+        fmt::format("{}: expected no other comparison of this configuration, found one of {}; wait for "
+                    "it, or choose another run.name; nothing was changed",
+                    comparison.folder.string(), attempt.note));
+  return std::move(attempt.lock);
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
   const Comparison comparison = make_comparison(line, invocation);
   const std::unique_ptr<FileSystem> files = make_posix_file_system();
+  const std::unique_ptr<FileLock> alone = lock(*files, comparison);
   files->remove(comparison.folder.string());  // what an earlier comparison that failed has left
   files->make_directory(comparison.folder.string());
   std::vector<RunMeasures> runs;
@@ -207,6 +235,7 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                    human_duration(watch.seconds()));
   }
   files->remove(comparison.folder.string());
+  files->remove(comparison.folder.string() + ".lock");
   write_output(line.has(kJson.name) ? as_json(comparison, runs) : as_text(comparison, runs));
   return ExitCode::done;
 }

@@ -1,5 +1,6 @@
 // `ferula config`: the wizard; checks a configuration, shows its resolved values, lists all keys, writes a new file,
 // and translates those of other programs.
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -142,7 +143,7 @@ ExitCode write_new(const CommandLine& line, std::int64_t ranks) {
   const Config wished =
       draft_config_text("", "", {}, sets).loaded.config;  // its mistakes come with those of the preset
   write_new_file(path, new_config_toml(preset, sets, facts_for(wished, ranks)));
-  print_output("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, path,
+  print_output("wrote {} (preset {}); next: ferula train {}{}\n", path, preset, shell_word(path),
                line.has(kForRanks.name) ? fmt::format(" --ranks {}", ranks) : "");
   return ExitCode::done;
 }
@@ -160,10 +161,44 @@ std::vector<OptionSpec> options() {
   return all;
 }
 
+/// What an action takes; the wizard is the one without a name.
+std::vector<OptionSpec> options_of(std::string_view action) {
+  if (action.empty()) return wizard_options();
+  if (action == "keys") return {kMarkdown, kElsewhere};
+  if (action == "questions") return {kMarkdown};
+  std::vector<OptionSpec> taken{kSet, kForRanks};
+  if (action == "show") taken.push_back(kToml);
+  if (action == "export") taken.push_back(kFormat);
+  if (action == "new" || action == "import") taken.push_back(kPreset);
+  if (action == "new")
+    for (const Shortcut& each : kShortcuts) taken.push_back(each.option);
+  return taken;
+}
+
+void refuse_options_of_others(const CommandLine& line, std::string_view action) {
+  const std::vector<OptionSpec> taken = options_of(action);
+  for (const OptionSpec& option : options()) {
+    const bool is_taken =
+        std::any_of(taken.begin(), taken.end(), [&](const OptionSpec& each) { return each.name == option.name; });
+    if (is_taken || !line.has(option.name)) continue;
+    throw ConfigError(
+        action.empty()
+            ? fmt::format("--{}: the wizard takes answers, not this option: give --answers FILE, change the file "
+                          "afterwards, or use `ferula config new FILE --{} …`",
+                          option.name, option.name)
+            : fmt::format("--{} is not for `ferula config {}`; `ferula config --help` says what is", option.name,
+                          action));
+  }
+}
+
 ExitCode run(const CommandLine& line, const Invocation& invocation) {
-  if (line.positionals().empty()) return run_wizard(line);
+  if (line.positionals().empty()) {
+    refuse_options_of_others(line, "");
+    return run_wizard(line);
+  }
   const std::string action =
       action_of(line, "config", {"check", "show", "keys", "new", "questions", "import", "export"}, {});
+  refuse_options_of_others(line, action);
   if (action == "keys") return keys(line);
   if (action == "questions") return questions(line);
   if (action == "import") return import_foreign(line, line.integer(kForRanks.name, 1), facts_for);

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "app/common_options.hpp"
+#include "base/human.hpp"
 #include "base/output.hpp"
 #include "config/config_template.hpp"
 #include "config/load_config.hpp"
@@ -94,7 +95,7 @@ ExitCode import_foreign(const CommandLine& line, std::optional<std::int64_t> ran
   report += fmt::format(
       "\nwrote {}; set model and data there, which come from a preset where {} has none\nnext: ferula "
       "config check {}{}\n",
-      to, from, to, start);
+      to, from, shell_word(to), start);
   write_output(report);
   return ExitCode::done;
 }

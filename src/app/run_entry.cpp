@@ -12,14 +12,6 @@
 namespace ferula {
 namespace {
 
-/// What a second job is told of this one.
-std::string this_job() {
-  const std::string job = slurm_job();
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  return fmt::format("process {} on {}{}, since {:%Y-%m-%d %H:%M:%S}", getpid(), host_name(),
-                     job.empty() ? "" : ", SLURM job " + job, fmt::localtime(now));
-}
-
 LockAttempt lock_run(FileSystem& files, const RunDirectory& directory) {
   LockAttempt attempt = files.try_lock(directory.lock().string(), this_job());
   if (attempt.state == LockAttempt::State::busy)
@@ -52,6 +44,13 @@ std::string move_run_aside(FileSystem& files, const RunDirectory& directory, Log
 }
 
 }  // namespace
+
+std::string this_job() {
+  const std::string job = slurm_job();
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format("process {} on {}{}, since {:%Y-%m-%d %H:%M:%S}", getpid(), host_name(),
+                     job.empty() ? "" : ", SLURM job " + job, fmt::localtime(now));
+}
 
 std::unique_ptr<FileLock> enter_run(FileSystem& files, const RunDirectory& directory, Log& log) {
   const std::string root = directory.root.string();

@@ -9,6 +9,9 @@
 
 namespace ferula {
 
+/// Who holds a lock, as a second job is told: process, host, SLURM job and since when.
+std::string this_job();
+
 /// Rank 0 only. Makes RUN and locks it for the lifetime of the result, so that two jobs never write into each other's
 /// metrics and checkpoints. Throws DeviceError, before anything is changed, where another job holds it. A file system
 /// without locks is a warning.

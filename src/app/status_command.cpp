@@ -21,7 +21,7 @@ std::string shown(const std::optional<T>& value, Show show) {
 }
 
 std::string as_table(const std::vector<RunStatus>& runs) {
-  Table table({"run", "job", "step", "loss", "tok/s", "eta", "state"});
+  Table table({"run", "job", "step", "loss", "tok/s", "eta", "state"}, Table::Last::text);
   for (const RunStatus& run : runs) {
     const auto count = [](std::int64_t number) { return std::to_string(number); };
     table.add({run.run, run.job.empty() ? "-" : run.job, shown(run.step, count) + "/" + shown(run.steps, count),

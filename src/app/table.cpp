@@ -29,7 +29,8 @@ std::string Table::text() const {
     std::string line;
     for (std::size_t column = 0; column < row.size(); ++column) {
       const std::string padding(widths[column] - characters(row[column]), ' ');
-      line += column == 0 ? row[column] + padding : "  " + padding + row[column];
+      const bool is_text = column == 0 || (column + 1 == row.size() && last_ == Last::text);
+      line += (column == 0 ? "" : "  ") + (is_text ? row[column] + padding : padding + row[column]);
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }

@@ -1,5 +1,8 @@
 #include "base/failure.hpp"
 
+#include <fmt/format.h>
+
+#include <filesystem>
 #include <new>
 
 namespace ferula {
@@ -11,6 +14,10 @@ Failure failure_of(const std::exception_ptr& error) noexcept try {
 } catch (const std::bad_alloc&) {
   return {"out of memory on the host: use a smaller batch or model, or more ranks on more nodes",
           ExitCode::does_not_fit};
+} catch (const std::filesystem::filesystem_error& failed) {
+  const std::string path = failed.path1().empty() ? "the working directory" : failed.path1().string();
+  return {fmt::format("{}: {}; see that the folder exists and that you may write there", path, failed.code().message()),
+          ExitCode::failed};
 } catch (const std::exception& other) {
   return {other.what(), ExitCode::failed};
 } catch (...) {

@@ -46,7 +46,9 @@ const ConfigPreset& find_preset(const std::string& name) {
 class YieldingPreset {
  public:
   YieldingPreset(const ConfigPreset& preset, std::span<const std::string> sets, const ResolveFacts& facts)
-      : origin_("preset " + preset.name), lines_(preset.lines), sets_(sets), facts_(facts) {}
+      : origin_("preset " + preset.name), lines_(preset.lines), sets_(sets), facts_(facts) {
+    leave_batch_to_ranks();
+  }
 
   /// Throws the mistakes of the first reading where no line is left that could give way.
   Config agreed() {
@@ -57,6 +59,14 @@ class YieldingPreset {
   }
 
  private:
+  /// A user who says how many micro batches a step has means so on any number of ranks.
+  void leave_batch_to_ranks() {
+    const TrainingConfig wished = draft_config_text("", "", {}, sets_).loaded.config.training;
+    if (wished.gradient_accumulation_steps.is_auto() || !wished.train_batch_size.is_auto()) return;
+    for (std::string& line : lines_)
+      if (line.starts_with("training.train_batch_size ")) line.clear();
+  }
+
   ConfigDraft draft() const {
     return draft_config_text(fmt::format("{}\n", fmt::join(lines_, "\n")), origin_, {}, sets_);
   }

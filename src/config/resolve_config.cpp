@@ -129,6 +129,30 @@ class Resolver {
            fmt::format("{} steps of {} out of {} samples", training.steps.get(), batch, samples));
   }
 
+  /// Whoever foresees memory and time counts in 64 bits; the libraries count the rows of a matrix in 32.
+  void sizes() {
+    if (mistakes_.any_under("model") || mistakes_.any_under("training") || mistakes_.any_under("data")) return;
+    constexpr double kMostParameters = 1e15, kMostRows = 2147483647.0, kMostActivations = 1e16;
+    const ModelConfig& model = config_.model;
+    const auto layers = static_cast<double>(model.layers), width = static_cast<double>(model.width);
+    const double heads = static_cast<double>(2 * (model.heads + model.kv_heads.get()) * model.head_dim.get());
+    const double layer = width * (heads + 3.0 * static_cast<double>(model.ffn_width.get()));
+    const double tables = width * static_cast<double>(2 * model.vocabulary.get() + model.context);
+    if (const double parameters = layers * layer + tables; parameters > kMostParameters)
+      report({"model.width", "model.layers"},
+             fmt::format("model: expected at most {:g} parameters, found about {:.3g}", kMostParameters, parameters),
+             "make the model smaller: model.width counts twice");
+    const Auto<std::int64_t>& samples = config_.training.train_micro_batch_size_per_gpu;
+    if (samples.is_auto()) return;  // a model that is only read, or a mistake elsewhere
+    const double rows = static_cast<double>(samples.get()) * static_cast<double>(config_.data.sequence_length);
+    if (rows > kMostRows || rows * layers * (width + static_cast<double>(model.ffn_width.get())) > kMostActivations)
+      report({"training.train_micro_batch_size_per_gpu", "data.sequence_length"},
+             fmt::format("a micro batch: expected at most 2^31 - 1 tokens, and {:g} activations in all layers, found "
+                         "{:.4g} tokens",
+                         kMostActivations, rows),
+             "lower the micro batch or the sequence length; gradient_accumulation_steps keeps the batch");
+  }
+
   void scheduler() {
     SchedulerParams& params = config_.scheduler.params;
     settle("scheduler.params.warmup_max_lr", params.warmup_max_lr, config_.optimizer.params.lr,
@@ -219,6 +243,7 @@ LoadedConfig resolve_config(ConfigDraft draft, const ResolveFacts& facts) {
   resolver.zero();
   resolver.batch();
   resolver.length();
+  resolver.sizes();
   resolver.scheduler();
   draft.mistakes.throw_if_any();
   return std::move(draft.loaded);

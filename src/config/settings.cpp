@@ -322,7 +322,8 @@ void describe(DebugConfig& debug, SectionTable table) {
             "Compares each collective on all ranks, and names the two that disagree.");
   table
       .add("collective_timeout_s", debug.collective_timeout_s, above(0),
-           "A collective that waits longer ends the job with the names of the ranks.")
+           "A collective that waits longer ends the job with the names of the ranks. Work of ranks on files has no "
+           "limit.")
       .in("seconds");
 }
 

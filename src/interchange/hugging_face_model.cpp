@@ -20,7 +20,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::int64_t kMostSize = 1 << 24;
+constexpr std::int64_t kMostSize = 1 << 24, kMostLayers = 10'000;  // as in a configuration
 
 /// Of both architectures, without a meaning for the values of the model.
 const std::set<std::string_view> kIndifferent = {"_name_or_path",
@@ -71,13 +71,12 @@ class ModelReader {
   }
 
   /// A size from 1 on; `fallback` where it is absent, which is a mistake without one.
-  std::int64_t size(std::string_view key, std::optional<std::int64_t> fallback = {}) {
+  std::int64_t size(std::string_view key, std::optional<std::int64_t> fallback = {}, std::int64_t most = kMostSize) {
     const json::value* found = find(key);
     if (found == nullptr && fallback) return *fallback;
-    const bool is_size =
-        found != nullptr && found->is_int64() && found->get_int64() >= 1 && found->get_int64() <= kMostSize;
+    const bool is_size = found != nullptr && found->is_int64() && found->get_int64() >= 1 && found->get_int64() <= most;
     if (is_size) return found->get_int64();
-    problem(key, fmt::format("a whole number from 1 to {}", kMostSize), "download the model's own config.json");
+    problem(key, fmt::format("a whole number from 1 to {}", most), "download the model's own config.json");
     return 1;
   }
 
@@ -147,7 +146,7 @@ class ModelReader {
 ModelConfig gpt2(ModelReader& reader) {
   ModelConfig model;
   model.family = "gpt2";
-  model.layers = reader.size("n_layer");
+  model.layers = reader.size("n_layer", {}, kMostLayers);
   model.width = reader.size("n_embd");
   model.heads = reader.size("n_head");
   model.kv_heads = model.heads;
@@ -196,7 +195,7 @@ double rope_theta(ModelReader& reader) {
 ModelConfig llama(ModelReader& reader) {
   ModelConfig model;
   model.family = "llama";
-  model.layers = reader.size("num_hidden_layers");
+  model.layers = reader.size("num_hidden_layers", {}, kMostLayers);
   model.width = reader.size("hidden_size");
   model.heads = reader.size("num_attention_heads");
   model.kv_heads = reader.size("num_key_value_heads", model.heads);

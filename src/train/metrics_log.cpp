@@ -53,7 +53,7 @@ MetricsLog::MetricsLog(FileSystem& files, const std::filesystem::path& path, std
   end_ = file_->bytes();
 }
 
-void MetricsLog::append(const StepMetrics& metrics) {
+bool MetricsLog::append(const StepMetrics& metrics) {
   std::string line = metrics_line(metrics);
   line.resize(std::max(line.size(), cut_length_), ' ');  // over a line that was cut; JSON may have spaces behind it
   const std::size_t length = line.size();
@@ -62,8 +62,10 @@ void MetricsLog::append(const StepMetrics& metrics) {
     file_->write_at(end_, std::as_bytes(std::span(line)));
     end_ += std::ssize(line);
     cut_length_ = 0;
+    return true;
   } catch (const Error&) {  // a full disk costs lines, not the run
     cut_length_ = length;
+    return false;
   }
 }
 

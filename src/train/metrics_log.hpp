@@ -30,7 +30,8 @@ class MetricsLog {
   /// Keeps the lines of steps up to `step` of an earlier part of this run and drops those after it, which a resumed run
   /// computes again. Throws CapacityError where the disk is full, DeviceError where the file cannot be written.
   MetricsLog(FileSystem& files, const std::filesystem::path& path, std::int64_t step);
-  void append(const StepMetrics& metrics);
+  /// False where the line could not be written.
+  bool append(const StepMetrics& metrics);
 
  private:
   std::unique_ptr<File> file_;

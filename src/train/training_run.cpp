@@ -121,7 +121,11 @@ void TrainingRun::record(const StepResult& step, std::int64_t memory_peak_bytes)
                             .mfu = mfu(static_cast<double>(step.tokens) / step.seconds),
                             .memory_peak_bytes = memory_peak_bytes,
                             .validation_loss = validation_loss_};
-  if (metrics_) metrics_->append(metrics);
+  if (metrics_ && !metrics_->append(metrics) && !std::exchange(lost_metrics_, true))
+    parts_.log.warning(
+        fmt::format("{}: the line of step {} could not be written, perhaps since the disk is full; the "
+                    "run goes on, and so do the lines once there is room",
+                    directory_.metrics().string(), step.step));
   const bool is_noteworthy =
       validation_loss_ || step.step == plan_.steps || totals_.steps == 1 || asked_ != ExitCode::done;
   if (is_noteworthy || since_line_.seconds() >= kSecondsBetweenLines) show_progress(metrics);

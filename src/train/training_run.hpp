@@ -77,6 +77,7 @@ class TrainingRun {
   RunFacts facts_;
   RunDirectory directory_;
   std::optional<MetricsLog> metrics_;
+  bool lost_metrics_ = false;  // has been told
   ExitCode asked_ = ExitCode::done;
   Stopwatch elapsed_, since_line_;
   double last_loss_ = 0.0;

@@ -79,6 +79,39 @@ TEST(CompareSystem, RefusesWhatCannotBeComparedBeforeItRuns) {
   }
 }
 
+TEST(CompareSystem, TakesConfigurationsThatCountInEpochsOrWarmUpForLong) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 40);
+  for (const std::vector<std::string>& sets :
+       {std::vector<std::string>{"training.steps=auto", "training.epochs=1"},
+        {"scheduler.type=WarmupCosineLR", "scheduler.params.warmup_num_steps=30"}}) {
+    const Outcome outcome =
+        workplace.ferula(with_settings({"compare", "tiny.toml", "--ranks", "2", "--steps", "5", "--stage", "0"}, sets));
+
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+  }
+}
+
+TEST(CompareSystem, TwoOfOneConfigurationDoNotMeet) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 8);
+  Outcome second;
+  const auto first_is_under_way = [&] {
+    if (workplace.lines_of("runs/tiny.compare/stage-0/metrics.jsonl") < 5) return false;
+    second = workplace.ferula({"compare", "tiny.toml", "--ranks", "2", "--stage", "1"});
+    return true;
+  };
+
+  const Outcome first = workplace.ferula_with_signals(
+      {"compare", "tiny.toml", "--ranks", "2", "--steps", "100000", "--stage", "0"}, {SIGTERM}, first_is_under_way);
+
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.err, AllOf(HasSubstr("runs/tiny.compare: expected no other comparison"),
+                                HasSubstr("found one of process"), HasSubstr("nothing was changed")));
+  EXPECT_EQ(first.code, 1) << "nothing of it is to be resumed";
+  EXPECT_TRUE(workplace.has("runs/tiny.compare/stage-0/metrics.jsonl"));
+}
+
 TEST(CompareSystem, ShowsWhereTheWordsOfARunThatFailedAre) {
   const Workplace workplace;
   write_tiny_run(workplace, 8);

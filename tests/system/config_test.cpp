@@ -70,6 +70,22 @@ TEST(ConfigSystem, ANewConfigurationHasNoMistakes) {
   EXPECT_THAT(workplace.ferula({"config", "show", "my.toml"}).out, HasSubstr("training.steps"));
 }
 
+TEST(ConfigSystem, OptionsOfAnotherActionAreRefused) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"config", "--yes", "--print", "--set", "training.stpes=7"},
+        {"config", "--yes", "--print", "--stage", "3"},
+        {"config", "check", "tiny.toml", "--toml"},
+        {"config", "keys", "--set", "training.steps=7"}}) {
+    const Outcome outcome = workplace.ferula(words);
+
+    EXPECT_EQ(outcome.code, 2) << words.back();
+    EXPECT_THAT(outcome.err, testing::AnyOf(HasSubstr("the wizard takes answers, not this option"),
+                                            HasSubstr("is not for `ferula config")));
+  }
+}
+
 TEST(ConfigSystem, ANewConfigurationTakesTokensAndAShortRun) {
   const Workplace workplace;
 

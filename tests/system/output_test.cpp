@@ -79,6 +79,17 @@ TEST_F(OutputSystem, PromptsThatOnlyOneRankCouldReadAreRefusedOnce) {
 
 TEST_F(OutputSystem, ATrainingRunGoesOnWithoutItsOutput) {
   EXPECT_EQ(workplace_->run({"bash", "-c", FERULA_PROGRAM " train tiny.toml --set run.name=mute > /dev/full"}).code, 0);
+  for (const std::string ranks : {"1", "2"}) {
+    const Outcome outcome = workplace_->run({"bash", "-c",
+                                             "set -o pipefail; export TMPDIR=$PWD; " FERULA_PROGRAM
+                                             " train tiny.toml --set training.steps=200 --set run.name=left-" +
+                                                 ranks + " --ranks " + ranks + " | true"});
+
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(workplace_->lines_of("runs/left-" + ranks + "/metrics.jsonl"), 200U);
+  }
+  for (const auto& each : std::filesystem::directory_iterator(workplace_->path()))
+    EXPECT_FALSE(each.path().filename().string().starts_with("ferula-ranks-")) << each.path();
 }
 
 }  // namespace

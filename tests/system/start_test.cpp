@@ -183,6 +183,33 @@ TEST(StartSystem, AMissingFolderForTemporaryFilesIsNamed) {
   EXPECT_THAT(refused.err, AllOf(HasSubstr("TMPDIR: expected a folder"), HasSubstr("unset it")));
 }
 
+// Ranks that cannot write there would be waited for without an end.
+TEST(StartSystem, TooLittleRoomForTheFilesOfMpirunIsNamed) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+
+  const Outcome refused = workplace.run({"bash", "-c", "ulimit -f 300; " FERULA_PROGRAM " train tiny.toml --ranks 2"});
+
+  EXPECT_EQ(refused.code, 3);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("ulimit -f: expected files of 18 MiB"), HasSubstr("found 300 KiB")));
+}
+
+TEST(StartSystem, AnMpirunThatEndsWithAnyStatusIsToldInWords) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 5);
+  std::filesystem::create_directory(workplace.path() / "bin");
+
+  for (const auto& [status, words] : {std::pair{"200", "mpirun ended with 200"}, {"137", "signal 9 (Killed)"}}) {
+    workplace.write("bin/mpirun", std::string("#!/bin/sh\nexit ") + status + "\n");
+    std::filesystem::permissions(workplace.path() / "bin/mpirun", std::filesystem::perms::owner_all);
+    const Outcome failed =
+        workplace.run({"bash", "-c", "PATH=$PWD/bin:$PATH " FERULA_PROGRAM " train tiny.toml --ranks 2"});
+
+    EXPECT_EQ(failed.code, 1);
+    EXPECT_THAT(failed.err, AllOf(HasSubstr("expected 2 ranks to end with a word, heard from 0"), HasSubstr(words)));
+  }
+}
+
 TEST(StartSystem, TasksOfSrunThatMpiDoesNotKnowOfAreRefused) {
   const Workplace workplace;
   write_tiny_run(workplace, 2);

@@ -1,10 +1,12 @@
 #include "app/launch/launcher.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <ctime>
 #include <optional>
 #include <system_error>
@@ -22,6 +24,27 @@
 
 namespace ferula {
 namespace {
+
+constexpr std::int64_t kRoomForMpirun = 16 << 20, kRoomForARank = 1 << 20;
+
+/// Open MPI keeps what ranks tell each other in files, and waits for ever for ranks that cannot write there.
+void require_room_for_mpirun(int ranks) {
+  std::error_code unknown;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(unknown);
+  const std::int64_t needed = kRoomForMpirun + ranks * kRoomForARank;
+  rlimit longest_file{};
+  if (getrlimit(RLIMIT_FSIZE, &longest_file) == 0 && longest_file.rlim_cur < static_cast<rlim_t>(needed))
+    throw CapacityError(
+        fmt::format("ulimit -f: expected files of {} MiB to be allowed, which mpirun may need, found {} "
+                    "KiB; raise the limit",
+                    needed >> 20, longest_file.rlim_cur >> 10));
+  const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
+  if (!unknown && space.available < static_cast<std::uintmax_t>(needed))
+    throw CapacityError(
+        fmt::format("{}: expected {} MiB free for what mpirun keeps there, found {} KiB; free some, or "
+                    "set TMPDIR to another folder",
+                    folder.string(), needed >> 20, space.available >> 10));
+}
 
 /// A file of its own in the temporary directory, removed at the end.
 class ReportFile {
@@ -73,10 +96,11 @@ int wait_for(pid_t mpirun, const sigset_t& signals, StopForwarding& stop) {
 
 std::string ending_of(int status) {
   if (WIFSIGNALED(status))
-    return fmt::format("mpirun was ended by signal {} ({})", WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
+    return fmt::format("mpirun was ended by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
   const int code = WEXITSTATUS(status);
-  if (code <= 128) return fmt::format("mpirun ended with {}", code);
-  return fmt::format("a rank was ended by signal {} ({})", code - 128, sigdescr_np(code - 128));
+  const char* const signal = code > 128 ? sigdescr_np(code - 128) : nullptr;  // null where there is no such signal
+  return signal == nullptr ? fmt::format("mpirun ended with {}", code)
+                           : fmt::format("a rank was ended by signal {} ({})", code - 128, signal);
 }
 
 ExitCode verdict_of(const LaunchRequest& request, const LaunchReport& report, const StopForwarding& stop, int status) {
@@ -91,14 +115,19 @@ ExitCode verdict_of(const LaunchRequest& request, const LaunchReport& report, co
       request.ranks, report.ended, ending_of(status), request.ranks));
 }
 
-}  // namespace
+/// Ranks that have ended.
+struct Ending {
+  ExitCode verdict = ExitCode::done;
+  int output_problem = 0;  // of errno, where not all of their output was written
+};
 
-ExitCode launch_ranks(const LaunchRequest& request) {
+Ending run_ranks(const LaunchRequest& request) {
   const BlockedSignals signals = is_ignored(SIGHUP) ? BlockedSignals({SIGINT, SIGTERM, SIGUSR1, SIGCHLD})
                                                     : BlockedSignals({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD});
   const ReportFile report;
-  std::optional<OutputRelay> relay;  // not on a terminal, and not for a run, which goes on without its output
-  if (request.stop == CommandStop::ends && request.console == LogConsole::plain) relay.emplace();
+  require_room_for_mpirun(request.ranks);
+  std::optional<OutputRelay> relay;  // not on a terminal
+  if (request.console == LogConsole::plain) relay.emplace();
   const pid_t mpirun = start_child(mpirun_words(request, report.path()), signals,
                                    "install Open MPI (Debian: openmpi-bin) or load its module, or start the ranks with "
                                    "srun",
@@ -107,9 +136,16 @@ ExitCode launch_ranks(const LaunchRequest& request) {
   StopForwarding stop(request.ranks, request.stop, report.path());
   const int status = wait_for(mpirun, signals.set(), stop);
   const int reason = relay ? relay->finish() : 0;
-  const ExitCode verdict = verdict_of(request, read_launch_report(report.path()), stop, status);
-  if (verdict == ExitCode::done) check_output(reason);
-  return verdict;
+  return {verdict_of(request, read_launch_report(report.path()), stop, status), reason};
+}
+
+}  // namespace
+
+ExitCode launch_ranks(const LaunchRequest& request) {
+  const Ending ending = run_ranks(request);
+  const bool needs_output = request.stop == CommandStop::ends;  // a run goes on without it
+  if (needs_output && ending.verdict == ExitCode::done) check_output(ending.output_problem);
+  return ending.verdict;
 }
 
 }  // namespace ferula

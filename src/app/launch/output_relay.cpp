@@ -27,6 +27,19 @@ int write_all(std::span<const char> text) {
   return 0;
 }
 
+/// Blocked, a reader that went away is an error of the write alone.
+class QuietPipe {
+ public:
+  ~QuietPipe() {
+    const timespec at_once{};
+    while (sigtimedwait(&signals_.set(), nullptr, &at_once) > 0) {
+    }  // else it would be delivered now
+  }
+
+ private:
+  BlockedSignals signals_{SIGPIPE};
+};
+
 }  // namespace
 
 OutputRelay::OutputRelay() {
@@ -50,7 +63,7 @@ int OutputRelay::finish() noexcept {
 }
 
 void OutputRelay::copy() {
-  const BlockedSignals quiet({SIGPIPE});  // a reader that went away is an error of the write
+  const QuietPipe quiet;
   std::array<char, 65536> piece{};
   for (;;) {
     pollfd waiting{.fd = ends_[0], .events = POLLIN, .revents = 0};

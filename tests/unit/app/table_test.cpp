@@ -19,6 +19,17 @@ TEST(Table, AlignsTheFirstColumnLeftAndTheOthersRight) {
             "longer     7\n");
 }
 
+TEST(Table, AlignsALastColumnOfTextsLeft) {
+  Table table({"name", "n", "state"}, Table::Last::text);
+  table.add({"a", "1000", "well"});
+  table.add({"b", "7", "failed: a long story"});
+
+  EXPECT_EQ(table.text(),
+            "name     n  state\n"
+            "a     1000  well\n"
+            "b        7  failed: a long story\n");
+}
+
 TEST(Table, CountsCharactersAndNotBytes) {
   Table table({"x", "y"});
   table.add({"\u03a8", "1"});

@@ -243,6 +243,17 @@ TEST(ConfigTemplate, FitsTheBatchToTheRanks) {
   EXPECT_TRUE(mistakes_of(new_config_toml("small", sets, three), {}, {}, three).empty());
 }
 
+TEST(ConfigTemplate, LeavesTheBatchToTheRanksWhereTheUserGivesMicroBatches) {
+  for (const char* accumulation : {"3", "4", "5"}) {
+    const std::vector<std::string> sets = {"training.train_micro_batch_size_per_gpu=8",
+                                           std::string("training.gradient_accumulation_steps=") + accumulation};
+    const std::string written = new_config_toml("small", sets);
+
+    EXPECT_THAT(written, HasSubstr("train_batch_size = \"auto\"")) << accumulation;
+    EXPECT_TRUE(mistakes_of(written, {}, {}, {.data_parallel_ranks = 2}).empty()) << accumulation;
+  }
+}
+
 TEST(ConfigTemplate, TellsMistakesOfTheUsersOwnWithBothPlaces) {
   const std::vector<std::string> sets = {"scheduler.params.warmup_num_steps=600"};
   try {

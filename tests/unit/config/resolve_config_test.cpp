@@ -43,6 +43,29 @@ TEST(ResolveConfig, LeavesGivenValuesAlone) {
   EXPECT_EQ(loaded.sources.at("model.kv_heads").in_words(), "--set");
 }
 
+// 64 bits would not count their bytes.
+TEST(ResolveConfig, RefusesSizesBeyondAllMeasure) {
+  struct Case {
+    std::vector<std::string> sets;
+    std::string reason;
+  };
+  for (const Case& each :
+       {Case{{"model.width=16777216", "model.layers=10000", "model.heads=65536"}, "expected at most 1e+15 parameters"},
+        Case{{"model.context=65536", "data.sequence_length=65536", "training.train_micro_batch_size_per_gpu=32768",
+              "training.train_batch_size=auto"},
+             "expected at most 2^31 - 1 tokens"}}) {
+    try {
+      resolved(each.sets);
+      FAIL() << each.reason;
+    } catch (const ConfigMistakes& found) {
+      ASSERT_EQ(found.mistakes().size(), 1U);
+      EXPECT_THAT(found.mistakes()[0].message, HasSubstr(each.reason));
+    }
+  }
+  EXPECT_NO_THROW(resolved({"model.context=65536", "data.sequence_length=65536",
+                            "training.train_micro_batch_size_per_gpu=32767", "training.train_batch_size=auto"}));
+}
+
 TEST(ResolveConfig, LeavesNothingAutomatic) {
   for (const char* length : {"training.steps=20", "training.steps=1e3"}) {
     LoadedConfig loaded = resolved({length, "bf16.enabled=auto", "scheduler.type=WarmupLR"},

@@ -58,10 +58,10 @@ TEST(MetricsLog, AFullDiskCostsTheLinesThatDoNotFitAndNoOthers) {
   MetricsLog log(files, path, 0);
   log.append(metrics_of(1, 5.5));
   files.left = 60;
-  log.append(metrics_of(2, 5.123456789));  // cut amid its numbers
+  EXPECT_FALSE(log.append(metrics_of(2, 5.123456789)));  // cut amid its numbers
   log.append(metrics_of(3, 5.123456789));
   files.left = 1 << 20;
-  log.append(metrics_of(4, 5.25));  // shorter than what was cut
+  EXPECT_TRUE(log.append(metrics_of(4, 5.25)));  // shorter than what was cut
   log.append(metrics_of(5, 5.125));
 
   const std::vector<std::string> expected{metrics_line(metrics_of(1, 5.5)), metrics_line(metrics_of(4, 5.25)),
