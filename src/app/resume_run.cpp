@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint_folder.hpp"
 #include "checkpoint/names.hpp"
 #include "checkpoint/set_aside.hpp"
+#include "train/metrics_log.hpp"
 
 namespace ferula {
 namespace {
@@ -80,6 +81,9 @@ void leave_newer_behind(RankContext& context, const ResumeChoice& choice, const 
     for (const std::string& aside :
          set_newer_aside(context.files, directory.checkpoints().string(), loaded.state.step, prefix))
       context.log.info(fmt::format("set aside as {}: this run goes on from step {}", aside, loaded.state.step));
+    if (choice.kind != ResumeChoice::Kind::path) return;
+    const std::string lines = keep_later_lines(context.files, directory.metrics(), loaded.state.step);
+    if (!lines.empty()) context.log.info(fmt::format("the lines of all steps so far are kept in {}", lines));
   });
 }
 

@@ -7,6 +7,7 @@
 #include "app/plan/fit_plan.hpp"
 #include "app/run_measures.hpp"
 #include "app/training_session.hpp"
+#include "base/human.hpp"
 #include "config/load_config.hpp"
 #include "config/resolve_config.hpp"
 #include "data/tokenizer.hpp"
@@ -22,17 +23,33 @@ constexpr OptionSpec kDryRun{"dry-run", "", "Prints plan and layout and what eac
 
 constexpr OptionSpec kMilestone{"milestone", "", "Ends with a box of stage, losses, memory and speed."};
 
+/// Where the word of a shell that begins at `begin` ends.
+std::size_t end_of_word(std::string_view command, std::size_t begin) {
+  bool is_quoted = false;
+  for (std::size_t at = begin; at < command.size(); ++at) {
+    if (command[at] == '\'') is_quoted = !is_quoted;
+    if (command[at] == '\\' && !is_quoted) ++at;
+    if (command[at] == ' ' && !is_quoted) return at;
+  }
+  return command.size();
+}
+
 /// The command as typed, without `--resume …`: what goes on from where this run ends.
 std::string continuing_command(std::string command) {
-  const std::size_t option = command.find(" --resume");
+  constexpr std::string_view kOption = " --resume";
+  const std::size_t option = command.find(kOption);
   if (option == std::string::npos) return command;
-  std::size_t end = option + std::string_view(" --resume").size();
-  if (end < command.size() && (command[end] == ' ' || command[end] == '=')) {
-    const bool is_quoted = end + 1 < command.size() && command[end + 1] == '\'';
-    end = is_quoted ? command.find('\'', end + 2) : command.find(' ', end + 1);
-    if (end != std::string::npos && is_quoted) ++end;
-  }
+  std::size_t end = option + kOption.size();
+  if (end < command.size() && (command[end] == ' ' || command[end] == '=')) end = end_of_word(command, end + 1);
   return command.erase(option, std::min(end, command.size()) - option);
+}
+
+/// What the environment says of the configuration, as it is typed before a command.
+std::string settings_of_environment() {
+  std::string typed;
+  for (const auto& [name, value] : ferula_environment())
+    if (name.find("__") != std::string::npos) typed += fmt::format("{}={} ", name, shell_word(value));
+  return typed;
 }
 
 /// What is known of a run before any rank starts.
@@ -89,8 +106,8 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                                .facts = prepared.facts,
                                .resume = line.text(kResume.name).value_or("auto"),
                                .overlap = ranks.overlap,
-                               .command = invocation.command,
-                               .continuing = continuing_command(invocation.command)};
+                               .command = settings_of_environment() + invocation.command,
+                               .continuing = settings_of_environment() + continuing_command(invocation.command)};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     if (line.has(kDryRun.name)) return plan_training(context, request);
     const ExitCode code = train(context, request);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "checkpoint/agreement.hpp"
 #include "checkpoint/names.hpp"
 
 namespace ferula {
@@ -16,8 +15,16 @@ void check_size(FileSystem& files, const std::string& path, std::int64_t expecte
   if (found != expected) throw DamageError(fmt::format("{}: expected {} bytes, found {}", path, expected, found));
 }
 
+/// What is damaged; empty where nothing is. Files that may not be read are no damage: DeviceError.
 std::string problem_of(FileSystem& files, const std::string& checkpoint) {
-  return outcome_of([&] { load_whole_manifest(files, checkpoint); }).problem;
+  try {
+    load_whole_manifest(files, checkpoint);
+  } catch (const DeviceError&) {
+    throw;
+  } catch (const Error& damage) {
+    return damage.what();
+  }
+  return {};
 }
 
 }  // namespace

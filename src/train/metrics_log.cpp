@@ -46,6 +46,21 @@ std::string metrics_line(const StepMetrics& metrics) {
   return line + "}";
 }
 
+std::string keep_later_lines(FileSystem& files, const std::filesystem::path& path, std::int64_t step) {
+  std::ifstream file(path);
+  std::string all;
+  bool has_later = false;
+  for (std::string line; std::getline(file, line); all += line + "\n")
+    has_later = has_later || (!line.empty() && step_of_line(line).value_or(0) > step);
+  if (!has_later) return {};
+  for (int number = 1;; ++number) {
+    const std::string copy = (path.parent_path() / fmt::format("metrics-abandoned-{}.jsonl", number)).string();
+    if (files.exists(copy)) continue;
+    write_file_atomically(files, copy, all, Replace::never);
+    return copy;
+  }
+}
+
 MetricsLog::MetricsLog(FileSystem& files, const std::filesystem::path& path, std::int64_t step) {
   // Atomically: a crash now loses no line.
   write_file_atomically(files, path.string(), lines_up_to(path, step), Replace::existing);

@@ -24,6 +24,10 @@ struct StepMetrics {
 /// The line, without a newline. Numbers that are not finite become null: JSON has none.
 std::string metrics_line(const StepMetrics& metrics);
 
+/// Keeps a copy of the file beside it (metrics-abandoned-N.jsonl) where it has lines of steps after `step`, which going
+/// back to that step drops. Returns the copy's path; empty where there are none.
+std::string keep_later_lines(FileSystem& files, const std::filesystem::path& path, std::int64_t step);
+
 /// Appends lines; a crash loses at most the last one, and a full disk those that do not fit.
 class MetricsLog {
  public:

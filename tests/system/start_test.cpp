@@ -294,6 +294,23 @@ TEST(StartSystem, GoingBackLeavesTheNewerBranchBehind) {
   EXPECT_EQ(on.code, 0) << on.err;
   EXPECT_THAT(on.out, HasSubstr("step-00000008 after step 8"));
   EXPECT_THAT(metric(workplace, "tiny", "loss"), SizeIs(10));
+  EXPECT_THAT(back.out, HasSubstr("are kept in runs/tiny/metrics-abandoned-1.jsonl"));
+  EXPECT_EQ(workplace.lines_of("runs/tiny/metrics-abandoned-1.jsonl"), 10U);
+  EXPECT_FALSE(workplace.has("runs/tiny/metrics-abandoned-2.jsonl")) << "only going back leaves a branch";
+}
+
+TEST(StartSystem, TheCommandThatGoesOnHasTheSettingsOfTheEnvironmentAndAnyName) {
+  const Workplace workplace;
+  write_tiny_run(workplace, 10);
+  ASSERT_EQ(workplace.ferula({"train", "tiny.toml", "--set", "run.name=it's"}).code, 0);
+
+  const Outcome on =
+      workplace.run({"env", "FERULA_TRAINING__STEPS=12", FERULA_PROGRAM, "train", "tiny.toml", "--set", "run.name=q",
+                     "--resume", "runs/it's/checkpoints/step-00000010", "--set", "training.evaluate_every=7"});
+
+  EXPECT_EQ(on.code, 0) << on.err;
+  EXPECT_THAT(on.out, HasSubstr("FERULA_TRAINING__STEPS=12 ferula train tiny.toml --set run.name=q --set "
+                                "training.evaluate_every=7 --set training.steps=24"));
 }
 
 TEST(StartSystem, ADamagedNewestCheckpointStepsAsideForTheOnesToCome) {

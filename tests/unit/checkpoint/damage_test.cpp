@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint_report.hpp"
 #include "checkpoint/verify.hpp"
 #include "checkpoint_run.hpp"
+#include "support/passing_file_system.hpp"
 
 namespace ferula {
 namespace {
@@ -199,6 +200,28 @@ TEST_F(DamageTest, ARunThatIsNamedStandsForItsNewestGoodOne) {
     EXPECT_EQ(state.differences(1), 0);
     EXPECT_THROW(load_from(context, run_.checkpoint(2), state.pieces(), ReadScope::everything), DataError);
   });
+}
+
+/// Files of one checkpoint that this user may not read.
+class ForbiddingFileSystem final : public PassingFileSystem {
+ public:
+  ForbiddingFileSystem(FileSystem& real, std::string folder) : PassingFileSystem(real), folder_(std::move(folder)) {}
+  std::unique_ptr<File> open(const std::string& path, OpenMode mode) override {
+    if (parent_of(path) == folder_) throw DeviceError(path + ": Permission denied");
+    return PassingFileSystem::open(path, mode);
+  }
+
+ private:
+  std::string folder_;
+};
+
+TEST_F(DamageTest, WhatMayNotBeReadIsNotPassedOverAsDamaged) {
+  ForbiddingFileSystem files(run_.files(), run_.checkpoint(2));
+
+  EXPECT_THAT([&] { find_newest_good(files, run_.folder()); },
+              ThrowsMessage<DeviceError>(HasSubstr("Permission denied")));
+  EXPECT_THAT([&] { newest_good_step(files, run_.folder()); },
+              ThrowsMessage<DeviceError>(HasSubstr("Permission denied")));
 }
 
 TEST_F(DamageTest, ResumeRefusesWhenAllAreDamaged) {
