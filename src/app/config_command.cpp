@@ -175,19 +175,21 @@ std::vector<OptionSpec> options_of(std::string_view action) {
   return taken;
 }
 
+bool is_among(const std::vector<OptionSpec>& options, std::string_view name) {
+  return std::any_of(options.begin(), options.end(), [&](const OptionSpec& each) { return each.name == name; });
+}
+
 void refuse_options_of_others(const CommandLine& line, std::string_view action) {
   const std::vector<OptionSpec> taken = options_of(action);
   for (const OptionSpec& option : options()) {
-    const bool is_taken =
-        std::any_of(taken.begin(), taken.end(), [&](const OptionSpec& each) { return each.name == option.name; });
-    if (is_taken || !line.has(option.name)) continue;
-    throw ConfigError(
-        action.empty()
-            ? fmt::format("--{}: the wizard takes answers, not this option: give --answers FILE, change the file "
-                          "afterwards, or use `ferula config new FILE --{} …`",
-                          option.name, option.name)
-            : fmt::format("--{} is not for `ferula config {}`; `ferula config --help` says what is", option.name,
-                          action));
+    if (is_among(taken, option.name) || !line.has(option.name)) continue;
+    if (action.empty() && is_among(options_of("new"), option.name))
+      throw ConfigError(
+          fmt::format("--{}: the wizard takes answers, not this option: give --answers FILE, change the file "
+                      "afterwards, or use `ferula config new FILE --{} …`",
+                      option.name, option.name));
+    throw ConfigError(fmt::format("--{} is not for {}; `ferula config --help` says what is", option.name,
+                                  action.empty() ? "the wizard" : fmt::format("`ferula config {}`", action)));
   }
 }
 

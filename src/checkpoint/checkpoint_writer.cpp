@@ -49,7 +49,7 @@ SaveResult CheckpointWriter::save(std::span<const OwnedPiece> pieces, const Save
   result.problem = outcome.problem;
   if (!result.committed) {
     // The save has failed already; what cannot be removed now is removed by the next run.
-    outcome_of([&] {
+    together([&] {
       if (leads()) files_->remove(saving);
     });
     return result;

@@ -63,6 +63,7 @@ class YieldingPreset {
   void leave_batch_to_ranks() {
     const TrainingConfig wished = draft_config_text("", "", {}, sets_).loaded.config.training;
     if (wished.gradient_accumulation_steps.is_auto() || !wished.train_batch_size.is_auto()) return;
+    if (draft().loaded.config.training.train_micro_batch_size_per_gpu.is_auto()) return;  // then it is all there is
     for (std::string& line : lines_)
       if (line.starts_with("training.train_batch_size ")) line.clear();
   }

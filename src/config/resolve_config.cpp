@@ -145,11 +145,12 @@ class Resolver {
     const Auto<std::int64_t>& samples = config_.training.train_micro_batch_size_per_gpu;
     if (samples.is_auto()) return;  // a model that is only read, or a mistake elsewhere
     const double rows = static_cast<double>(samples.get()) * static_cast<double>(config_.data.sequence_length);
-    if (rows > kMostRows || rows * layers * (width + static_cast<double>(model.ffn_width.get())) > kMostActivations)
+    const double activations = rows * layers * (width + heads + static_cast<double>(model.ffn_width.get()));
+    if (rows > kMostRows || activations > kMostActivations)
       report({"training.train_micro_batch_size_per_gpu", "data.sequence_length"},
              fmt::format("a micro batch: expected at most 2^31 - 1 tokens, and {:g} activations in all layers, found "
-                         "{:.4g} tokens",
-                         kMostActivations, rows),
+                         "{:.4g} tokens and about {:.3g} activations",
+                         kMostActivations, rows, activations),
              "lower the micro batch or the sequence length; gradient_accumulation_steps keeps the batch");
   }
 

@@ -74,6 +74,7 @@ bool MetricsLog::append(const StepMetrics& metrics) {
   const std::size_t length = line.size();
   line += '\n';
   try {
+    if (const std::int64_t bytes = file_->bytes(); bytes < end_) end_ = bytes;  // somebody has cut it
     file_->write_at(end_, std::as_bytes(std::span(line)));
     end_ += std::ssize(line);
     cut_length_ = 0;

@@ -29,6 +29,7 @@ constexpr std::int64_t kRoomForMpirun = 16 << 20, kRoomForARank = 1 << 20;
 
 /// Open MPI keeps what ranks tell each other in files, and waits for ever for ranks that cannot write there.
 void require_room_for_mpirun(int ranks) {
+  if (mpi_kind(mpi_library()) != MpiKind::open_mpi) return;
   std::error_code unknown;
   const std::filesystem::path folder = std::filesystem::temp_directory_path(unknown);
   const std::int64_t needed = kRoomForMpirun + ranks * kRoomForARank;

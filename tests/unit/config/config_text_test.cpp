@@ -254,6 +254,13 @@ TEST(ConfigTemplate, LeavesTheBatchToTheRanksWhereTheUserGivesMicroBatches) {
   }
 }
 
+TEST(ConfigTemplate, KeepsTheBatchWhereNoMicroBatchIsLeft) {
+  const std::vector<std::string> sets = {"training.train_micro_batch_size_per_gpu=auto",
+                                         "training.gradient_accumulation_steps=2"};
+
+  EXPECT_THAT(new_config_toml("small", sets), HasSubstr("train_batch_size = 32"));
+}
+
 TEST(ConfigTemplate, TellsMistakesOfTheUsersOwnWithBothPlaces) {
   const std::vector<std::string> sets = {"scheduler.params.warmup_num_steps=600"};
   try {

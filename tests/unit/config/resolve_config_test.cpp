@@ -53,7 +53,11 @@ TEST(ResolveConfig, RefusesSizesBeyondAllMeasure) {
        {Case{{"model.width=16777216", "model.layers=10000", "model.heads=65536"}, "expected at most 1e+15 parameters"},
         Case{{"model.context=65536", "data.sequence_length=65536", "training.train_micro_batch_size_per_gpu=32768",
               "training.train_batch_size=auto"},
-             "expected at most 2^31 - 1 tokens"}}) {
+             "expected at most 2^31 - 1 tokens"},
+        Case{{"model.layers=10000", "model.width=2", "model.heads=65536", "model.head_dim=256", "model.ffn_width=2",
+              "model.context=65536", "data.sequence_length=65536", "training.train_micro_batch_size_per_gpu=300",
+              "training.train_batch_size=auto"},
+             "1e+16 activations in all layers, found 1.966e+07 tokens and about"}}) {
     try {
       resolved(each.sets);
       FAIL() << each.reason;

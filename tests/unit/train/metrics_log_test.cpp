@@ -71,6 +71,34 @@ TEST(MetricsLog, AFullDiskCostsTheLinesThatDoNotFitAndNoOthers) {
   EXPECT_EQ(lines_of(path), std::vector<std::string>(expected.begin(), expected.begin() + 2));
 }
 
+TEST(MetricsLog, GoesOnAtTheEndOfAFileThatSomebodyHasEmptied) {
+  const ScratchDirectory scratch;
+  const std::filesystem::path path = scratch.path("metrics.jsonl");
+  const std::unique_ptr<FileSystem> real = make_posix_file_system();
+  MetricsLog log(*real, path, 0);
+  log.append(metrics_of(1, 5.5));
+  std::filesystem::resize_file(path, 0);
+
+  EXPECT_TRUE(log.append(metrics_of(2, 5.25)));
+
+  EXPECT_EQ(lines_of(path), std::vector<std::string>{metrics_line(metrics_of(2, 5.25))});
+}
+
+TEST(MetricsLog, GoingBackKeepsACopyOfLaterLinesAlone) {
+  const ScratchDirectory scratch;
+  const std::filesystem::path path = scratch.path("metrics.jsonl");
+  const std::unique_ptr<FileSystem> real = make_posix_file_system();
+  MetricsLog log(*real, path, 0);
+  for (const std::int64_t step : {1, 2, 3}) log.append(metrics_of(step, 5.5));
+
+  EXPECT_EQ(keep_later_lines(*real, path, 3), "");
+  const std::string first = keep_later_lines(*real, path, 1), second = keep_later_lines(*real, path, 2);
+
+  EXPECT_EQ(first, scratch.path("metrics-abandoned-1.jsonl"));
+  EXPECT_EQ(second, scratch.path("metrics-abandoned-2.jsonl"));
+  EXPECT_EQ(lines_of(first), lines_of(path));
+}
+
 TEST(MetricsLog, AResumeDropsLinesThatAreTornOrGrownTogether) {
   const ScratchDirectory scratch;
   const std::filesystem::path path = scratch.path("metrics.jsonl");
