@@ -21,7 +21,7 @@ std::string load_text(FileSystem& files, const std::string& checkpoint, const Ma
 
 /// Steps that have a checkpoint, good or not, in ascending order.
 std::vector<std::int64_t> steps_in(FileSystem& files, const std::string& folder);
-/// The newest step of which the checkpoint looks whole (load_whole_manifest).
+/// The newest step of which the checkpoint looks whole (load_whole_manifest). DeviceError where one may not be read.
 std::optional<std::int64_t> newest_good_step(FileSystem& files, const std::string& folder);
 /// The folder of checkpoints that `path` means, a run or its checkpoints folder; nothing where it is a checkpoint
 /// itself. DataError where it is neither; a file instead of a folder gets an explanation.
@@ -36,7 +36,7 @@ struct FoundCheckpoint {
   std::vector<DamagedCheckpoint> passed_over;  // newer ones, the newest first
 };
 /// The checkpoint that `path` means: a checkpoint itself, or the newest one of such a folder that looks whole; else
-/// DataError.
+/// DataError. DeviceError where one may not be read.
 FoundCheckpoint find_newest_good(FileSystem& files, const std::string& path);
 /// The same where nobody asks what was passed over, or whoever loads it says so.
 std::string find_checkpoint(FileSystem& files, const std::string& path);
