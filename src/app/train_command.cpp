@@ -102,12 +102,13 @@ ExitCode run(const CommandLine& line, const Invocation& invocation) {
                            .compute = prepared.compute.get(),
                            .sharing = known.run.share_gpu ? GpuSharing::allowed : GpuSharing::refused,
                            .memory_remedy = memory_remedy(prepared, invocation.ranks)};
+  const std::string environment = settings_of_environment();
   const SessionRequest request{.loaded = prepared.loaded,
                                .facts = prepared.facts,
                                .resume = line.text(kResume.name).value_or("auto"),
                                .overlap = ranks.overlap,
-                               .command = settings_of_environment() + invocation.command,
-                               .continuing = settings_of_environment() + continuing_command(invocation.command)};
+                               .command = environment + invocation.command,
+                               .continuing = environment + continuing_command(invocation.command)};
   return run_on_ranks(invocation, ranks, [&](RankContext& context) {
     if (line.has(kDryRun.name)) return plan_training(context, request);
     const ExitCode code = train(context, request);
