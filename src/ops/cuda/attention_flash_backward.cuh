@@ -108,7 +108,6 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
     flash_attention_dq_kernel(const __grid_constant__ Backward call) {
   await_previous_kernel();
   using Shape = BackwardShape<D>;
-  extern __shared__ __align__(16) unsigned char memory[];
   const AttentionShape& shape = call.shape;
   const Lane me;
   const int head = static_cast<int>(blockIdx.y), kv_head = head / shape.group();
@@ -116,7 +115,7 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
   const int first_row = static_cast<int>(gridDim.x - 1 - blockIdx.x) * Shape::rows;  // the longest first
   const int last_row = min(first_row + Shape::rows, rows) - 1;
   const int first_key = shape.begin[first_row], last_begin = shape.begin[last_row];
-  const std::uint32_t queries = shared_address(memory), upstream = queries + Shape::own_bytes;
+  const std::uint32_t queries = shared_address(dynamic_shared<unsigned char>()), upstream = queries + Shape::own_bytes;
   const std::uint32_t stages = upstream + Shape::own_bytes;
   const auto load_stage = [&](int key, std::uint32_t stage) {
     load_tile<D, Shape::columns, Shape::threads>(call.k, kv_head, key, rows, shape.head_dim, stage);
@@ -187,12 +186,6 @@ __device__ __forceinline__ void load_queries(const Backward& call, int head, int
   copy_async<4>(stage.delta + 4 * at, call.delta + head * call.shape.rows + row, inside);
 }
 
-__device__ __forceinline__ float2 load_pair(std::uint32_t address) {
-  float2 pair;
-  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(pair.x), "=f"(pair.y) : "r"(address) : "memory");
-  return pair;
-}
-
 /// Scores [keys, queries] become weights p, and slopes become p (dp − delta).
 template <int D>
 __device__ __forceinline__ void weigh_keys(const AttentionShape& shape, const QueryStage& stage, int warp_key,
@@ -239,7 +232,6 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
     flash_attention_dkv_kernel(const __grid_constant__ Backward call) {
   await_previous_kernel();
   using Shape = BackwardShape<D>;
-  extern __shared__ __align__(16) unsigned char memory[];
   const AttentionShape& shape = call.shape;
   const Lane me;
   const int kv_head = static_cast<int>(blockIdx.y), first_out = static_cast<int>(blockIdx.z) * Shape::out;
@@ -247,7 +239,7 @@ __global__ void __launch_bounds__(BackwardShape<D>::threads, BackwardShape<D>::b
   const int first_key = static_cast<int>(blockIdx.x) * Shape::rows;
   const int last_key = min(first_key + Shape::rows, rows) - 1;
   const int least_end = shape.end[first_key], most_end = shape.end[last_key];
-  const std::uint32_t keys = shared_address(memory), values = keys + Shape::own_bytes;
+  const std::uint32_t keys = shared_address(dynamic_shared<unsigned char>()), values = keys + Shape::own_bytes;
   const std::uint32_t stages = values + Shape::own_bytes;
   const auto stage_at = [&](int stage) { return QueryStage::at<D>(stages + stage * Shape::stage_bytes); };
   const int first_head = kv_head * shape.group();

@@ -122,8 +122,7 @@ __global__ void __launch_bounds__(ForwardShape<D>::threads, ForwardShape<D>::blo
     flash_attention_kernel(const __grid_constant__ AttentionForward<__nv_bfloat16> call) {
   await_previous_kernel();
   using Shape = ForwardShape<D>;
-  extern __shared__ __align__(16) unsigned char memory[];
-  const std::uint32_t stages = shared_address(memory);
+  const std::uint32_t stages = shared_address(dynamic_shared<unsigned char>());
   const AttentionShape& shape = call.shape;
   const Lane me;
   const int head = static_cast<int>(blockIdx.y), kv_head = head / shape.group();

@@ -1,5 +1,6 @@
 // Attention backward with multiply-adds in f32: a pass over keys for dq, and one over heads and queries for dk and dv.
 #include "ops/cuda/attention_tile.cuh"
+#include "ops/cuda/instructions.cuh"
 #include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
@@ -30,7 +31,7 @@ struct Tiles {
 template <class Shape, class T>
 __global__ void __launch_bounds__(kTileThreads) plain_attention_dq_kernel(const AttentionBackward<T> call) {
   await_previous_kernel();
-  extern __shared__ float memory[];
+  auto* memory = dynamic_shared<float>();
   const Tiles<Shape> tiles(memory);
   const AttentionShape& shape = call.shape;
   const TileThread me;
@@ -102,7 +103,7 @@ __device__ __forceinline__ void key_slopes(const AttentionShape& shape, std::int
 template <class Shape, class T>
 __global__ void __launch_bounds__(kTileThreads) plain_attention_dkv_kernel(const AttentionBackward<T> call) {
   await_previous_kernel();
-  extern __shared__ float memory[];
+  auto* memory = dynamic_shared<float>();
   const Tiles<Shape> tiles(memory);
   const AttentionShape& shape = call.shape;
   const TileThread me;

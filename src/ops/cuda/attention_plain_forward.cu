@@ -1,5 +1,6 @@
 // Attention forward with multiply-adds in f32: for f32 models, and for bf16 heads that tensor cores cannot read.
 #include "ops/cuda/attention_tile.cuh"
+#include "ops/cuda/instructions.cuh"
 #include "ops/cuda/previous_kernel.cuh"
 
 namespace ferula::cuda {
@@ -52,7 +53,7 @@ __device__ __forceinline__ void weigh(float (&scores)[Shape::R][Shape::C], const
 template <class Shape, class T>
 __global__ void __launch_bounds__(kTileThreads) plain_attention_kernel(const AttentionForward<T> call) {
   await_previous_kernel();
-  extern __shared__ float memory[];
+  auto* memory = dynamic_shared<float>();
   float* queries = memory;
   float* staging = queries + Shape::rows * Shape::stride;  // keys, then values
   float* weights = staging + Shape::columns * Shape::stride;

@@ -2,6 +2,7 @@
 // taken an element; other rows take one pass with an online maximum and sum (Milakov, Gimelshein 2018) and one that
 // writes the gradient: the longest run one a multiprocessor, so that the second pass finds them in the L2 cache.
 #include "ops/cuda/cross_entropy.hpp"
+#include "ops/cuda/instructions.cuh"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/reduce.cuh"
@@ -112,7 +113,7 @@ constexpr std::int64_t kSharedOverhead = 2048;  // of a multiprocessor: what the
 __device__ __forceinline__ void fetch_row(const float* row, std::int64_t columns) {
   constexpr int kSector = 8;
   for (std::int64_t at = static_cast<std::int64_t>(threadIdx.x) * kSector; at < columns; at += kHeldThreads * kSector)
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(row + at));
+    prefetch_sector(row + at);
 }
 
 /// Begins to copy the thread's own logits of a row into shared memory, where the thread alone reads them.
@@ -122,14 +123,8 @@ __device__ __forceinline__ void begin_copy(const float* row, int columns, float*
 #pragma unroll
   for (int k = 0; k < K; ++k)
     if (const int at = first + k * kHeldColumns; at < columns)
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                       static_cast<unsigned>(__cvta_generic_to_shared(staged + at))),
-                   "l"(row + at)
-                   : "memory");
-  asm volatile("cp.async.commit_group;" ::: "memory");
+      copy_async(shared_address(staged + at), row + at);
 }
-
-__device__ __forceinline__ void await_copy() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 
 /// The thread's logits of a row, −∞ beyond the vocabulary, and the largest of them.
 template <int K>
@@ -173,7 +168,7 @@ template <int K, NextRow Next, class T>
 __global__ void __launch_bounds__(kHeldThreads, 1) held_cross_entropy_kernel(LossRows<T> views, int rows) {
   await_previous_kernel();
   __shared__ float maxima[kWarp], sums[kWarp];
-  extern __shared__ __align__(16) float staged[];  // a row of logits
+  auto* staged = dynamic_shared<float>();  // a row of logits
   const auto columns = static_cast<int>(views.columns), vocabulary = static_cast<int>(views.vocabulary);
   const int first = static_cast<int>(threadIdx.x) * kLogits;
   const auto fetch = [&](int row) {
@@ -186,7 +181,7 @@ __global__ void __launch_bounds__(kHeldThreads, 1) held_cross_entropy_kernel(Los
     const int target = views.target[row], next = row + static_cast<int>(gridDim.x);
     if (target >= vocabulary) __trap();
     T* gradient = views.gradient.data == nullptr ? nullptr : views.gradient.row(row) + first;
-    if constexpr (Next == NextRow::into_shared) await_copy();
+    if constexpr (Next == NextRow::into_shared) wait_for_copies();
     if (target < 0) {  // the same for the whole block
       fetch(next);
       const float zeros[kLogits] = {};

@@ -5,13 +5,13 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
 #include "base/narrow.hpp"
 #include "device/cuda/cuda_error.hpp"
+#include "ops/cuda/kernel_call.hpp"
 #include "ops/operands.hpp"
 
 namespace ferula::cuda {
@@ -34,7 +34,6 @@ bool launches_dependents();
 template <class... Parameters>
 void launch_kernel(const Grid& grid, const char* name, void (*kernel)(Parameters...),
                    std::type_identity_t<Parameters>... arguments) {
-  std::array<void*, sizeof...(Parameters)> pointers{const_cast<void*>(static_cast<const void*>(&arguments))...};
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
@@ -45,7 +44,7 @@ void launch_kernel(const Grid& grid, const char* name, void (*kernel)(Parameters
   config.stream = grid.stream;
   config.attrs = &early;
   config.numAttrs = launches_dependents() ? 1 : 0;
-  static_cast<void>(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), pointers.data()));
+  call_kernel(config, kernel, arguments...);
   check_launch(name);
 }
 

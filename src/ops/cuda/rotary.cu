@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/cuda/fast_divide.hpp"
+#include "ops/cuda/instructions.cuh"
 #include "ops/cuda/launch.hpp"
 #include "ops/cuda/previous_kernel.cuh"
 #include "ops/cuda/rotary.hpp"
@@ -72,7 +73,7 @@ template <int V, class T>
 __global__ void __launch_bounds__(kThreads)
     rotary_kernel(RotaryRows<T> views, const __grid_constant__ Frequencies frequencies) {
   await_previous_kernel();
-  extern __shared__ float2 turns[];
+  auto* turns = dynamic_shared<float2>();
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * views.block_rows;
   const auto count = static_cast<int>(min(static_cast<std::int64_t>(views.block_rows), views.rows - first));
   const unsigned pieces = static_cast<unsigned>(count) * views.per_row.divisor;

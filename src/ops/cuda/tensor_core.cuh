@@ -1,5 +1,4 @@
-// Tiles of bf16 in shared memory and their products on tensor cores: mma.sync m16n8k16 with f32 sums, operands through
-// ldmatrix, tiles through cp.async. Layouts of fragments: PTX ISA, "Matrix Fragments for mma.m16n8k16".
+// Tiles of bf16 in shared memory and their products on tensor cores, with f32 sums.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -7,11 +6,10 @@
 #include <cstdint>
 
 #include "ops/cuda/attention_arguments.hpp"
+#include "ops/cuda/instructions.cuh"
 #include "ops/cuda/reduce.cuh"
 
 namespace ferula::cuda {
-
-using Fragment = std::uint32_t[4];  // 16 × 16 of the left operand, two bf16 a register
 
 /// Where lane `lane` finds its elements: of sums [16, 8] rows `row` and row + 8, columns `column` and column + 1.
 struct Lane {
@@ -29,23 +27,6 @@ constexpr std::size_t tile_bytes(int rows) {
   return sizeof(__nv_bfloat16) * static_cast<std::size_t>(rows) * kTileStride<D>;
 }
 
-__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-/// Starts to copy kBytes to shared memory; zeros where `inside` is false (then nothing is read).
-template <int kBytes>
-__device__ __forceinline__ void copy_async(std::uint32_t to, const void* from, bool inside) {
-  const int size = inside ? kBytes : 0;
-  if constexpr (kBytes == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(size) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(size) : "memory");
-}
-
-/// Waits for all copies that this thread has started. A barrier must follow before other threads read.
-__device__ __forceinline__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-
 /// Starts to copy rows [first, first + kRows) of one head into a tile; zeros where there is no row or column.
 template <int D, int kRows, int kThreads>
 __device__ __forceinline__ void load_tile(const Heads<const __nv_bfloat16>& from, int head, std::int64_t first,
@@ -60,29 +41,6 @@ __device__ __forceinline__ void load_tile(const Heads<const __nv_bfloat16>& from
     const __nv_bfloat16* source = inside ? from.at(first + row, head) + column : from.data;
     copy_async<16>(tile + static_cast<std::uint32_t>(row * kTileStride<D> + column) * 2, source, inside);
   }
-}
-
-__device__ __forceinline__ void load_matrices(std::uint32_t address, Fragment& to) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-
-__device__ __forceinline__ void load_matrices_transposed(std::uint32_t address, Fragment& to) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-
-/// sums += a · b for a [16, 16] and b [16, 8].
-__device__ __forceinline__ void multiply_add(float (&sums)[4], const Fragment& a, std::uint32_t b0, std::uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-      "{%0, %1, %2, %3};"
-      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 /// The left operand: rows [row, row + 16), columns [16 step, 16 step + 16) of a tile.
@@ -167,13 +125,6 @@ __device__ __forceinline__ void store_row(const float (&sums)[kOut / 8][4], int 
       *reinterpret_cast<std::uint32_t*>(row + column) =
           pack(factor * sums[tile][2 * half], factor * sums[tile][2 * half + 1]);
   }
-}
-
-/// 2^x to about 2 units in the last place; 0 of −∞.
-__device__ __forceinline__ float power_of_two(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
 }
 
 /// Over the four lanes that share a row of sums.
