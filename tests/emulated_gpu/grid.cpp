@@ -1,11 +1,10 @@
 #include "grid.hpp"
 
-#include <algorithm>
+#include <atomic>
 #include <boost/context/fiber.hpp>
-#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <random>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -63,18 +62,15 @@ struct Warp {
 /// The turns of threads that may run.
 class Turns {
  public:
-  Turns() {
-    const char* word = std::getenv("FERULA_EMULATED_ORDER");
-    const std::string_view order = word == nullptr ? "forwards" : word;
-    backwards_ = order == "backwards";
-    shuffled_ = !backwards_ && order != "forwards";
-    if (shuffled_) random_.seed(std::stoul(std::string(order)));
+  void begin(Order order) {
+    clear();
+    order_ = order;
   }
   void add(int thread) { ready_.push_back(thread); }
   bool empty() const { return first_ == ready_.size(); }
   int next() {
-    if (shuffled_) std::swap(ready_[first_ + random_() % (ready_.size() - first_)], ready_[first_]);
-    if (backwards_) {
+    if (order_ == Order::shuffled) std::swap(ready_[first_ + random_() % (ready_.size() - first_)], ready_[first_]);
+    if (order_ == Order::backwards) {
       const int thread = ready_.back();
       ready_.pop_back();
       return thread;
@@ -85,26 +81,28 @@ class Turns {
   }
   void clear() { ready_.clear(), first_ = 0; }
   /// Block number `index` of `count` that runs.
-  std::int64_t block(std::int64_t index, std::int64_t count) const { return backwards_ ? count - 1 - index : index; }
+  std::int64_t block(std::int64_t index, std::int64_t count) const {
+    return order_ == Order::backwards ? count - 1 - index : index;
+  }
 
  private:
   std::vector<int> ready_;
   std::size_t first_ = 0;
-  bool backwards_ = false, shuffled_ = false;
+  Order order_ = Order::forwards;
   std::minstd_rand random_;
 };
 
 /// The blocks that a thread of the host runs, one after the other.
 class Blocks {
  public:
-  void run(const Launch& launch) {
+  void run(const Launch& launch, Order order) {
+    turns_.begin(order);
     try {
       const std::int64_t count = static_cast<std::int64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
       for (std::int64_t index = 0; index < count; ++index) run_block(launch, turns_.block(index, count));
     } catch (...) {
       workers_.clear();  // unwinds what waits
       idle_.clear();
-      turns_.clear();
       throw;
     }
   }
@@ -229,14 +227,43 @@ class Blocks {
   std::string fault_;
 };
 
-Blocks& blocks() {
-  static thread_local Blocks mine;
-  return mine;
-}
+std::atomic<Order> order_of_all = Order::forwards;
+
+/// Of the launch that this thread of the host runs.
+thread_local Blocks* running = nullptr;
+Blocks& blocks() { return *running; }
+
+/// Blocks whose contexts are ready, from earlier launches of any thread.
+class IdleBlocks {
+ public:
+  std::unique_ptr<Blocks> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<Blocks>();
+    std::unique_ptr<Blocks> taken = std::move(idle_.back());
+    idle_.pop_back();
+    return taken;
+  }
+  void give(std::unique_ptr<Blocks> blocks) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(blocks));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Blocks>> idle_;
+};
 
 }  // namespace
 
-void run_grid(const Launch& launch) { blocks().run(launch); }
+void set_order(Order order) { order_of_all = order; }
+
+void run_grid(const Launch& launch) {
+  static IdleBlocks idle;
+  std::unique_ptr<Blocks> mine = idle.take();
+  running = mine.get();
+  mine->run(launch, order_of_all.load());
+  idle.give(std::move(mine));
+}
 const Place& here() { return blocks().current().place; }
 void await_block() { blocks().await_block(); }
 void note_previous_awaited() { blocks().current().awaited = true; }

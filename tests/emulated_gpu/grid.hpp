@@ -30,9 +30,13 @@ struct Launch {
 };
 
 /// Runs all blocks. Throws KernelFault: of a trap, of lanes that part where they must act together, of threads that wait
-/// for each other for ever. FERULA_EMULATED_ORDER is the order in which threads and blocks take turns: `forwards`,
-/// `backwards` or the seed of a shuffle.
+/// for each other for ever.
 void run_grid(const Launch& launch);
+
+/// In which order threads of a block take turns, and blocks follow each other.
+enum class Order : unsigned char { forwards, backwards, shuffled };
+/// Of all launches that follow; forwards until then.
+void set_order(Order order);
 
 /// What a thread of a kernel sees of itself.
 struct Place {
@@ -66,8 +70,8 @@ using WarpStep = void (*)(const LaneValues& given, LaneValues& taken);
 void take_step(unsigned mask, WarpStep step, const void* given, std::size_t given_bytes, void* taken,
                std::size_t taken_bytes);
 
-/// take_step with a function of the values of all lanes: Out f(const In (&given)[32], int lane).
-template <class Out, class In, Out (*kOfLane)(const In (&)[kLanes], int)>
+/// take_step with a function of the values of all lanes.
+template <class Out, class In, void (*kStep)(const In (&given)[kLanes], Out (&taken)[kLanes])>
 Out together(unsigned mask, const In& mine) {
   static_assert(std::is_trivially_copyable_v<In> && std::is_trivially_copyable_v<Out>);
   static_assert(sizeof(In) <= kLaneBytes && sizeof(Out) <= kLaneBytes);
@@ -76,11 +80,10 @@ Out together(unsigned mask, const In& mine) {
       mask,
       [](const LaneValues& given, LaneValues& taken) {
         In values[kLanes];
+        Out results[kLanes];
         for (int lane = 0; lane < kLanes; ++lane) std::memcpy(&values[lane], given[lane], sizeof(In));
-        for (int lane = 0; lane < kLanes; ++lane) {
-          const Out value = kOfLane(values, lane);
-          std::memcpy(taken[lane], &value, sizeof(Out));
-        }
+        kStep(values, results);
+        for (int lane = 0; lane < kLanes; ++lane) std::memcpy(taken[lane], &results[lane], sizeof(Out));
       },
       &mine, sizeof(In), &result, sizeof(Out));
   return result;

@@ -29,17 +29,20 @@
 
 namespace ferula::emulated {
 
-/// A number that the thread which asks sees as its own.
-template <unsigned (*kOfPlace)(const Place&)>
+/// Side `kSide` of a triple, as the thread that asks sees it.
+template <auto kTriple, int kSide>
 struct Coordinate {
-  operator unsigned() const { return kOfPlace(here()); }  // NOLINT: it stands in for a number
+  operator unsigned() const {  // NOLINT: it stands in for a number
+    const auto& triple = here().*kTriple;
+    return kSide == 0 ? triple.x : kSide == 1 ? triple.y : triple.z;
+  }
 };
 
 template <auto kTriple>
 struct Coordinates {
-  Coordinate<[](const Place& place) { return (place.*kTriple).x; }> x;
-  Coordinate<[](const Place& place) { return (place.*kTriple).y; }> y;
-  Coordinate<[](const Place& place) { return (place.*kTriple).z; }> z;
+  Coordinate<kTriple, 0> x;
+  Coordinate<kTriple, 1> y;
+  Coordinate<kTriple, 2> z;
 };
 
 }  // namespace ferula::emulated
@@ -66,19 +69,19 @@ struct Shuffled {
 };
 
 template <class T>
-T value_of_other(const Shuffled<T> (&given)[kLanes], int lane) {
-  return given[given[lane].from].value;
+void exchange(const Shuffled<T> (&given)[kLanes], T (&taken)[kLanes]) {
+  for (int lane = 0; lane < kLanes; ++lane) taken[lane] = given[given[lane].from].value;
 }
 
-inline unsigned votes(const int (&given)[kLanes], int) {
-  unsigned result = 0;
-  for (int lane = 0; lane < kLanes; ++lane) result |= given[lane] != 0 ? 1u << lane : 0u;
-  return result;
+inline void vote(const int (&given)[kLanes], unsigned (&taken)[kLanes]) {
+  unsigned votes = 0;
+  for (int lane = 0; lane < kLanes; ++lane) votes |= given[lane] != 0 ? 1u << lane : 0u;
+  for (unsigned& each : taken) each = votes;
 }
 
 template <class T>
 T shuffle(unsigned mask, T value, int from) {
-  return together<T, Shuffled<T>, value_of_other<T>>(mask, {value, from});
+  return together<T, Shuffled<T>, exchange<T>>(mask, {value, from});
 }
 
 inline int lane() {
@@ -98,7 +101,7 @@ T __shfl_xor_sync(unsigned mask, T value, int bits) {
   return ::ferula::emulated::shuffle(mask, value, ::ferula::emulated::lane() ^ bits);
 }
 inline unsigned __ballot_sync(unsigned mask, int vote) {
-  return ::ferula::emulated::together<unsigned, int, ::ferula::emulated::votes>(mask, vote);
+  return ::ferula::emulated::together<unsigned, int, ::ferula::emulated::vote>(mask, vote);
 }
 
 inline int __popc(unsigned bits) { return std::popcount(bits); }

@@ -29,7 +29,6 @@ using Clock = std::chrono::steady_clock;
 /// One lock for everything: the GPU is for tests.
 struct Gpu {
   std::mutex mutex;
-  std::condition_variable changed;
   cudaError_t broken = cudaSuccess;  // by a fault, for ever
   std::string fault;
   std::map<const void*, std::size_t> memory, pinned;  // sizes by address
@@ -50,32 +49,33 @@ cudaError_t failed(cudaError_t error) { return last_error = error; }
 class Queue {
  public:
   Queue() : thread_([this] { run(); }) {}
-  ~Queue() {
+  /// When its work is done. Who still holds an event of it may ask it later.
+  void stop() {
     {
       const std::lock_guard lock(gpu().mutex);
       stopping_ = true;
     }
-    gpu().changed.notify_all();
+    given_work_.notify_all();
     thread_.join();
   }
 
   /// The number of the work; the lock is held.
   std::uint64_t give(std::function<void()> work) {
     waiting_.push_back(std::move(work));
-    gpu().changed.notify_all();
+    given_work_.notify_one();
     return ++given_;
   }
-  std::uint64_t given() const { return given_; }
   void await(std::unique_lock<std::mutex>& lock, std::uint64_t number) {
-    gpu().changed.wait(lock, [&] { return done_ >= number; });
+    has_done_.wait(lock, [&] { return done_ >= number; });
   }
+  void await(std::unique_lock<std::mutex>& lock) { await(lock, given_); }
   bool has_done(std::uint64_t number) const { return done_ >= number; }
 
  private:
   void run() {
     std::unique_lock lock(gpu().mutex);
     while (true) {
-      gpu().changed.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+      given_work_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
       if (waiting_.empty()) return;
       const std::function<void()> work = std::move(waiting_.front());
       waiting_.pop_front();
@@ -93,40 +93,35 @@ class Queue {
         std::fprintf(stderr, "emulated GPU: %s\n", fault.c_str());
       }
       ++done_;
-      gpu().changed.notify_all();
+      has_done_.notify_all();
     }
   }
 
+  std::condition_variable given_work_, has_done_;
   std::deque<std::function<void()>> waiting_;
   std::uint64_t given_ = 0, done_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };
 
-struct Stream {
-  std::unique_ptr<Queue> queue = std::make_unique<Queue>();  // null once it has been destroyed, with all its work done
-};
-
 struct Event {
-  Stream* stream = nullptr;  // null: never recorded
+  Queue* queue = nullptr;  // null: never recorded
   std::uint64_t number = 0;
   Clock::time_point when;
 };
 
-/// All that were made. They are never freed, for the events that were recorded on them.
-std::deque<Stream*>& streams() {
-  static std::deque<Stream*>& all = *new std::deque<Stream*>{new Stream};
+/// Of all streams that were made, the host's own first; they are never freed.
+std::deque<Queue*>& queues() {
+  static std::deque<Queue*>& all = *new std::deque<Queue*>{new Queue};
   return all;
 }
-
-/// Null is the first of them.
-Stream& stream_of(cudaStream_t stream) {
-  return stream == nullptr ? *streams().front() : *reinterpret_cast<Stream*>(stream);
+Queue& queue_of(cudaStream_t stream) {
+  return stream == nullptr ? *queues().front() : *reinterpret_cast<Queue*>(stream);
 }
 Event& event_of(cudaEvent_t event) { return *reinterpret_cast<Event*>(event); }
 
-bool has_happened(const Event& event) {
-  return event.stream == nullptr || event.stream->queue == nullptr || event.stream->queue->has_done(event.number);
+void await(std::unique_lock<std::mutex>& lock, const Event& event) {
+  if (event.queue != nullptr) event.queue->await(lock, event.number);
 }
 
 std::size_t rounded(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -171,7 +166,7 @@ cudaError_t refusal(const cudaLaunchConfig_t& config, const void* kernel) {
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
   const std::lock_guard lock(gpu().mutex);
   if (gpu().broken != cudaSuccess) return failed(gpu().broken);
-  stream_of(stream).queue->give(std::move(work));
+  queue_of(stream).give(std::move(work));
   return cudaSuccess;
 }
 
@@ -323,39 +318,36 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  auto* made = new Stream;
-  {
-    const std::lock_guard lock(gpu().mutex);
-    streams().push_back(made);
-  }
+  auto* made = new Queue;
+  const std::lock_guard lock(gpu().mutex);
+  queues().push_back(made);
   *stream = reinterpret_cast<cudaStream_t>(made);
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  cudaStreamSynchronize(stream);
-  std::unique_ptr<Queue> queue;
-  {
-    const std::lock_guard lock(gpu().mutex);
-    queue = std::move(stream_of(stream).queue);
-  }
+  queue_of(stream).stop();
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   std::unique_lock lock(gpu().mutex);
-  Queue& queue = *stream_of(stream).queue;
-  queue.await(lock, queue.given());
+  queue_of(stream).await(lock);
   return gpu().broken == cudaSuccess ? cudaSuccess : failed(gpu().broken);
 }
 cudaError_t cudaDeviceSynchronize() {
   std::unique_lock lock(gpu().mutex);
-  for (std::size_t index = 0; index < streams().size(); ++index)  // others may be made while this one waits
-    if (Queue* queue = streams()[index]->queue.get(); queue != nullptr) queue->await(lock, queue->given());
+  for (std::size_t index = 0; index < queues().size(); ++index) queues()[index]->await(lock);  // more may come meanwhile
   return gpu().broken == cudaSuccess ? cudaSuccess : failed(gpu().broken);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  return enqueue(stream, [recorded = event_of(event)] {
+  Event recorded;
+  {
+    const std::lock_guard lock(gpu().mutex);
+    recorded.queue = event_of(event).queue;
+    recorded.number = event_of(event).number;
+  }
+  return enqueue(stream, [recorded] {
     std::unique_lock lock(gpu().mutex);
-    gpu().changed.wait(lock, [&] { return has_happened(recorded); });
+    await(lock, recorded);
   });
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -372,19 +364,20 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(gpu().mutex);
   if (gpu().broken != cudaSuccess) return failed(gpu().broken);
   Event& mine = event_of(event);
-  mine.stream = &stream_of(stream);
-  mine.number = mine.stream->queue->give([&mine] { mine.when = Clock::now(); });
+  mine.queue = &queue_of(stream);
+  mine.number = mine.queue->give([&mine] { mine.when = Clock::now(); });
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   std::unique_lock lock(gpu().mutex);
-  gpu().changed.wait(lock, [&] { return has_happened(event_of(event)); });
+  await(lock, event_of(event));
   return gpu().broken == cudaSuccess ? cudaSuccess : failed(gpu().broken);
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard lock(gpu().mutex);
   if (gpu().broken != cudaSuccess) return failed(gpu().broken);
-  return has_happened(event_of(event)) ? cudaSuccess : cudaErrorNotReady;
+  const Event& mine = event_of(event);
+  return mine.queue == nullptr || mine.queue->has_done(mine.number) ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   *milliseconds = std::chrono::duration<float, std::milli>(event_of(end).when - event_of(begin).when).count();
