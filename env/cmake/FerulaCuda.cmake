@@ -37,8 +37,9 @@ find_package(CUDAToolkit 12.0 REQUIRED)
 message(STATUS "CUDA backend: ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 
 # Position-independent, hidden copies of what the backend uses of the lower floors: the library exports one function.
-file(GLOB lower CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/*.cpp ${CMAKE_SOURCE_DIR}/src/device/*.cpp)
-list(FILTER lower EXCLUDE REGEX "/src/base/log\\.cpp$")
+file(GLOB FERULA_GPU_LOWER_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/*.cpp
+     ${CMAKE_SOURCE_DIR}/src/device/*.cpp)
+list(FILTER FERULA_GPU_LOWER_SOURCES EXCLUDE REGEX "/src/base/log\\.cpp$")
 file(GLOB parts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/device/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/device/cuda/*.cu
      ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cpp ${CMAKE_SOURCE_DIR}/src/ops/cuda/*.cu ${CMAKE_SOURCE_DIR}/src/comm/nccl_library*.cpp)
 
@@ -55,7 +56,7 @@ else()
 endif()
 
 # All of the backend but its entry: what test programs link, too.
-add_library(ferula_cuda_parts STATIC ${parts} ${lower})
+add_library(ferula_cuda_parts STATIC ${parts} ${FERULA_GPU_LOWER_SOURCES})
 target_include_directories(ferula_cuda_parts PUBLIC ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(ferula_cuda_parts PUBLIC CUDA::cudart_static CUDA::cublasLt fmt::fmt Threads::Threads
                       ${CMAKE_DL_LIBS})

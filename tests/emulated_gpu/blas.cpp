@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <numbers>
+#include <numeric>
 #include <vector>
 
 #include "base/dtype.hpp"
@@ -13,6 +13,10 @@
 
 namespace ferula::emulated {
 namespace {
+
+/// Multiplications of the largest product that is made: larger ones are those by which a program probes the GPU's rate,
+/// and their results nobody reads.
+constexpr std::int64_t kMostMultiplications = std::int64_t{1} << 32;
 
 /// Column-major: element (row, column) lies at row + column · leading.
 struct Layout {
@@ -186,16 +190,21 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
   }
 }
 
-/// As the library: nothing for operands of bf16 at addresses that are not multiples of four, for epilogues that are
-/// less than 16-byte aligned neither.
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+/// Two suggestions; none where columns of bf16 begin at other addresses than multiples of four, or of 16 where something
+/// is stored beside the result.
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a,
+                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t preference, int most,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
   const auto epilogue = as<Description>(description).epilogue;
-  const bool aux = epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_BIAS;
+  const bool stores_more = epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_BIAS;
+  std::int64_t alignment = as<Preference>(preference).least_alignment;
+  for (const cublasLtMatrixLayout_t each : {a, b, c}) {
+    const auto& layout = as<Layout>(each);
+    alignment = std::gcd(alignment, layout.leading * (layout.type == CUDA_R_16BF ? 2 : 4));
+  }
   *found = 0;
-  if (as<Preference>(preference).least_alignment < (aux ? 16u : 4u)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (alignment < (stores_more ? 16 : 4)) return CUBLAS_STATUS_NOT_SUPPORTED;
   for (; *found < std::min(most, 2); ++*found) results[*found] = {.state = CUBLAS_STATUS_SUCCESS};
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -213,6 +222,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
   const std::int64_t depth = a_deep ? a_is.rows : a_is.columns;
   if ((b_deep ? b_is.rows : b_is.columns) != depth) return CUBLAS_STATUS_INVALID_VALUE;
   const cudaError_t error = enqueue(stream, [=] {
+    if (depth * d_is.rows * d_is.columns > kMostMultiplications) return;
     const std::vector<float> left = packed(a, a_is, a_deep), right = packed(b, b_is, b_deep);
     for (std::int64_t column = 0; column < d_is.columns; ++column)
       for (std::int64_t row = 0; row < d_is.rows; ++row) {

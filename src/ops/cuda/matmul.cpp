@@ -265,7 +265,6 @@ void Matmul::run(cudaStream_t stream, const Product& product) {
       execute(stream, plan, main, *plan.algorithm);
     } else {
       FERULA_CHECK(main.epilogue == Epilogue::none, "no algorithm for a product with an epilogue");
-      main.bias = {};
       plain_product(stream, main);
     }
   }

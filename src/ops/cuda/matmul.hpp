@@ -92,7 +92,7 @@ class Matmul {
   std::map<Key, std::unique_ptr<Plan>> plans_;
 };
 
-/// The product by plain loops over tiles, for any alignment.
+/// The product by plain loops over tiles, for any alignment; a bias is of c's type. No epilogue.
 void plain_product(cudaStream_t stream, const Product& product);
 /// y [rows, columns] f32 or bf16 += bias [columns], of any of the two types.
 void add_bias(cudaStream_t stream, TensorView y, TensorView bias);

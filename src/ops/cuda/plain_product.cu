@@ -22,8 +22,8 @@ struct Operand {
 
 template <class T, class Out>
 __global__ void __launch_bounds__(kTile* kTile)
-    plain_product_kernel(Operand<T> a, Operand<T> b, Rows<Out> c, std::int64_t m, std::int64_t n, std::int64_t k,
-                         bool adds) {
+    plain_product_kernel(Operand<T> a, Operand<T> b, Rows<Out> c, const Out* bias, std::int64_t m, std::int64_t n,
+                         std::int64_t k, bool adds) {
   await_previous_kernel();
   __shared__ float left[kTile][kTile + 1], right[kTile][kTile + 1];
   const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
@@ -39,6 +39,7 @@ __global__ void __launch_bounds__(kTile* kTile)
     __syncthreads();
   }
   if (row >= m || column >= n) return;
+  if (bias != nullptr) sum += to_float(bias[column]);
   Out* place = c.row(row) + column;
   *place = from_float<Out>(adds ? to_float(*place) + sum : sum);
 }
@@ -65,8 +66,8 @@ void plain_product(cudaStream_t stream, const Product& product) {
       using Out = decltype(out_type);
       launch_kernel({stream, grid, block}, "plain_product", plain_product_kernel<T, Out>,
                     operand<T>(product.a, product.a_transpose), operand<T>(product.b, product.b_transpose),
-                    {elements<Out>(product.c), product.c.stride(0)}, product.m(), product.n(), product.k(),
-                    product.adds);
+                    {elements<Out>(product.c), product.c.stride(0)}, elements<const Out>(product.bias), product.m(),
+                    product.n(), product.k(), product.adds);
     });
   });
 }
