@@ -6,7 +6,7 @@ set -eu
 
 packages="
 build-essential ccache cmake git ninja-build pkg-config
-libboost1.81-dev libboost-json1.81-dev libboost-program-options1.81-dev
+libboost1.81-dev libboost-context1.81-dev libboost-json1.81-dev libboost-program-options1.81-dev
 libdnnl-dev libfmt-dev libhdf5-dev libhwy-dev libopenmpi-dev libspdlog-dev libtoml11-dev libxxhash-dev libyaml-cpp-dev
 openmpi-bin
 libbenchmark-dev libgmock-dev libgtest-dev

@@ -13,21 +13,23 @@ usage: tests/gpu.sh [options] [CHECK…]
   --out DIR     where results and logs go (default: gpu-results)
   --nccl LIB    an NCCL that lets several ranks use one GPU (2.30 or later), for the check nccl
   --steps N     steps of each short run (default: 12)
+  --set K=V     a setting of each short run, which may come several times
   --full        the benchmark of 1558M parameters, too
 
-checks: operations device compute layouts offload nccl resume generate train timeline overlap collectives memory peer
-bench faults; without a name all of them, in this order. Exits 0 where all passed or were skipped, 1 where one failed.
+checks: operations device compute layouts processes offload nccl resume generate train timeline overlap collectives
+memory peer bench faults; without a name all of them, in this order. Exits 0 where all passed or were skipped, 1 where one failed.
 TEXT
 }
 
 here=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
-bundle="" nccl="" out=gpu-results steps=12 full=no chosen=""
+bundle="" nccl="" out=gpu-results steps=12 settings="" full=no chosen=""
 while [ $# -gt 0 ]; do
   case $1 in
     --bundle) bundle=$2; shift ;;
     --nccl) nccl=$(readlink -f "$2"); shift ;;
     --out) out=$2; shift ;;
     --steps) steps=$2; shift ;;
+    --set) settings="$settings --set $2"; shift ;;
     --full) full=yes ;;
     --help | -h) usage; exit 0 ;;
     -*) echo "expected one of the options in --help, found '$1'" >&2; exit 2 ;;
@@ -36,8 +38,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -z "$chosen" ]; then
-  chosen="operations device compute layouts offload nccl resume generate train timeline overlap collectives memory peer"
-  chosen="$chosen bench faults"
+  chosen="operations device compute layouts processes offload nccl resume generate train timeline overlap"
+  chosen="$chosen collectives memory peer bench faults"
 fi
 if [ -z "$bundle" ] && [ -x "$here/ferula-bundle/bin/ferula" ]; then bundle=$here/ferula-bundle; fi
 if [ -n "$bundle" ]; then
@@ -82,7 +84,7 @@ train() {
     --set "run.name=$name" --set "run.device=$device" --set run.share_gpu=true --set "training.steps=$steps" \
     --set scheduler.params.total_num_steps=100 --set scheduler.params.warmup_num_steps=2 --set training.train_batch_size=12 \
     --set training.train_micro_batch_size_per_gpu=1 --set training.evaluate_every=0 \
-    --set data.sequence_length=64 "$@") >"$out/$name.log" 2>&1
+    --set data.sequence_length=64 $settings "$@") >"$out/$name.log" 2>&1
 }
 losses() { sed -n 's/.*"loss": *\([-+0-9.eEna]*\).*/\1/p' "$out/runs/$1/metrics.jsonl" 2>/dev/null; }
 
@@ -156,6 +158,10 @@ check_layouts() {
   train hybrid cuda --ranks-simulated 4 --set bf16.enabled=false --set zero_optimization.stage=3 \
     --set zero_optimization.shard_size=2
   compare layouts "4 ranks, staged, hybrid 2 x 2, against one" one hybrid 1e-4
+}
+
+check_processes() {
+  [ -d "$out/runs/one" ] || train one cuda --set bf16.enabled=false --set zero_optimization.stage=0
   export FERULA_NCCL_LIBRARY=none
   train processes cuda --ranks 2 --set bf16.enabled=false --set zero_optimization.stage=3
   compare layouts "2 processes, staged, stage 3, against one" one processes 1e-4
@@ -322,7 +328,7 @@ write_json() {
 
 for check in $chosen; do
   case $check in
-    operations | device | compute | layouts | offload | nccl | faults | resume | generate | train | timeline) ;;
+    operations | device | compute | layouts | processes | offload | nccl | faults | resume | generate | train | timeline) ;;
     overlap | collectives | memory | peer | bench) ;;
     *) echo "expected one of the checks in --help, found '$check'" >&2; exit 2 ;;
   esac

@@ -57,8 +57,7 @@ std::vector<float> packed(const void* data, const Layout& layout, bool rows_are_
   result.reserve(static_cast<std::size_t>(outer * depth));
   for (std::int64_t o = 0; o < outer; ++o)
     for (std::int64_t k = 0; k < depth; ++k)
-      result.push_back(
-          element(data, layout.type, rows_are_depth ? k + o * layout.leading : o + k * layout.leading));
+      result.push_back(element(data, layout.type, rows_are_depth ? k + o * layout.leading : o + k * layout.leading));
   return result;
 }
 
@@ -87,8 +86,7 @@ bool has_bias(cublasLtEpilogue_t epilogue) {
 float behind(const Description& what, std::int64_t row, std::int64_t column, float sum) {
   if (has_bias(what.epilogue)) sum += element(what.bias, what.bias_type, row);
   const std::int64_t at = row + column * what.hidden_leading;
-  if (what.epilogue == CUBLASLT_EPILOGUE_DGELU)
-    return sum * gelu_slope(element(what.hidden, what.hidden_type, at));
+  if (what.epilogue == CUBLASLT_EPILOGUE_DGELU) return sum * gelu_slope(element(what.hidden, what.hidden_type, at));
   if (what.epilogue != CUBLASLT_EPILOGUE_GELU_AUX && what.epilogue != CUBLASLT_EPILOGUE_GELU_AUX_BIAS) return sum;
   set_element(what.hidden, what.hidden_type, at, sum);
   return gelu(sum);
@@ -143,22 +141,32 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description) {
   delete reinterpret_cast<Description*>(description);
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description, cublasLtMatmulDescAttributes_t attribute,
-                                              const void* value, std::size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description,
+                                              cublasLtMatmulDescAttributes_t attribute, const void* value,
+                                              std::size_t bytes) {
   auto& mine = *reinterpret_cast<Description*>(description);
   const auto set = [&](auto& field) {
     return take(field, value, bytes) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
   };
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_TRANSA: return set(mine.a);
-    case CUBLASLT_MATMUL_DESC_TRANSB: return set(mine.b);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE: return set(mine.epilogue);
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return set(mine.bias);
-    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE: return set(mine.bias_type);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER: return set(mine.hidden);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE: return set(mine.hidden_type);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: return set(mine.hidden_leading);
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return set(mine.a);
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return set(mine.b);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return set(mine.epilogue);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return set(mine.bias);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+      return set(mine.bias_type);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return set(mine.hidden);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE:
+      return set(mine.hidden_type);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return set(mine.hidden_leading);
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
@@ -185,15 +193,18 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
       return CUBLAS_STATUS_SUCCESS;
     }
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return CUBLAS_STATUS_SUCCESS;
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return CUBLAS_STATUS_SUCCESS;
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
-/// Two suggestions; none where columns of bf16 begin at other addresses than multiples of four, or of 16 where something
-/// is stored beside the result.
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a,
-                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t,
+/// Two suggestions; none where columns of bf16 begin at other addresses than multiples of four, or of 16 where
+/// something is stored beside the result.
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t preference, int most,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
   const auto epilogue = as<Description>(description).epilogue;

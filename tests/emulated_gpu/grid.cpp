@@ -165,11 +165,11 @@ class Blocks {
     for (Warp& warp : warps_) warp.lanes = warp.arrived = 0, warp.lane_ended = false, warp.waiting.clear();
     for (std::size_t index = 0; index < count; ++index) {
       const auto at = static_cast<unsigned>(index);
-      threads_[index].place = {{at % launch.block.x, at / launch.block.x % launch.block.y,
-                                at / launch.block.x / launch.block.y},
-                               place,
-                               launch.block,
-                               launch.grid};
+      threads_[index].place = {
+          {at % launch.block.x, at / launch.block.x % launch.block.y, at / launch.block.x / launch.block.y},
+          place,
+          launch.block,
+          launch.grid};
       ++warps_[index / kLanes].lanes;
       turns_.add(static_cast<int>(index));
     }

@@ -29,8 +29,8 @@ struct Launch {
   std::function<void()> kernel;  // what one thread does
 };
 
-/// Runs all blocks. Throws KernelFault: of a trap, of lanes that part where they must act together, of threads that wait
-/// for each other for ever.
+/// Runs all blocks. Throws KernelFault: of a trap, of lanes that part where they must act together, of threads that
+/// wait for each other for ever.
 void run_grid(const Launch& launch);
 
 /// In which order threads of a block take turns, and blocks follow each other.

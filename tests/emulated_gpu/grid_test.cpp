@@ -82,13 +82,18 @@ TEST_P(EmulatedGrid, LanesThatPartAreAFault) {
 }
 
 TEST_P(EmulatedGrid, ThreadsThatWaitForEverAreAFault) {
-  EXPECT_THAT(fault_of(64, 0, [] { here().thread.x < 32 ? await_block() : void(together<unsigned, unsigned, add_all>(
-                                                                           kEveryLane, here().thread.x == 32)); }),
+  EXPECT_THAT(fault_of(64, 0,
+                       [] {
+                         here().thread.x < 32
+                             ? await_block()
+                             : void(together<unsigned, unsigned, add_all>(kEveryLane, here().thread.x == 32));
+                       }),
               "none");
-  EXPECT_THAT(fault_of(32, 0, [] {
-                if (here().thread.x < 16) await_block();
-                together<unsigned, unsigned, add_all>(kEveryLane, 1);
-              }),
+  EXPECT_THAT(fault_of(32, 0,
+                       [] {
+                         if (here().thread.x < 16) await_block();
+                         together<unsigned, unsigned, add_all>(kEveryLane, 1);
+                       }),
               HasSubstr("wait for each other"));
 }
 
@@ -110,10 +115,11 @@ TEST_P(EmulatedGrid, CopiesIntoSharedMemoryComeWhenTheyAreWaitedFor) {
 TEST_P(EmulatedGrid, PlacesOutsideOfSharedMemoryAreAFault) {
   EXPECT_THAT(fault_of(1, 32, [] { shared_at(32, 4); }), HasSubstr("4 bytes at 32 of 32 bytes of shared memory"));
   EXPECT_THAT(fault_of(1, 32, [] { shared_at(8, 16); }), HasSubstr("16 bytes at 8"));
-  EXPECT_THAT(fault_of(1, 32, [] {
-                int elsewhere = 0;
-                shared_offset(&elsewhere);
-              }),
+  EXPECT_THAT(fault_of(1, 32,
+                       [] {
+                         int elsewhere = 0;
+                         shared_offset(&elsewhere);
+                       }),
               HasSubstr("outside"));
 }
 
@@ -122,10 +128,11 @@ TEST_P(EmulatedGrid, AKernelThatDoesNotWaitForTheOneBeforeIsAFault) {
 }
 
 TEST_P(EmulatedGrid, GoesOnAfterAFault) {
-  EXPECT_EQ(fault_of(64, 0, [] {
-              await_block();
-              trap("as asked");
-            }),
+  EXPECT_EQ(fault_of(64, 0,
+                     [] {
+                       await_block();
+                       trap("as asked");
+                     }),
             "as asked");
   int ran = 0;
   run(2, 64, 0, [&] {

@@ -86,8 +86,8 @@ T shuffle(unsigned mask, T value, int from) {
 
 inline int lane() {
   const Place& place = here();
-  return static_cast<int>((place.thread.x + place.block_size.x * (place.thread.y + place.block_size.y * place.thread.z)) %
-                          kLanes);
+  return static_cast<int>(
+      (place.thread.x + place.block_size.x * (place.thread.y + place.block_size.y * place.thread.z)) % kLanes);
 }
 
 }  // namespace ferula::emulated

@@ -213,11 +213,20 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
-    case cudaDevAttrMultiProcessorCount: *value = kMultiprocessors; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = kCapability; break;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = static_cast<int>(kMostSharedBytes + 1024); break;
-    case cudaDevAttrL2CacheSize: *value = 50 << 20; break;
-    default: return failed(cudaErrorInvalidValue);
+    case cudaDevAttrMultiProcessorCount:
+      *value = kMultiprocessors;
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = kCapability;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+      *value = static_cast<int>(kMostSharedBytes + 1024);
+      break;
+    case cudaDevAttrL2CacheSize:
+      *value = 50 << 20;
+      break;
+    default:
+      return failed(cudaErrorInvalidValue);
   }
   return cudaSuccess;
 }
@@ -311,7 +320,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const cudaError_t error = enqueue(stream, [=] { std::memmove(to, from, bytes); });
   if (error != cudaSuccess) return error;
   std::unique_lock lock(gpu().mutex);
-  const auto known = [](const void* address) { return lies_in(gpu().memory, address) || lies_in(gpu().pinned, address); };
+  const auto known = [](const void* address) {
+    return lies_in(gpu().memory, address) || lies_in(gpu().pinned, address);
+  };
   if (known(to) && known(from)) return cudaSuccess;
   lock.unlock();
   return cudaStreamSynchronize(stream);
@@ -335,7 +346,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 }
 cudaError_t cudaDeviceSynchronize() {
   std::unique_lock lock(gpu().mutex);
-  for (std::size_t index = 0; index < queues().size(); ++index) queues()[index]->await(lock);  // more may come meanwhile
+  for (std::size_t index = 0; index < queues().size(); ++index)
+    queues()[index]->await(lock);  // more may come meanwhile
   return gpu().broken == cudaSuccess ? cudaSuccess : failed(gpu().broken);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {

@@ -67,7 +67,8 @@ TEST_P(EmulatedTraining, FollowsTheCpu) {
 INSTANTIATE_TEST_SUITE_P(All, EmulatedTraining, testing::ValuesIn(layouts()), case_name);
 
 TEST(EmulatedTraining, GoesOnFromACheckpointOfEitherDevice) {
-  const TinyRun run{.stage = 2, .shape = {.shard = 2}, .batch = 8, .model = {.layers = 1, .width = 64, .ffn_width = 96}};
+  const TinyRun run{
+      .stage = 2, .shape = {.shard = 2}, .batch = 8, .model = {.layers = 1, .width = 64, .ffn_width = 96}};
   const double expected = loss_after_a_stop(run, run);
 
   EXPECT_NEAR(loss_after_a_stop(on_gpu(run), run), expected, 1e-4 * expected);

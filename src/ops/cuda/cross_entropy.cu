@@ -122,8 +122,7 @@ __device__ __forceinline__ void begin_copy(const float* row, int columns, float*
   const int first = static_cast<int>(threadIdx.x) * kLogits;
 #pragma unroll
   for (int k = 0; k < K; ++k)
-    if (const int at = first + k * kHeldColumns; at < columns)
-      copy_async(shared_address(staged + at), row + at);
+    if (const int at = first + k * kHeldColumns; at < columns) copy_async(shared_address(staged + at), row + at);
 }
 
 /// The thread's logits of a row, −∞ beyond the vocabulary, and the largest of them.

@@ -1,5 +1,5 @@
-// Instructions of the GPU that C++ has no words for, each a function: shared memory by its own addresses, copies into it
-// that go on beside the kernel, tensor cores, and hints.
+// Instructions of the GPU that C++ has no words for, each a function: shared memory by its own addresses, copies into
+// it that go on beside the kernel, tensor cores, and hints.
 #pragma once
 
 #include <cstdint>
