@@ -91,4 +91,9 @@ Out together(unsigned mask, const In& mine) {
 
 [[noreturn]] void trap(const std::string& why);
 
+/// Throws KernelFault where an access of `bytes` at this address is not aligned to them.
+inline void require_aligned(const void* address, std::size_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0) trap(std::to_string(bytes) + " bytes at an odd address");
+}
+
 }  // namespace ferula::emulated

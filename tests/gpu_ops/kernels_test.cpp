@@ -26,7 +26,7 @@ const std::map<std::string, std::vector<std::string>> kKernels{
     {"make_prepared", {}},
     {"embed", {"embed_kernel"}},
     {"embed_backward", {"make_keys_kernel", "DeviceRadixSortOnesweepKernel", "add_runs_kernel"}},
-    {"residual_norm", {"residual_norm_kernel"}},
+    {"residual_norm", {"warp_norm_kernel", "block_norm_kernel"}},
     {"norm_backward", {"norm_backward_kernel", "add_column_sums_kernel"}},
     {"gelu", {"pointwise_kernel"}},
     {"gelu_backward", {"pointwise_kernel"}},

@@ -102,7 +102,9 @@ std::vector<OpCase> norm_cases() {
 
 std::vector<OpCase> norm_large_cases() {
   return {norm_backward({560, 1600, DType::f32, NormKind::layer, Accumulate::add}),
-          norm_backward({560, 1600, DType::bf16, NormKind::layer, Accumulate::add})};
+          norm_backward({560, 1600, DType::bf16, NormKind::layer, Accumulate::add}),
+          residual_norm({4500, 72, DType::f32, NormKind::rms}),
+          residual_norm({4500, 520, DType::bf16, NormKind::layer})};
 }
 
 std::vector<OpCase> norm_timing_cases() {

@@ -59,6 +59,8 @@ __device__ __forceinline__ Softmax softmax_of(const float* row, std::int64_t voc
   return {largest, block_sum(part, sums)};
 }
 
+constexpr int kPiecesAtOnce = 2;  // of a thread: it asks for so many before it writes the first
+
 /// gradient = scale · (softmax − onehot), 0 in padding columns; from the end, which the cache saw last.
 template <class T>
 __device__ __forceinline__ void write_gradient(const LossRows<T>& views, const float* row, T* gradient, Softmax softmax,
@@ -66,22 +68,28 @@ __device__ __forceinline__ void write_gradient(const LossRows<T>& views, const f
   const float factor = views.scale / softmax.sum;
   const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kLogits;
   const std::int64_t first = static_cast<std::int64_t>(threadIdx.x) * kLogits;
-  const std::int64_t steps = (views.columns + step - 1) / step;
-#pragma unroll 2
-  for (std::int64_t at = steps - 1; at >= 0; --at) {
-    const std::int64_t column = at * step + first;
-    if (column >= views.columns) continue;
-    float x[kLogits];
-    load_logits(row, column, views.vocabulary, views.wide, x);
+  for (std::int64_t at = (views.columns + step - 1) / step - 1; at >= 0; at -= kPiecesAtOnce) {
+    float x[kPiecesAtOnce][kLogits];
+    const auto column_of = [&](int each) { return (at - each) * step + first; };
+    const auto inside = [&](int each) { return at >= each && column_of(each) < views.columns; };
 #pragma unroll
-    for (int i = 0; i < kLogits; ++i) {
-      const float power = __expf(x[i] - softmax.largest);  // 0 beyond the vocabulary
-      x[i] = column + i == target ? views.scale * (power / softmax.sum - 1.0f) : power * factor;
+    for (int each = 0; each < kPiecesAtOnce; ++each)
+      if (inside(each)) load_logits(row, column_of(each), views.vocabulary, views.wide, x[each]);
+#pragma unroll
+    for (int each = 0; each < kPiecesAtOnce; ++each) {
+      if (!inside(each)) continue;
+      const std::int64_t column = column_of(each);
+#pragma unroll
+      for (int i = 0; i < kLogits; ++i) {
+        const float power = __expf(x[each][i] - softmax.largest);  // 0 beyond the vocabulary
+        x[each][i] = column + i == target ? views.scale * (power / softmax.sum - 1.0f) : power * factor;
+      }
+      if (views.wide)
+        store_some<kLogits>(x[each], views.columns - column, gradient + column);
+      else
+        for (int i = 0; i < kLogits && column + i < views.columns; ++i)
+          gradient[column + i] = from_float<T>(x[each][i]);
     }
-    if (views.wide)
-      store_some<kLogits>(x, views.columns - column, gradient + column);
-    else
-      for (int i = 0; i < kLogits && column + i < views.columns; ++i) gradient[column + i] = from_float<T>(x[i]);
   }
 }
 

@@ -63,7 +63,7 @@ class CudaOps final : public Ops {
 
   void residual_norm(Stream& stream, const NormSpec& spec, TensorView residual, TensorView delta, TensorView weight,
                      TensorView bias, TensorView y, TensorView statistics) override {
-    cuda::residual_norm(native_stream(stream), spec, residual, delta, weight, bias, y, statistics);
+    cuda::residual_norm(multiprocessors_, native_stream(stream), spec, residual, delta, weight, bias, y, statistics);
   }
   void norm_backward(Stream& stream, const NormSpec& spec, TensorView dy, TensorView x, TensorView weight,
                      TensorView statistics, TensorView dx, Accumulate accumulate, TensorView dweight,

@@ -38,6 +38,17 @@ __device__ __forceinline__ void copy_async(std::uint32_t to, const void* from) {
 /// Waits for all copies that this thread has started. A barrier must follow before other threads read.
 __device__ __forceinline__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
+/// One store to global memory. As an instruction, since the compiler makes two or four of an assignment where it has
+/// copied the code around it.
+__device__ __forceinline__ void store_whole(uint2* to, uint2 value) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(to), "r"(value.x), "r"(value.y) : "memory");
+}
+__device__ __forceinline__ void store_whole(uint4* to, uint4 value) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(value.x), "r"(value.y), "r"(value.z),
+               "r"(value.w)
+               : "memory");
+}
+
 /// Asks for the sector of 32 bytes in the L2 cache.
 __device__ __forceinline__ void prefetch_sector(const void* address) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));

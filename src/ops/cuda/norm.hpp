@@ -6,8 +6,8 @@
 
 namespace ferula::cuda {
 
-void residual_norm(cudaStream_t stream, const NormSpec& spec, TensorView residual, TensorView delta, TensorView weight,
-                   TensorView bias, TensorView y, TensorView statistics);
+void residual_norm(int multiprocessors, cudaStream_t stream, const NormSpec& spec, TensorView residual,
+                   TensorView delta, TensorView weight, TensorView bias, TensorView y, TensorView statistics);
 
 /// Bytes of the workspace that norm_backward takes on a GPU of `multiprocessors`.
 std::int64_t norm_backward_scratch(int multiprocessors, std::int64_t rows, std::int64_t width);

@@ -77,8 +77,7 @@ __device__ __forceinline__ void write_partial(float (&part)[K][V], float* shared
   for (int k = 0; k < K; ++k) {
     const std::int64_t column = (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x) * V;
     if (column >= width) continue;
-#pragma unroll
-    for (int i = 0; i < V; ++i) partial[blockIdx.x * width + column + i] = part[k][i];
+    store<V>(part[k], partial + blockIdx.x * width + column);  // the width is a multiple of V
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "ops/cuda/instructions.cuh"
+
 namespace ferula::cuda {
 
 using bfloat = __nv_bfloat16;
@@ -96,14 +98,6 @@ __device__ __forceinline__ void load(const T* from, float (&to)[V]) {
   for (int i = 0; i < V; ++i) to[i] = to_float(pack.values[i]);
 }
 
-template <int V>
-__device__ __forceinline__ void store(const float (&from)[V], float* to) {
-  Pack<float, V> pack;
-#pragma unroll
-  for (int i = 0; i < V; ++i) pack.values[i] = from[i];
-  *reinterpret_cast<Pack<float, V>*>(to) = pack;
-}
-
 /// V elements as memory holds them.
 template <class T, int V>
 __device__ __forceinline__ Raw<T, V> to_raw(const float (&from)[V]) {
@@ -123,20 +117,28 @@ __device__ __forceinline__ Raw<T, V> to_raw(const float (&from)[V]) {
   return raw;
 }
 
+/// Of global memory.
 template <class T, int V>
 __device__ __forceinline__ void store_raw(const Raw<T, V>& raw, T* to) {
   if constexpr (raw.kBytes == 2) *reinterpret_cast<unsigned short*>(to) = static_cast<unsigned short>(raw.words[0]);
   if constexpr (raw.kBytes == 4) *reinterpret_cast<unsigned*>(to) = raw.words[0];
-  if constexpr (raw.kBytes == 8) *reinterpret_cast<uint2*>(to) = make_uint2(raw.words[0], raw.words[1]);
+  if constexpr (raw.kBytes == 8) store_whole(reinterpret_cast<uint2*>(to), make_uint2(raw.words[0], raw.words[1]));
   if constexpr (raw.kBytes == 16)
-    *reinterpret_cast<uint4*>(to) = make_uint4(raw.words[0], raw.words[1], raw.words[2], raw.words[3]);
+    store_whole(reinterpret_cast<uint4*>(to), make_uint4(raw.words[0], raw.words[1], raw.words[2], raw.words[3]));
 }
 
-/// By whole words: two-byte stores of elements would be merged with those of a guarded tail, and stay two bytes each.
-template <int V>
-__device__ __forceinline__ void store(const float (&from)[V], bfloat* to) {
+/// V elements of global memory.
+template <int V, class T>
+__device__ __forceinline__ void store(const float (&from)[V], T* to) {
   static_assert(V == 1 || V == 2 || V == 4 || V == 8);
-  store_raw(to_raw<bfloat>(from), to);
+  constexpr int kPart = V < 16 / static_cast<int>(sizeof(T)) ? V : 16 / static_cast<int>(sizeof(T));
+#pragma unroll
+  for (int begin = 0; begin < V; begin += kPart) {
+    float part[kPart];
+#pragma unroll
+    for (int i = 0; i < kPart; ++i) part[i] = from[begin + i];
+    store_raw(to_raw<T>(part), to + begin);
+  }
 }
 
 /// The first `count` of V elements; the others become `missing`.

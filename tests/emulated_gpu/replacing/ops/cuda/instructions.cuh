@@ -24,6 +24,11 @@ void copy_async(std::uint32_t to, const void* from, bool inside) {
 }
 inline void copy_async(std::uint32_t to, const void* from) { emulated::copy_later(to, from, 16); }
 inline void wait_for_copies() { emulated::make_copies(); }
+template <class Words>
+void store_whole(Words* to, Words value) {
+  emulated::require_aligned(to, sizeof value);
+  *to = value;
+}
 inline void prefetch_sector(const void*) {}
 
 inline float2 load_pair(std::uint32_t address) {
