@@ -26,8 +26,10 @@ CHECKS = {
     "bench": "Operations beside their ceilings",
 }
 
-# What no machine with more than one GPU, or with another one, has shown yet.
+# What no machine with a GPU, with more than one, or with another one, has shown yet.
 NEVER_RUN = [
+    "Kernels that changed since the runs above: they run on the processor, thread by thread, against the same reference "
+    "(tests/emulated_gpu), which says that they are right and nothing of their speed.",
     "Code for compute capabilities 8.0, 8.6 and 8.9 (A100, A5000, RTX 6000 Ada): compiled, not run.",
     "NCCL between GPUs of one node and between nodes: compiled, not run.",
     "The choice of a GPU by node-local rank where a node has several: tested with a fake backend, not run.",

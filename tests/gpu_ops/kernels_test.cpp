@@ -94,6 +94,33 @@ TEST(GpuKernels, AreBuiltForEveryArchitecture) {
   }
 }
 
+/// The body of every kernel in the PTX that the program keeps for later GPUs, by its mangled name.
+std::multimap<std::string, std::string> ptx_kernels() {
+  std::ifstream file(FERULA_GPU_PROGRAM, std::ios::binary);
+  const std::string program{std::istreambuf_iterator<char>(file), {}};
+  const std::string entry = ".entry ", end = "\n}";
+  std::multimap<std::string, std::string> result;
+  for (std::size_t at = program.find(entry); at != std::string::npos; at = program.find(entry, at + 1)) {
+    const std::size_t name = at + entry.size(), behind = program.find('(', name), last = program.find(end, name);
+    if (last != std::string::npos) result.emplace(program.substr(name, behind - name), program.substr(at, last - at));
+  }
+  return result;
+}
+
+// The compiler once made four requests of one store of 16 bytes in most of these kernels.
+TEST(GpuKernels, StoreSixteenBytesAtOnce) {
+  const std::regex fourth(R"(st\.global\.[bfu]32 +\[%rd\d+\+12\])");
+  std::map<std::string, int> seen;
+  for (const auto& [name, body] : ptx_kernels())
+    for (const std::string kernel : {"warp_norm_kernel", "block_norm_kernel", "norm_backward_kernel", "rotary_kernel",
+                                     "dropout_kernel", "swiglu_backward_kernel", "held_cross_entropy_kernel"})
+      if (is_kernel(name, kernel)) {
+        ++seen[kernel];
+        EXPECT_FALSE(std::regex_search(body, fourth)) << name;
+      }
+  EXPECT_EQ(seen.size(), 7u) << "no PTX in " << FERULA_GPU_PROGRAM;
+}
+
 TEST(GpuKernels, KeepAttentionOf64And128InRegisters) {
   int looked_at = 0;
   for (const auto& [architecture, kernels] : built())
