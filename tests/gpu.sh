@@ -13,7 +13,7 @@ usage: tests/gpu.sh [options] [CHECK…]
   --out DIR     where results and logs go (default: gpu-results)
   --nccl LIB    an NCCL that lets several ranks use one GPU (2.30 or later), for the check nccl
   --steps N     steps of each short run (default: 12)
-  --set K=V     a setting of each short run, which may come several times
+  --set K=V     a setting of each short run, without blanks; may come several times
   --full        the benchmark of 1558M parameters, too
 
 checks: operations device compute layouts processes offload nccl resume generate train timeline overlap collectives

@@ -27,10 +27,11 @@ check_nccl() {
 
 # --- a lost rank ------------------------------------------------------------------------------------------------------
 
-# rank_of NAME RANK: the processes of a run that have this rank, a regular expression.
+# rank_of NAME RANK: the processes of a run of this script that have this rank, a regular expression.
 rank_of() {
   for process in /proc/[0-9]*; do
     tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qx "run.name=$1" || continue
+    tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qxF "run.output_dir=$out/runs" || continue
     tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$2" || continue
     echo "${process#/proc/}"
   done
@@ -39,7 +40,7 @@ rank_of() {
 # lose_rank ROW RUN SIGNAL WORDS: rank 1 of 2 gets SIGNAL in the middle of a run; within 30 s the job must have ended
 # with 1 and a message that holds WORDS, a regular expression. Steps are long, so that it is not between two of them.
 lose_rank() {
-  all=$steps steps=1000000 limit=60
+  all=$steps steps=1000000 limit=120
   train "$2" cuda --ranks 2 --set zero_optimization.stage=3 --set debug.collective_timeout_s=10 \
     --set training.train_batch_size=240 --set checkpoint.every_steps=0 &
   job=$!

@@ -144,12 +144,13 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   if (ranks > ferula::emulated::kMostRanks || config->blocking != 0) return ncclInvalidArgument;
-  *comm = new ncclComm;
+  auto made = std::make_unique<ncclComm>();
   try {
-    (*comm)->group = std::make_unique<Group>(id.internal, rank, ranks);
+    made->group = std::make_unique<Group>(id.internal, rank, ranks);
   } catch (const std::exception&) {
     return ncclSystemError;
   }
+  *comm = made.release();
   return ncclInProgress;
 }
 

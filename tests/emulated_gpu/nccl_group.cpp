@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -46,6 +47,7 @@ bool Group::await(Condition condition) {
 }
 
 bool Group::fail(const std::string& problem) {
+  if (failed_) return false;  // the first is told
   problem_ = problem;
   failed_ = true;
   return false;
@@ -82,29 +84,34 @@ bool Group::gather(std::uint64_t number, const Offer& mine, std::size_t from, st
                      [&](const Shared::Member& other) { return await([&] { return other.finished >= number; }); });
 }
 
+Group::Step Group::advance(const Message& message, std::vector<std::byte>& received) {
+  const auto me = static_cast<std::size_t>(rank_), peer = static_cast<std::size_t>(message.peer);
+  Shared::Mail& mail = message.is_send ? shared_->mail[me][peer] : shared_->mail[peer][me];
+  if (message.is_send) {
+    if (mail.offered < message.number && mail.taken + 1 >= message.number) {  // the one before is through
+      mail.offer = {message.data, message.bytes, 0};
+      mail.offered = message.number;
+    }
+    return mail.taken >= message.number ? Step::done : Step::waits;
+  }
+  if (mail.offered < message.number) return Step::waits;
+  received.resize(message.bytes);
+  const bool fits = mail.offer.bytes == message.bytes || fail("a message of another size");
+  if (!fits || !read(message.peer, mail.offer.data, message.bytes, received.data())) return Step::failed;
+  mail.taken = message.number;
+  return Step::done;
+}
+
 bool Group::exchange(const std::vector<Message>& messages) {
-  const auto mail = [&](const Message& message) -> Shared::Mail& {
-    const auto me = static_cast<std::size_t>(rank_), peer = static_cast<std::size_t>(message.peer);
-    return message.is_send ? shared_->mail[me][peer] : shared_->mail[peer][me];
-  };
   std::vector<std::vector<std::byte>> received(messages.size());
-  for (const Message& message : messages) {
-    if (!message.is_send) continue;
-    if (!await([&] { return mail(message).taken + 1 >= message.number; })) return false;  // the one before is through
-    mail(message).offer = {message.data, message.bytes, 0};
-    mail(message).offered = message.number;
-  }
-  for (std::size_t index = 0; index < messages.size(); ++index) {
-    const Message& message = messages[index];
-    if (message.is_send) continue;
-    if (!await([&] { return mail(message).offered >= message.number; })) return false;
-    if (mail(message).offer.bytes != message.bytes) return fail("a message of another size");
-    received[index].resize(message.bytes);
-    if (!read(message.peer, mail(message).offer.data, message.bytes, received[index].data())) return false;
-    mail(message).taken = message.number;
-  }
-  for (const Message& message : messages)
-    if (message.is_send && !await([&] { return mail(message).taken >= message.number; })) return false;
+  std::vector<Step> steps(messages.size(), Step::waits);
+  const auto is = [](Step wanted) { return [=](Step step) { return step == wanted; }; };
+  const bool over = await([&] {
+    for (std::size_t index = 0; index < messages.size(); ++index)
+      if (steps[index] == Step::waits) steps[index] = advance(messages[index], received[index]);
+    return std::ranges::all_of(steps, is(Step::done)) || std::ranges::any_of(steps, is(Step::failed));
+  });
+  if (!over || !std::ranges::all_of(steps, is(Step::done))) return false;
   for (std::size_t index = 0; index < messages.size(); ++index)
     if (!messages[index].is_send) std::memcpy(messages[index].data, received[index].data(), received[index].size());
   return true;

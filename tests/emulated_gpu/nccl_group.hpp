@@ -69,6 +69,9 @@ class Group {
   std::string problem() const { return failed_ ? problem_ : ""; }
 
  private:
+  enum class Step : unsigned char { waits, done, failed };
+  /// Does what can be done for a message by now.
+  Step advance(const Message& message, std::vector<std::byte>& received);
   template <class Condition>
   bool await(Condition condition);
   bool read(int from, const void* data, std::size_t bytes, std::byte* to);

@@ -61,19 +61,19 @@ __device__ __forceinline__ void add_row(const ForwardRows<T>& views, std::int64_
   }
 }
 
-/// The sum over the threads of a row.
-template <RowTeam Team>
-__device__ __forceinline__ float row_sum(float value, float* shared) {
-  if constexpr (Team == RowTeam::warp)
-    return warp_sum(value);
-  else
-    return block_sum(value, shared);
-}
-
-/// What blocks share; a warp needs none of it.
+/// What the threads of a block share.
 struct RowSums {
   float values[kWarp], squares[kWarp];
 };
+
+/// The sum over the threads of a row, by way of `place` where they are a block; a warp shares nothing, and has null.
+template <RowTeam Team>
+__device__ __forceinline__ float row_sum(float value, RowSums* shared, float (RowSums::*place)[kWarp]) {
+  if constexpr (Team == RowTeam::warp)
+    return warp_sum(value);
+  else
+    return block_sum(value, shared->*place);
+}
 
 /// x becomes x − mean; returns mean and 1 / deviation.
 template <RowTeam Team, int V, bool Whole, int K, class T>
@@ -86,7 +86,7 @@ __device__ __forceinline__ float2 centre(const ForwardRows<T>& views, const Colu
     for (int k = 0; k < K; ++k)
 #pragma unroll
       for (int i = 0; i < V; ++i) sum += x[k][i];  // zeros behind the width
-    mean = row_sum<Team>(sum, shared->values) * views.inverse_width;
+    mean = row_sum<Team>(sum, shared, &RowSums::values) * views.inverse_width;
   }
   float square = 0.0f;
 #pragma unroll
@@ -98,7 +98,7 @@ __device__ __forceinline__ float2 centre(const ForwardRows<T>& views, const Colu
       square = fmaf(x[k][i], x[k][i], square);
     }
   }
-  square = row_sum<Team>(square, shared->squares);
+  square = row_sum<Team>(square, shared, &RowSums::squares);
   return {mean, rsqrtf(fmaf(square, views.inverse_width, views.eps))};
 }
 

@@ -106,7 +106,8 @@ __device__ __forceinline__ Raw<T, V> to_raw(const float (&from)[V]) {
 #pragma unroll
     for (int i = 0; i < V; ++i) raw.words[i] = __float_as_uint(from[i]);
   } else if constexpr (V == 1) {
-    raw.words[0] = __bfloat16_as_ushort(from_float<bfloat>(from[0]));
+    const bfloat one = from_float<bfloat>(from[0]);
+    raw.words[0] = *reinterpret_cast<const unsigned short*>(&one);
   } else {
 #pragma unroll
     for (int i = 0; i < V / 2; ++i) {
