@@ -8,7 +8,6 @@
 #include "grid.hpp"
 #include "support/op_cases.hpp"
 #include "support/op_check.hpp"
-#include "support/reference_ops.hpp"
 
 namespace ferula::test {
 namespace {
@@ -23,38 +22,19 @@ class EmulatedOrder : public testing::TestWithParam<OpCase> {
   static void TearDownTestSuite() { gpu_.reset(); }
   void TearDown() override { emulated::set_order(Order::forwards); }
 
-  static void run(TensorSet& tensors, Order order) {
-    emulated::set_order(order);
-    run_on(GetParam(), gpu_->ops(), gpu_->device(), tensors);
-  }
+  static gpu_test::GpuBench& gpu() { return *gpu_; }
 
  private:
   static inline std::unique_ptr<gpu_test::GpuBench> gpu_;
 };
 
 TEST_P(EmulatedOrder, ChangesNoBit) {
+  constexpr Order kOrders[] = {Order::forwards, Order::backwards, Order::shuffled};
   MemoryLedger ledger;
   const auto host = make_cpu_device(ledger);
-  const auto reference = make_reference_ops();
-  const auto stream = host->make_stream();
-  TensorSet first(*host, GetParam().tensors, Precision::declared);
-  if (GetParam().prepare) GetParam().prepare(*reference, *stream, first);
-  TensorSet backwards(*host, GetParam().tensors, Precision::declared);
-  TensorSet shuffled(*host, GetParam().tensors, Precision::declared);
-  backwards.copy_from(first);
-  shuffled.copy_from(first);
-
-  run(first, Order::forwards);
-  run(backwards, Order::backwards);
-  run(shuffled, Order::shuffled);
-
-  for (const TensorSpec& spec : GetParam().tensors) {
-    const auto expected = first.bytes_of_tensor(spec.name);
-    for (const TensorSet* other : {&backwards, &shuffled}) {
-      const auto found = other->bytes_of_tensor(spec.name);
-      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), found.begin(), found.end())) << spec.name;
-    }
-  }
+  EXPECT_EQ(changed_between_runs(GetParam(), gpu().ops(), gpu().device(), *host, 3,
+                                 [&](int run) { emulated::set_order(kOrders[run]); }),
+            "");
 }
 
 /// Of the large ones those that make a block walk over several rows.

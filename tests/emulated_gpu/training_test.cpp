@@ -2,23 +2,18 @@
 // families, both types, state on the GPU and on the host. tests/gpu_device has the larger ones for a GPU.
 #include <gtest/gtest.h>
 
-#include "device/cuda/cuda_device.hpp"
-#include "ops/cuda/cuda_ops.hpp"
+#include "on_gpu.hpp"
 #include "support/train/tiny_logits.hpp"
 #include "support/train/tiny_training.hpp"
 
 namespace ferula {
 namespace {
 
+using gpu_test::bound_of;
+using gpu_test::kF32Bound;
+using gpu_test::on_gpu;
 using test::Curve;
 using test::TinyRun;
-
-TinyRun on_gpu(TinyRun run) {
-  run.make_device = [](MemoryLedger& ledger) { return make_cuda_device(0, ledger); };
-  run.make_ops = [](Device& device) { return make_cuda_ops(device, Determinism::same_bits); };
-  run.staged_bytes = 64 << 10;
-  return run;
-}
 
 std::string case_name(const testing::TestParamInfo<TinyRun>& info) {
   std::string name = test::name_of_run(info.param);
@@ -54,7 +49,7 @@ std::vector<TinyRun> layouts() {
 class EmulatedTraining : public testing::TestWithParam<TinyRun> {};
 
 TEST_P(EmulatedTraining, FollowsTheCpu) {
-  const double bound = GetParam().compute == DType::f32 ? 1e-4 : 2e-2;
+  const double bound = bound_of(GetParam());
   TinyRun alone = GetParam();
   alone.shape = {};
   const Curve expected = curve_of(alone, test::tiny_dataset());
@@ -71,8 +66,8 @@ TEST(EmulatedTraining, GoesOnFromACheckpointOfEitherDevice) {
       .stage = 2, .shape = {.shard = 2}, .batch = 8, .model = {.layers = 1, .width = 64, .ffn_width = 96}};
   const double expected = loss_after_a_stop(run, run);
 
-  EXPECT_NEAR(loss_after_a_stop(on_gpu(run), run), expected, 1e-4 * expected);
-  EXPECT_NEAR(loss_after_a_stop(run, on_gpu(run)), expected, 1e-4 * expected);
+  EXPECT_NEAR(loss_after_a_stop(on_gpu(run), run), expected, kF32Bound * expected);
+  EXPECT_NEAR(loss_after_a_stop(run, on_gpu(run)), expected, kF32Bound * expected);
 }
 
 TEST(EmulatedGeneration, GivesTheLogitsOfTheCpu) {

@@ -2,14 +2,16 @@
 // share the GPU, over staged communicators.
 #include <gtest/gtest.h>
 
-#include "device/cuda/cuda_device.hpp"
-#include "ops/cuda/cuda_ops.hpp"
+#include "on_gpu.hpp"
 #include "support/train/tiny_logits.hpp"
 #include "support/train/tiny_training.hpp"
 
 namespace ferula {
 namespace {
 
+using gpu_test::bound_of;
+using gpu_test::kF32Bound;
+using gpu_test::on_gpu;
 using test::Curve;
 using test::curve_of;
 using test::logits_of;
@@ -18,18 +20,6 @@ using test::name_of_run;
 using test::tiny_dataset;
 using test::TinyRun;
 using test::worst_relative;
-
-// A few steps of AdamW: f32 sums in another order move a loss by some 1e-6; bf16 rounds at other places.
-constexpr double kF32Bound = 1e-4;
-constexpr double kBf16Bound = 2e-2;
-double bound_of(const TinyRun& run) { return run.compute == DType::f32 ? kF32Bound : kBf16Bound; }
-
-TinyRun on_gpu(TinyRun run) {
-  run.make_device = [](MemoryLedger& ledger) { return make_cuda_device(0, ledger); };
-  run.make_ops = [](Device& device) { return make_cuda_ops(device, Determinism::same_bits); };
-  run.staged_bytes = 64 << 10;
-  return run;
-}
 
 std::vector<TinyRun> layouts() {
   std::vector<TinyRun> runs;

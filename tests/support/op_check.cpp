@@ -172,4 +172,24 @@ std::string compare_with_differences(const OpCase& op_case, Device& device) {
   return {};
 }
 
+std::string changed_between_runs(const OpCase& op_case, Ops& ops, Device& device, Device& host, int runs,
+                                 const std::function<void(int)>& before) {
+  const auto reference = make_reference_ops();
+  const auto stream = host.make_stream();
+  TensorSet prepared(host, op_case.tensors, Precision::declared);
+  if (op_case.prepare) op_case.prepare(*reference, *stream, prepared);
+  std::vector<std::unique_ptr<TensorSet>> results;
+  std::string changed;
+  for (int run = 0; run < runs; ++run) {
+    TensorSet& result = *results.emplace_back(std::make_unique<TensorSet>(host, op_case.tensors, Precision::declared));
+    result.copy_from(prepared);
+    before(run);
+    run_on(op_case, ops, device, result);
+    for (const TensorSpec& spec : op_case.tensors)
+      if (!std::ranges::equal(results.front()->bytes_of_tensor(spec.name), result.bytes_of_tensor(spec.name)))
+        changed += fmt::format("{} of run {}; ", spec.name, run);
+  }
+  return changed;
+}
+
 }  // namespace ferula::test

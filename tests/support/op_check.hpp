@@ -1,6 +1,7 @@
 // Checks one case of the table of operations: against the exact reference, and against finite differences.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "support/op_case.hpp"
@@ -20,6 +21,11 @@ std::string compare_with_reference(const OpCase& op_case, Ops& ops, Device& devi
 
 /// Runs the case's call on copies of the tensors of `set` in memory of `device`, and brings all of them back.
 void run_on(const OpCase& op_case, Ops& ops, Device& device, TensorSet& set);
+
+/// Runs the case's call `runs` times from the same tensors on the host, `before(run)` first, from 0. The names of the
+/// tensors of which a later run has other bits than the first.
+std::string changed_between_runs(const OpCase& op_case, Ops& ops, Device& device, Device& host, int runs,
+                                 const std::function<void(int)>& before);
 
 /// Compares the case's gradients with central differences of its forward pass along random directions, both on the
 /// reference in f64. Empty when all is well. Only for cases with a derivative.
